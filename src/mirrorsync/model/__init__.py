@@ -1,0 +1,1 @@
+"""The values that everything else speaks in. Pure: no input, no output, no clock."""

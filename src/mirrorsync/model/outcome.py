@@ -1,0 +1,64 @@
+"""How bringing up one project ended; matched exhaustively."""
+
+import msgspec
+
+from mirrorsync.model.identity import ProjectName, Serial
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    """A file that stands in the store, verified."""
+
+    place: bytes
+    filename: str
+    size: int
+    """Bytes."""
+    file_is_new: bool
+    """False when only its sidecar was fetched."""
+    metadata_sha256: bytes | None
+    """The sidecar that stands beside it; None when there is none."""
+
+
+class Mirrored(msgspec.Struct, frozen=True):
+    """The page and all that it names stand in the served tree, durably."""
+
+    name: ProjectName
+    serial: Serial | None
+    """The serial that the page carried, never the one that was asked for."""
+    page_serial: Serial | None
+    """The serial in the page that stands on disk (older when only roles moved the serial)."""
+    page_digest: bytes
+    """sha256 of the page's content without its serial."""
+    etag: str | None
+    status: str
+    stored: tuple[StoredFile, ...] = ()
+    vanished: tuple[tuple[bytes, str], ...] = ()
+    """(place, file name) of objects that the page no longer names."""
+    bytes_fetched: int = 0
+
+
+class Confirmed(msgspec.Struct, frozen=True):
+    """Upstream says 304: what stands is still true."""
+
+    name: ProjectName
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """Two witnesses agree that the project is gone; its page is no longer served."""
+
+    name: ProjectName
+    reason: str
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The project stays as it was and is tried again after `delay` seconds."""
+
+    name: ProjectName
+    error: str
+    hint: str
+    delay: float | None
+    """Seconds; None: the state's own back-off."""
+    kind: str = ""
+    """The error's class, for counting."""
+
+
+Outcome = Mirrored | Confirmed | Removed | Failed

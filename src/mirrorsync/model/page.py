@@ -1,0 +1,66 @@
+"""One project's page in the simple index, as values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from mirrorsync.model.identity import ProjectName, Serial
+
+
+class Hashes(msgspec.Struct, frozen=True):
+    """A file's digests. `sha256` is what mirrorsync verifies; `others` are upstream's words, passed through."""
+
+    sha256: bytes
+    others: tuple[tuple[str, str], ...] = ()
+    """(algorithm, hex digest) pairs other than sha256, in upstream's order."""
+
+
+class DistFile(msgspec.Struct, frozen=True):
+    """One distribution file of a project. Source: PEP 503, 592, 658, 691, 700, 714, 740."""
+
+    filename: str
+    place: bytes
+    """32 bytes that make the path: the digest in PyPI's URL (blake2b-256), else the sha256."""
+    url: str
+    """Absolute, as upstream gave it (relative ones resolved against the page)."""
+    size: int | None
+    """Bytes; None where the index does not say (before PEP 700)."""
+    hashes: Hashes
+    requires_python: str | None = None
+    core_metadata: bytes | None = None
+    """sha256 of the `.metadata` sidecar; None where there is none or its digest is not told."""
+    yanked: bool | str = False
+    """False, True, or the reason (PEP 592, 691)."""
+    upload_time: str | None = None
+    """Upstream's own spelling: `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`."""
+    provenance: str | None = None
+    extra: Mapping[str, Any] = {}
+    """Keys that this version does not know, passed through to the JSON page."""
+
+
+class ProjectPage(msgspec.Struct, frozen=True):
+    """A project's page. Source: PEP 691, 700, 792."""
+
+    name: ProjectName
+    serial: Serial | None
+    """The serial that the page itself carried; None from an index without serials."""
+    status: str = "active"
+    """`active`, `archived`, `quarantined`, `deprecated`, or what a later standard adds."""
+    status_reason: str | None = None
+    versions: tuple[str, ...] = ()
+    files: tuple[DistFile, ...] = ()
+    extra: Mapping[str, Any] = {}
+    """Unknown top-level keys."""
+    meta_extra: Mapping[str, Any] = {}
+    """Unknown keys of `meta`."""
+    etag: str | None = None
+    """The validator that came with the page; not part of its content."""
+    sidecars_untold: int = 0
+    """Wheels of whose sidecar the index says nothing at all (no core-metadata key, as some proxies)."""
+
+
+class Unchanged(msgspec.Struct, frozen=True):
+    """Upstream's 304: the page that we hold under this validator still stands."""
+
+    name: ProjectName

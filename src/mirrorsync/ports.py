@@ -1,0 +1,130 @@
+"""The two ports: where the mirror's objects stand, and where they come from.
+
+Each has a conformance suite in tests/contract/ that every implementation passes.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from mirrorsync.model.blob import Expect, ObjectInfo, Remote
+from mirrorsync.model.change import ChangeBatch, SnapshotPart
+from mirrorsync.model.identity import ProjectName, Serial, StorePath
+from mirrorsync.model.page import ProjectPage, Unchanged
+
+
+class Staged(Protocol):
+    """An object on its way in: invisible, and gone unless it is committed."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Append `chunk`, and hash it.
+
+        Raises: WrongSize as soon as more has come than `Expect` allows; StoreError.
+        """
+        ...
+
+    async def commit(self) -> int:
+        """Verify, then make the object visible under its path, replacing what stood there; return its bytes.
+
+        Its data is durable before its name appears; the name is durable after the next `Store.settle`.
+        Raises: WrongSize, WrongDigest (nothing is visible then); StoreError.
+        Cancellation: it is either visible whole or not at all.
+        """
+        ...
+
+
+class Store(Protocol):
+    """The served tree. A path is visible whole or not at all; nothing temporary ever stands in it."""
+
+    def stage(self, path: StorePath, expect: Expect) -> AbstractAsyncContextManager[Staged]:
+        """Open an object for writing; leaving the context without `commit` discards it."""
+        ...
+
+    async def publish(self, path: StorePath, body: bytes) -> bool:
+        """Replace the object at `path` atomically; an equal body is left untouched. True if it was replaced."""
+        ...
+
+    async def stat(self, path: StorePath) -> ObjectInfo | None:
+        """Return what stands at `path`, None if nothing does."""
+        ...
+
+    def read(self, path: StorePath) -> AsyncIterator[bytes]:
+        """Yield the object's bytes in chunks of at most 1 MiB. Raises: StoreDenied when there is none."""
+        ...
+
+    async def delete(self, path: StorePath) -> None:
+        """Make `path` absent, and directories that this empties; absent already is success."""
+        ...
+
+    def list(self, prefix: StorePath) -> AsyncIterator[ObjectInfo]:
+        """Yield every object below `prefix`, in no order."""
+        ...
+
+    async def settle(self) -> None:
+        """Return when all that was committed, published or deleted before the call survives a power cut."""
+        ...
+
+    async def free_bytes(self) -> int | None:
+        """Return the bytes that can still be written, None where the store has no such limit."""
+        ...
+
+    async def check(self) -> None:
+        """Prove, before any work, that objects can be written; remove what a dead run left staged.
+
+        Raises: StoreDenied, StoreFull, StoreUnreachable, with a hint.
+        """
+        ...
+
+
+class Upstream(Protocol):
+    """An index that is mirrored."""
+
+    identity: str
+    """What this index is, recorded with the mirror; another one later is refused."""
+
+    async def last_serial(self) -> Serial | None:
+        """Return the newest serial, None when the journal is empty.
+
+        Raises: NoChangelog; Unreachable, Throttled.
+        """
+        ...
+
+    def changes(self, since: Serial) -> AsyncIterator[ChangeBatch]:
+        """Yield the journal's rows above `since` in ascending order, until an answer is empty.
+
+        Raises: NoChangelog (missing or broken), Unreachable, Throttled; what was yielded before stays true.
+        """
+        ...
+
+    def snapshot(self) -> AsyncIterator[SnapshotPart]:
+        """Yield the root list in parts of bounded size; whole only if the iteration ends without an error.
+
+        Raises: NoListing, Malformed (cut, not JSON, not a list), Unreachable, Throttled.
+        """
+        ...
+
+    async def page(
+        self, project: ProjectName, *, at_least: Serial, etag: str | None, attempt: int
+    ) -> ProjectPage | Unchanged:
+        """Return `project`'s page as of `at_least` or later; `Unchanged` only when `etag` was given.
+
+        `attempt` counts earlier stale answers: each asks the caches for another variant.
+        Cancel-safe: nothing is written.
+        Raises: StalePage (a cache is behind), ProjectGone (404), Malformed, Unreachable, Throttled.
+        Source: PEP 691.
+        """
+        ...
+
+    async def is_absent(self, project: ProjectName) -> bool:
+        """Ask a second witness, another resource than the page, whether the index knows `project` no more.
+
+        Raises: Unreachable, Throttled.
+        """
+        ...
+
+    def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a body: undecoded chunks that resume by Range over broken connections, `limit` bytes at most.
+
+        Raises: Missing, Refused on entering; while iterating Truncated (budget spent), WrongSize, Unreachable.
+        """
+        ...
