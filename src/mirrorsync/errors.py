@@ -130,9 +130,13 @@ class StoreUnreachable(StoreError):
 
 
 class StoreFull(StoreError):
-    """No space, no inodes, or less free space than `min-free`."""
+    """No space or no inodes."""
 
     recovery = Recovery.HALT
+
+
+class LowSpace(StoreError):
+    """Less would stay free than `min-free`: downloads wait, index updates and removals go on."""
 
 
 class StoreDenied(StoreError):

@@ -34,6 +34,10 @@ class Mirrored(msgspec.Struct, frozen=True):
     vanished: tuple[tuple[bytes, str], ...] = ()
     """(place, file name) of objects that the page no longer names."""
     bytes_fetched: int = 0
+    sidecars_untold: int = 0
+    """Wheels of whose sidecars the index says nothing."""
+    sidecars_lost: int = 0
+    """Sidecars that the index promises and does not have."""
 
 
 class Confirmed(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Which projects a mirror carries, and what of them. Pure."""

@@ -1,0 +1,104 @@
+"""Pages as JSON, in PyPI's wire form."""
+
+import json
+
+import msgspec
+import pytest
+
+from mirrorsync.model.identity import Serial
+from mirrorsync.model.page import Hashes, ProjectPage
+from mirrorsync.simple import layout
+from mirrorsync.simple.decode import decode_page
+from mirrorsync.simple.encode_json import content_digest, encode_page
+from tests.unit.simple.pages import (
+    NAME,
+    PAGE_URL,
+    body_of,
+    decoded,
+    dist_file,
+    entry,
+    page,
+    sha256_of,
+    upstream_link,
+)
+
+SIDECAR = {"sha256": sha256_of("METADATA").hex()}
+USUAL_FILE = (
+    '{"core-metadata":false,"data-dist-info-metadata":false,"filename":"ö-1.zip","hashes":{"sha256":"HEX"},'
+    '"provenance":null,"requires-python":null,"size":10,"upload-time":"2010-05-05T05:05:05Z",'
+    '"url":"https://files.index.test/%C3%B6-1.zip","yanked":"\\"no\\" & <b>\\u0001"}'
+)
+USUAL_PAGE = (
+    '{"files":[FILE],"meta":{"_last-serial":7,"api-version":"1.4"},"name":"holy-grail",'
+    '"project-status":{"status":"active"},"versions":["1","1.0-r2"]}\n'
+)
+
+
+def test_a_page_of_upstreams_comes_out_as_the_same_bytes() -> None:
+    body = USUAL_PAGE.replace("FILE", USUAL_FILE).replace("HEX", "ab" * 32).encode()
+    got = decode_page(body, requested=NAME, page_url=PAGE_URL)
+    assert encode_page(got, upstream_link) == body
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        page(),
+        page(entry(), entry("b.whl", core_metadata=SIDECAR, data_dist_info_metadata=SIDECAR, yanked=True)),
+        page(entry(yanked="it's", provenance="https://index.test/integrity/x", requires_python=">=3,<4")),
+        page(alternate_locations=[], zebra={"b": 1, "a": [{"d": None, "c": 2.5}]}),
+        page(entry(namespace="x"), meta={"_last-serial": 0, "_tracking": ["https://x.test"], "api-version": "1.4"}),
+        page(entry(hashes={"md5": "aa", "sha256": "ab" * 32})),
+        page(project_status={"reason": "see elsewhere", "status": "deprecated"}),
+    ],
+)
+def test_every_shape_of_page_comes_out_as_the_same_bytes(told: object) -> None:
+    assert encode_page(decoded(told), upstream_link) == body_of(told)
+
+
+def test_links_are_those_of_the_mirror() -> None:
+    file = dist_file("a b.zip")
+    written = json.loads(encode_page(ProjectPage(NAME, None, files=(file,)), layout.relative_link))
+    assert written["files"][0]["url"] == "../../" + layout.file_path(file.place, "a%20b.zip")
+
+
+def test_what_we_write_says_so_whatever_upstreams_version_was() -> None:
+    written = json.loads(encode_page(decoded(page(meta={"api-version": "1.0"})), upstream_link))
+    assert written["meta"] == {"api-version": "1.4"}
+
+
+def test_every_key_of_pypis_is_there_even_where_upstream_had_none() -> None:
+    bare = {"filename": "a.zip", "url": "a.zip", "hashes": {"sha256": "ab" * 32}}
+    got = decoded({"meta": {"api-version": "1.0"}, "name": "holy-grail", "files": [bare]})
+    written = json.loads(encode_page(got, upstream_link))
+    assert written["files"][0].keys() == entry().keys()
+    assert written.keys() == page().keys()
+
+
+def test_unknown_keys_never_override_what_mirrorsync_says() -> None:
+    extra = {"url": "https://evil.test", "hashes": {}, "yanked": True, "zebra": 1}
+    file = dist_file(extra=extra, hashes=Hashes(b"\xab" * 32, (("sha256", "00"),)))
+    meta_extra = {"api-version": "9", "_last-serial": 9, "zebra": 2}
+    told = ProjectPage(NAME, None, files=(file,), extra={"files": [], "name": "x"}, meta_extra=meta_extra)
+    written = json.loads(encode_page(told, upstream_link))
+    assert written["meta"] == {"api-version": "1.4", "zebra": 2}
+    assert written["name"] == NAME
+    (got,) = written["files"]
+    assert (got["url"], got["hashes"]["sha256"], got["yanked"], got["zebra"]) == (file.url, "ab" * 32, False, 1)
+
+
+def test_a_serial_that_moves_alone_leaves_the_digest_and_moves_the_bytes() -> None:
+    before = ProjectPage(NAME, Serial(7), files=(dist_file(),), etag='"a"')
+    after = msgspec.structs.replace(before, serial=Serial(9), etag='"b"')
+    assert content_digest(before, upstream_link) == content_digest(after, upstream_link)
+    assert encode_page(before, upstream_link) != encode_page(after, upstream_link)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"status": "archived"}, {"files": ()}, {"versions": ("1",)}, {"extra": {"a": 1}}], ids=repr
+)
+def test_anything_else_that_moves_moves_the_digest(changed: dict[str, object]) -> None:
+    before = ProjectPage(NAME, Serial(7), files=(dist_file(),))
+    after = msgspec.structs.replace(before, **changed)
+    assert content_digest(before, upstream_link) != content_digest(after, upstream_link)
+    assert content_digest(before, upstream_link) != content_digest(before, layout.relative_link)
