@@ -1,0 +1,87 @@
+"""How errors and values are shown to people and to scripts.
+
+Everything is plain text: what upstream or a file says is never taken for markup or for a terminal's commands.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mirrorsync.config.rules import SecretUrl, redacted
+from mirrorsync.errors import MirrorsyncError
+
+
+def plain(text: str) -> str:
+    """Return `text` on one line, with every control, formatting and unassigned character written as its escape.
+
+    Among them are ESC (terminal commands), line ends (forged lines) and the marks that turn text around.
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def print_line(text: str = "") -> None:
+    """Write one line for people to standard output."""
+    sys.stdout.write(f"{plain(text)}\n")
+
+
+def print_error(error: MirrorsyncError) -> None:
+    """Write `error: what: why` and, where there is one, `hint: …` to standard error."""
+    sys.stderr.write(f"error: {plain(str(error))}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {plain(error.hint)}\n")
+
+
+def print_warning(text: str) -> None:
+    """Write `warning: …` to standard error."""
+    sys.stderr.write(f"warning: {plain(text)}\n")
+
+
+def print_json(value: Any) -> None:
+    """Write `value` as indented JSON to standard output; paths as text, URLs without passwords."""
+    body = msgspec.json.format(msgspec.json.encode(value, enc_hook=_encoded), indent=2)
+    sys.stdout.write(f"{body.decode()}\n")
+
+
+def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> tuple[str, ...]:
+    """Return one line a row, each column as wide as its widest cell; rows have the same number of cells."""
+    escaped = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*escaped, strict=True)]
+    return tuple(
+        (" " * gap).join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in escaped
+    )
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turn a MirrorsyncError, also alone in exception groups, into a printed error and its exit code.
+
+    As a block, `with exits():`, or as a decorator below a command's, `@exits()`. Any other exception is a bug and
+    goes through.
+    Raises: SystemExit.
+    """
+    try:
+        yield
+    except (MirrorsyncError, BaseExceptionGroup) as caught:
+        error = _only(caught)
+        if not isinstance(error, MirrorsyncError):
+            raise
+        print_error(error)
+        raise SystemExit(error.exit_code) from None
+
+
+def _only(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _encoded(value: Any) -> str:
+    if isinstance(value, SecretUrl):
+        return redacted(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,1 @@
+"""Configuration: what an operator writes, checked and turned into values."""

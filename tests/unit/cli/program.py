@@ -1,0 +1,11 @@
+"""The two configuration commands as a program of their own: python -m tests.unit.cli.program."""
+
+import typer
+
+from mirrorsync.cli.config import register
+
+app = typer.Typer()
+register(app)
+
+if __name__ == "__main__":
+    app()
