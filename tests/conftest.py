@@ -1,0 +1,19 @@
+"""What every test may ask for: a world in which nothing has happened yet, and a PyPI that serves it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def pypi(world: World) -> Iterator[PyPI]:
+    with PyPI(world) as serving:
+        yield serving

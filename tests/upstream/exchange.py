@@ -1,0 +1,113 @@
+"""A request, its answer, how the answer is delivered, and what is remembered of both. Values."""
+
+import http
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request as it came."""
+
+    method: str
+    target: str
+    """Path and query, undecoded."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes = b""
+    stale: bool = False
+    """True: asks for the page as an old cache has it (only faults ask so)."""
+    before: int | None = None
+    """With `stale`: the page before this serial was given; None: before its last change."""
+
+    @property
+    def path(self) -> str:
+        """Undecoded, without the query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """Undecoded, without the question mark."""
+        return self.target.partition("?")[2]
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """How an answer goes out; by default at once and whole."""
+
+    delay: float = 0.0
+    """Seconds before the headers."""
+    stop_after: int | None = None
+    """Bytes of the body after which `ending` comes; None: all of it goes out."""
+    ending: Literal["close", "reset", "stall"] = "close"
+    headless: bool = False
+    """True: `ending` comes before any header."""
+    piece: int | None = None
+    """Bytes that go out at once."""
+    interval: float = 0.0
+    """Seconds between pieces."""
+    endless: bool = False
+
+
+PLAIN: Final = Delivery()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A response. `Content-Length` follows from the body."""
+
+    status: int
+    media_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    cached: bool = False
+    """True: the edge compresses it, gives it an ETag, and answers 304."""
+    compressed: bool = False
+    """True: the edge compresses it, and no more."""
+    delivery: Delivery = PLAIN
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A request that was received, and what came of it."""
+
+    method: str
+    path: str
+    """With its query, undecoded."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    status: int
+    """0 until a status went out (and for ever when none does)."""
+    sent: int
+    """Bytes of the response's body that were handed to the socket."""
+    time: float
+    """`time.monotonic()` when the request was complete."""
+    connection: int
+    """Counts the connections of this server, from 1."""
+
+
+def head_of(answer: Answer, *, length: int | None) -> bytes:
+    """Return status line and headers; `length` None: chunked."""
+    lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Unknown')}"]
+    if answer.status not in (204, 304):
+        lines.append(f"Content-Type: {answer.media_type}")
+        lines.append("Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}")
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+def parse_head(head: bytes) -> Request | None:
+    """Return the request without its body, None when this is no HTTP/1."""
+    first, *rest = head.decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        return None
+    headers = {}
+    for line in rest:
+        name, colon, value = line.partition(":")
+        if not colon:
+            return None
+        headers[name.lower()] = value.strip()
+    return Request(words[0], words[1], headers)
+
+
+_REASONS: Final = {status.value: status.phrase for status in http.HTTPStatus}
