@@ -1,0 +1,92 @@
+"""The processes: one pass, or the daemon. Signals, the grace of a stop, and the one place of `except*`."""
+
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import trio
+
+from mirrorsync.app.wiring import open_parts, open_rehearsal, web_directory
+from mirrorsync.config.schema import Settings
+from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.identity import ProjectName
+from mirrorsync.observe.progress import Audience, Lines
+from mirrorsync.state.runs import Totals
+from mirrorsync.sync import passes
+from mirrorsync.sync.follow import Follower
+from mirrorsync.sync.plan import Plan, make_plan
+from mirrorsync.web.server import serve
+
+GRACE: Final = 60.0
+"""Seconds that a stop gives to what is under way; the units' TimeoutStopSec is longer."""
+
+T = TypeVar("T")
+
+
+def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` on trio; an expected failure comes out as itself, whatever nurseries it came through.
+
+    Raises: MirrorsyncError; KeyboardInterrupt; a bug as it is.
+    """
+    failures: list[MirrorsyncError] = []
+    try:
+        return trio.run(work)
+    except* MirrorsyncError as group:
+        failures.extend(_leaves(group))
+    raise failures[0]
+
+
+def _leaves(group: BaseExceptionGroup[MirrorsyncError]) -> list[MirrorsyncError]:
+    found: list[MirrorsyncError] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+async def sync_once(settings: Settings, audience: Audience, names: Sequence[ProjectName]) -> tuple[Totals, int]:
+    """Make one pass; return what was done, and how many projects are unmet after it."""
+    with audience:
+        async with open_parts(settings, audience) as parts:
+            totals = await passes.sync(parts, names)
+            return totals, (await parts.state.report()).unmet_count
+
+
+async def plan_once(settings: Settings, names: Sequence[ProjectName]) -> Plan:
+    """Say what a pass would do. It works on a copy of the state and writes nothing into the mirror."""
+    with tempfile.TemporaryDirectory(prefix="mirrorsync-plan-") as scratch, Lines() as audience:
+        async with open_rehearsal(settings, audience, Path(scratch)) as parts:
+            return await make_plan(parts, names)
+
+
+async def serve_tree(settings: Settings, listen: str, ready: Callable[[Path, list[str]], None]) -> None:
+    """Serve the tree until SIGTERM or SIGINT; `ready` hears the tree and the addresses once it accepts."""
+
+    async def signalled() -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            await anext(aiter(signals))
+
+    web = web_directory(settings.mirror.directory)
+    async with trio.open_nursery() as nursery:
+        ready(web, await nursery.start(partial(serve, web, listen=listen, shutdown_trigger=signalled)))
+
+
+async def run_daemon(settings: Settings, audience: Audience) -> None:
+    """Follow upstream until SIGTERM or SIGINT; what is under way then has `GRACE` seconds to end."""
+    with audience:
+        async with open_parts(settings, audience) as parts:
+            follower = Follower(parts, settings.upstream.poll_interval)
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_stop_on_signal, follower.stopping, scope)
+                    await follower.run()
+                    nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(stopping: trio.Event, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            stopping.set()
+            scope.deadline = min(scope.deadline, trio.current_time() + GRACE)

@@ -1,0 +1,40 @@
+"""One mirrorsync a mirror: a lock that dies with its process."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mirrorsync.errors import AlreadyRunning, StoreDenied
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold the lock for the context's life. The kernel frees it when the process dies, however it dies.
+
+    Raises: AlreadyRunning, naming the holder's process; StoreDenied when the file cannot be opened.
+    """
+    try:
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise StoreDenied(
+            f"{path} cannot be opened",
+            why=error.strerror or str(error),
+            hint="the directory must exist and belong to the user that runs mirrorsync",
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise AlreadyRunning(
+                f"another mirrorsync (process {holder}) is at work on {path.parent.parent}",
+                hint="wait for it, or stop it; `mirrorsync status` works meanwhile",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

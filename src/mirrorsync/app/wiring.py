@@ -1,0 +1,101 @@
+"""From a configuration to the parts that the pipeline works with."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from mirrorsync.app.lock import hold
+from mirrorsync.config.schema import Settings
+from mirrorsync.observe.progress import Audience
+from mirrorsync.ports import Upstream
+from mirrorsync.select.rules import Selection
+from mirrorsync.state.database import copy_database
+from mirrorsync.state.ledger import open_state
+from mirrorsync.store.filesystem import FilesystemStore
+from mirrorsync.sync.parts import Clock, Parts, Policy, Sleep
+from mirrorsync.sync.passes import prepare
+from mirrorsync.upstream.build import open_upstream
+
+_DISK_THREADS = 8
+"""Threads that wait for the disk at the same time."""
+
+
+def web_directory(directory: Path) -> Path:
+    """Return the document root."""
+    return directory / "web"
+
+
+def state_path(directory: Path) -> Path:
+    """Return the database's path."""
+    return directory / "state" / "mirrorsync.sqlite3"
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what the pipeline needs to know of the configuration."""
+    return Policy(
+        selection=Selection(projects=frozenset(settings.select.projects), exclude=frozenset(settings.select.exclude)),
+        files=settings.content.files,
+        metadata=settings.content.metadata,
+        root_url=settings.content.root_url,
+        removal_grace=settings.limits.removal_grace,
+        max_removed_projects=settings.limits.max_removed_projects,
+        max_removed_bytes=settings.limits.max_removed_bytes,
+        workers=2 * settings.upstream.connections,
+    )
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings, audience: Audience, clock: Clock = time.time, sleep: Sleep = trio.sleep
+) -> AsyncIterator[Parts]:
+    """Hold the lock, prove the store, open the state and the upstream: ready to work.
+
+    Raises: AlreadyRunning, StoreError, SetupError, DifferentUpstream.
+    """
+    directory = settings.mirror.directory
+    with hold(directory / "state" / "lock"):
+        async with open_state(state_path(directory)) as state, _upstream(settings) as upstream:
+            parts = Parts(upstream, _store(settings), state, policy_of(settings), clock, audience, sleep)
+            await parts.store.check()
+            await prepare(parts)
+            yield parts
+
+
+@asynccontextmanager
+async def open_rehearsal(settings: Settings, audience: Audience, scratch: Path) -> AsyncIterator[Parts]:
+    """Open parts whose state is a copy in `scratch`: what is written there is nobody's truth. No lock is needed."""
+    original = state_path(settings.mirror.directory)
+    copy = scratch / "state.sqlite3"
+    if original.exists():
+        await trio.to_thread.run_sync(copy_database, original, copy)
+    async with open_state(copy) as state, _upstream(settings) as upstream:
+        parts = Parts(upstream, _store(settings), state, policy_of(settings), time.time, audience)
+        await prepare(parts)
+        yield parts
+
+
+def _store(settings: Settings) -> FilesystemStore:
+    directory = settings.mirror.directory
+    return FilesystemStore(
+        web_directory(directory),
+        directory / "staging",
+        disk=trio.CapacityLimiter(_DISK_THREADS),
+        min_free=settings.limits.min_free,
+    )
+
+
+def _upstream(settings: Settings) -> AbstractAsyncContextManager[Upstream]:
+    upstream = settings.upstream
+    return open_upstream(
+        index=upstream.index,
+        feed=upstream.feed,
+        connections=trio.CapacityLimiter(upstream.connections),
+        contact=settings.mirror.contact,
+        allow_http=upstream.allow_http,
+        file_hosts=upstream.file_hosts or (),
+        proxy=upstream.proxy,
+        ca_file=None if upstream.ca_file is None else str(upstream.ca_file),
+    )

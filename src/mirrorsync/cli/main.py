@@ -1,0 +1,41 @@
+"""The command line: `mirrorsync COMMAND`."""
+
+from typing import Annotated
+
+import typer
+
+from mirrorsync import __version__
+from mirrorsync.cli import config, mirror, project, serve, status
+
+app = typer.Typer(
+    name="mirrorsync",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A full mirror of PyPI that is true, heals itself, and says how far behind it is.",
+    epilog="Start with: mirrorsync init --directory /srv/pypi --contact you@your-site.example",
+)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mirrorsync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and exit.", show_default=False)
+    ] = False,
+) -> None:
+    _version(wanted=version)
+
+
+for commands in (config, mirror, status, project, serve):
+    commands.register(app)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    app()

@@ -1,0 +1,96 @@
+"""`mirrorsync sync` and `mirrorsync run`."""
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mirrorsync.cli.options import Config
+from mirrorsync.cli.render import exits, print_line
+from mirrorsync.config.load import find, load
+from mirrorsync.config.schema import Settings
+from mirrorsync.config.units import format_size
+from mirrorsync.errors import BadConfig, ExitCode, Malformed
+from mirrorsync.model.identity import ProjectName, project_name
+
+if TYPE_CHECKING:
+    from mirrorsync.sync.plan import Plan
+
+
+def register(app: typer.Typer) -> None:
+    """Add `sync` and `run` to `app`."""
+    app.command("sync", epilog="Example: mirrorsync sync; mirrorsync sync numpy requests")(sync)
+    app.command("run", epilog="Example: mirrorsync run --config /etc/mirrorsync/mirrorsync.toml")(run)
+
+
+@exits()
+def sync(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Only these projects, due or not. Default: all due.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    config: Config = None,
+) -> None:
+    """Make one pass until all that is due has been tried. Ends 0 when all is met, 1 when some projects are not."""
+    settings = load(find(config))
+    chosen = _chosen(settings, names or [])
+    from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
+    from mirrorsync.observe.progress import audience  # noqa: PLC0415 -- as above
+
+    if dry_run:
+        _print_plan(daemon.run_to_end(partial(daemon.plan_once, settings, chosen)))
+        return
+    totals, unmet = daemon.run_to_end(partial(daemon.sync_once, settings, audience(), chosen))
+    print_line(
+        f"{totals.projects} projects brought up, {totals.files} files fetched ({format_size(totals.fetched)}),"
+        f" {totals.errors} failed attempts; {unmet} projects unmet"
+    )
+    if unmet:
+        print_line("hint: `mirrorsync status` names them and says when each is tried again")
+        raise SystemExit(ExitCode.UNMET)
+
+
+@exits()
+def run(config: Config = None) -> None:
+    """Follow upstream until SIGTERM: the daemon."""
+    settings = load(find(config))
+    from mirrorsync.app import daemon  # noqa: PLC0415 -- as in `sync`
+    from mirrorsync.observe.progress import Lines  # noqa: PLC0415 -- as above
+
+    print_line(f"following {settings.upstream.index} into {settings.mirror.directory} (process {os.getpid()})")
+    daemon.run_to_end(partial(daemon.run_daemon, settings, Lines()))
+    print_line("stopped; everything that was brought up is recorded")
+
+
+def _print_plan(plan: "Plan") -> None:
+    for step in plan.steps:
+        does = step.says or f"{step.files} files ({format_size(step.bytes)}) to fetch, {step.vanishing} objects to drop"
+        print_line(f"{step.name}: {does}")
+    if plan.projects > len(plan.steps):
+        print_line(f"… and {plan.projects - len(plan.steps)} more projects, not looked at")
+    files, size = sum(step.files for step in plan.steps), sum(step.bytes for step in plan.steps)
+    print_line(
+        f"would bring up {plan.projects} projects and fetch {files} files ({format_size(size)}); nothing was changed"
+    )
+
+
+def _chosen(settings: Settings, names: list[str]) -> list[ProjectName]:
+    from mirrorsync.app.wiring import policy_of  # noqa: PLC0415 -- as in `sync`
+
+    selection = policy_of(settings).selection
+    chosen = []
+    for name in names:
+        try:
+            normalised = project_name(name)
+        except Malformed as error:
+            raise typer.BadParameter(str(error)) from error
+        if not selection.selects(normalised):
+            raise BadConfig(
+                f"{normalised} is not selected by this mirror",
+                why="[select] in the configuration leaves it out",
+                hint="add it to [select] projects, or take it out of exclude",
+            )
+        chosen.append(normalised)
+    return chosen

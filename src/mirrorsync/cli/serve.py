@@ -1,0 +1,34 @@
+"""`mirrorsync serve`: the tree, served by mirrorsync itself."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mirrorsync.cli.options import Config
+from mirrorsync.cli.render import exits, print_line
+from mirrorsync.config.load import find, load
+
+
+def register(app: typer.Typer) -> None:
+    """Add `serve` to `app`."""
+    app.command("serve", epilog="Example: mirrorsync serve --listen 127.0.0.1:8080")(serve)
+
+
+@exits()
+def serve(
+    *,
+    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8080",
+    config: Config = None,
+) -> None:
+    """Serve the tree: for a lab or a small site. docs/serving.md tells how a web server does it."""
+    settings = load(find(config))
+    from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` needs no web server
+
+    def ready(web: Path, addresses: list[str]) -> None:
+        print_line(f"serving {web} at {' and '.join(addresses)}")
+        sys.stdout.flush()
+
+    daemon.run_to_end(partial(daemon.serve_tree, settings, listen, ready))

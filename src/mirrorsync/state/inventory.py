@@ -1,0 +1,236 @@
+"""The inventory of objects: intended before they are stored (I4), condemned before they are deleted."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from mirrorsync.errors import Malformed, StoreUnreachable
+from mirrorsync.model.identity import ProjectName
+from mirrorsync.model.outcome import StoredFile
+from mirrorsync.model.page import DistFile
+
+_BEING_DELETED: Final = -1.0
+"""In `delete_after`: a sweep is at it. Deleting and coming back at once would leave a page without its file."""
+
+
+class Need(msgspec.Struct, frozen=True):
+    """What a file of a page still lacks in the store."""
+
+    file: DistFile
+    lacks_file: bool
+    lacks_sidecar: bool
+    may_be_here: bool
+    """An earlier life may have stored it: look and re-hash before fetching."""
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What stands between a page and its publication."""
+
+    needs: tuple[Need, ...]
+    vanished: tuple[tuple[bytes, str], ...]
+    """(place, file name) of the objects, sidecars among them, that the page names no more."""
+    sizes: dict[tuple[bytes, str], int]
+    """Bytes of the stored files whose size the index does not tell."""
+
+
+class Condemned(msgspec.Struct, frozen=True):
+    """An object that nothing names any more and whose grace is over."""
+
+    place: bytes
+    filename: str
+
+
+def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[DistFile]) -> Intent:
+    """Write down every object that `name` is to have, lifting condemnations; return what is lacking.
+
+    Raises: Malformed, when a path already holds other bytes for another page (a place is a digest: no honest
+    index asks for that).
+    """
+    (project_id,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()
+    known = {
+        (bytes(row["place"]), row["filename"]): row
+        for row in connection.execute("SELECT * FROM file WHERE project_id = ?", (project_id,))
+    }
+    needs = []
+    for file in files:
+        row = known.pop((file.place, file.filename), None)
+        need = _take_up(connection, project_id, file) if row is None else _compare(file, row)
+        if need is not None:
+            needs.append(need)
+    kept = {(file.place, file.filename): file for file in files}
+    sidecars = connection.execute(
+        "SELECT place, filename FROM file WHERE project_id = ? AND metadata_sha256 IS NOT NULL", (project_id,)
+    )
+    vanished = [
+        (bytes(row["place"]), row["filename"] + ".metadata")
+        for row in sidecars
+        if (still := kept.get((bytes(row["place"]), row["filename"]))) is not None and still.core_metadata is None
+    ]
+    sizes = {
+        key: row["size"]
+        for key, file in kept.items()
+        if file.size is None and (row := _row(connection, project_id, key)) is not None and row["size"] is not None
+    }
+    return Intent(needs=tuple(needs), vanished=(*known, *vanished), sizes=sizes)
+
+
+def _row(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str]) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM file WHERE place = ? AND filename = ? AND project_id = ?", (*key, project_id)
+    ).fetchone()
+    return row
+
+
+def _compare(file: DistFile, row: sqlite3.Row) -> Need | None:
+    if bytes(row["sha256"]) != file.hashes.sha256:
+        raise _other_bytes(file)
+    lacks_file = row["stored_at"] is None
+    promised = file.core_metadata
+    told = None if row["metadata_sha256"] is None else bytes(row["metadata_sha256"])
+    lacks_sidecar = promised is not None and (row["metadata_stored_at"] is None or promised != told)
+    if not lacks_file and not lacks_sidecar:
+        return None
+    return Need(file=file, lacks_file=lacks_file, lacks_sidecar=lacks_sidecar, may_be_here=True)
+
+
+def _take_up(connection: sqlite3.Connection, project_id: int, file: DistFile) -> Need:
+    key = (file.place, file.filename)
+    others = connection.execute("SELECT sha256, stored_at FROM file WHERE place = ? AND filename = ?", key).fetchall()
+    if any(bytes(other["sha256"]) != file.hashes.sha256 for other in others):
+        raise _other_bytes(file)
+    lifted = _lift(connection, file)
+    connection.execute(
+        "INSERT INTO file (project_id, place, filename, size, sha256, metadata_sha256) VALUES (?, ?, ?, ?, ?, ?)",
+        (project_id, *key, file.size, file.hashes.sha256, file.core_metadata),
+    )
+    return Need(
+        file=file,
+        lacks_file=True,
+        lacks_sidecar=file.core_metadata is not None,
+        may_be_here=bool(lifted or others),
+    )
+
+
+def _lift(connection: sqlite3.Connection, file: DistFile) -> bool:
+    """Take a file and its sidecar back from the condemned; tell whether there was something to take back."""
+    rows = connection.execute(
+        "DELETE FROM condemned WHERE place = ? AND filename IN (?, ?) RETURNING delete_after",
+        (file.place, file.filename, f"{file.filename}.metadata"),
+    ).fetchall()
+    if any(row["delete_after"] == _BEING_DELETED for row in rows):
+        raise StoreUnreachable(
+            f"{file.filename} came back while it is being deleted",
+            hint="nothing to do: it is fetched again in a moment",
+            retry_after=5,
+        )
+    return bool(rows)
+
+
+def _other_bytes(file: DistFile) -> Malformed:
+    return Malformed(
+        f"{file.filename}: its path already holds a file with another sha256",
+        why="the index now promises other bytes at a place that is named by a digest",
+        hint="nothing was replaced; an attack or a damaged index: compare both digests before trusting either",
+    )
+
+
+def stored(connection: sqlite3.Connection, name: ProjectName, files: Sequence[StoredFile], now: float) -> None:
+    """Write down that these files stand, verified, with the sidecars told."""
+    connection.executemany(
+        """
+        UPDATE file SET size = CASE WHEN :new THEN :size ELSE size END, stored_at = coalesce(stored_at, :now),
+            verified_at = CASE WHEN :new THEN :now ELSE verified_at END,
+            metadata_sha256 = :metadata,
+            metadata_stored_at = CASE WHEN :metadata IS NULL THEN NULL ELSE :now END
+        WHERE place = :place AND filename = :filename AND project_id = (SELECT id FROM project WHERE name = :name)
+        """,
+        [
+            {
+                "size": file.size,
+                "now": now,
+                "new": file.file_is_new,
+                "metadata": file.metadata_sha256,
+                "place": file.place,
+                "filename": file.filename,
+                "name": name,
+            }
+            for file in files
+        ],
+    )
+
+
+def condemn(
+    connection: sqlite3.Connection,
+    name: ProjectName,
+    objects: Sequence[tuple[bytes, str]],
+    delete_after: float,
+    reason: str,
+) -> None:
+    """Forget these objects of `name`; those that no other page names are deleted after `delete_after`."""
+    (project_id,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()
+    for place, filename in objects:
+        row = _row(connection, project_id, (place, filename))
+        if row is not None:
+            connection.execute(
+                "DELETE FROM file WHERE place = ? AND filename = ? AND project_id = ?",
+                (place, filename, project_id),
+            )
+            gone = [filename] if row["metadata_sha256"] is None else [filename, f"{filename}.metadata"]
+        else:
+            owner = filename.removesuffix(".metadata")
+            connection.execute(
+                "UPDATE file SET metadata_sha256 = NULL, metadata_stored_at = NULL"
+                " WHERE place = ? AND filename = ? AND project_id = ?",
+                (place, owner, project_id),
+            )
+            gone = [filename]
+        _condemn_unnamed(connection, place, gone, delete_after, reason)
+
+
+def _condemn_unnamed(
+    connection: sqlite3.Connection, place: bytes, filenames: Sequence[str], delete_after: float, reason: str
+) -> None:
+    for filename in filenames:
+        connection.execute(
+            """
+            INSERT INTO condemned (place, filename, delete_after, reason) SELECT :place, :filename, :after, :reason
+            WHERE NOT EXISTS (SELECT 1 FROM file WHERE place = :place AND filename = :filename)
+              AND NOT EXISTS (SELECT 1 FROM file WHERE place = :place AND filename || '.metadata' = :filename
+                              AND metadata_sha256 IS NOT NULL)
+            ON CONFLICT DO NOTHING
+            """,
+            {"place": place, "filename": filename, "after": delete_after, "reason": reason},
+        )
+
+
+def condemn_all(connection: sqlite3.Connection, name: ProjectName, delete_after: float, reason: str) -> None:
+    """Forget every object of `name`."""
+    rows = connection.execute(
+        "SELECT place, filename FROM file WHERE project_id = (SELECT id FROM project WHERE name = ?)", (name,)
+    ).fetchall()
+    condemn(connection, name, [(bytes(row["place"]), row["filename"]) for row in rows], delete_after, reason)
+
+
+def take_past_grace(connection: sqlite3.Connection, now: float, limit: int) -> list[Condemned]:
+    """Return at most `limit` objects to delete now, and bar them from coming back until they are `swept`."""
+    rows = connection.execute(
+        "UPDATE condemned SET delete_after = :bar WHERE (place, filename) IN"
+        " (SELECT place, filename FROM condemned WHERE delete_after BETWEEN 0 AND :now"
+        "  ORDER BY delete_after LIMIT :limit) RETURNING place, filename",
+        {"bar": _BEING_DELETED, "now": now, "limit": limit},
+    ).fetchall()
+    return [Condemned(place=bytes(row["place"]), filename=row["filename"]) for row in rows]
+
+
+def unbar(connection: sqlite3.Connection) -> None:
+    """At start, when nobody deletes: what a dead run was deleting is ordinarily condemned again."""
+    connection.execute("UPDATE condemned SET delete_after = 0 WHERE delete_after = ?", (_BEING_DELETED,))
+
+
+def swept(connection: sqlite3.Connection, objects: Sequence[Condemned]) -> None:
+    """Forget condemned objects that are deleted."""
+    connection.executemany(
+        "DELETE FROM condemned WHERE place = ? AND filename = ?", [(row.place, row.filename) for row in objects]
+    )

@@ -1,0 +1,172 @@
+"""The state as the pipeline sees it: every method is one durable transaction, or one look."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from mirrorsync.model.change import Listed
+from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.outcome import Outcome
+from mirrorsync.model.page import DistFile
+from mirrorsync.state import inventory, listing, outcomes, progress, report, runs
+from mirrorsync.state.database import Database, open_database
+from mirrorsync.state.inventory import Condemned, Intent
+from mirrorsync.state.listing import Missing
+from mirrorsync.state.progress import Mirror, Raised, Weight, Work
+from mirrorsync.state.report import Report
+
+
+class State:
+    """The mirror's memory. Methods that change it return once the change survives a power cut."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # --- the mirror and its cursor ---------------------------------------------------------------------------
+
+    async def introduce(self, upstream: str, selection: str, content: str) -> Mirror:
+        """Return the mirror's row as it stood, made now if it was absent; what a dead run was deleting is unbarred."""
+
+        def operation(connection: sqlite3.Connection) -> Mirror:
+            inventory.unbar(connection)
+            return progress.introduce(connection, upstream, selection, content)
+
+        return await self.database.write(operation)
+
+    async def mirror(self) -> Mirror:
+        """Return the mirror's row."""
+        return await self.database.read(progress.mirror)
+
+    async def synced_serial(self) -> Serial | None:
+        """Return the serial up to which everything is served (I2)."""
+        return await self.database.read(progress.synced_serial)
+
+    async def raise_wanted(self, raised: Sequence[Raised], upto: Serial) -> None:
+        """Ingest one batch of the journal and move the cursor behind it."""
+        await self.database.write(lambda connection: progress.raise_wanted(connection, raised, upto))
+
+    async def start_at(self, serial: Serial | None) -> None:
+        """Set the cursor, which all that is known of the projects now reaches."""
+        await self.database.write(lambda connection: progress.start_at(connection, serial))
+
+    async def polled(self, serial: Serial | None, now: float, *, has_journal: bool) -> None:
+        """Note that upstream answered, and the newest serial that it told."""
+        await self.database.write(lambda connection: progress.polled(connection, serial, now, int(has_journal)))
+
+    async def name_projects(self, names: Iterable[ProjectName]) -> int:
+        """Take up named projects that are unknown yet; return how many."""
+        return await self.database.write(lambda connection: progress.name_projects(connection, names))
+
+    async def recheck(self, names: Iterable[ProjectName] | None) -> None:
+        """Make the named projects due now, or (None) every project that is not waiting."""
+        await self.database.write(lambda connection: progress.recheck(connection, names))
+
+    async def render_anew(self, selection: str, content: str) -> None:
+        """Note another policy: everything is compared and rendered again."""
+        await self.database.write(lambda connection: progress.render_anew(connection, selection, content))
+
+    async def names(self) -> list[ProjectName]:
+        """Return every name that the ledger knows."""
+        return await self.database.read(progress.names)
+
+    async def weigh(self, names: Sequence[ProjectName]) -> Weight:
+        """Return how much stands of these projects."""
+        return await self.database.read(lambda connection: progress.weigh(connection, names))
+
+    async def forget(self, names: Sequence[ProjectName]) -> None:
+        """Drop the ledger of projects of which nothing stands."""
+        await self.database.write(lambda connection: progress.forget(connection, names))
+
+    # --- the root list ---------------------------------------------------------------------------------------
+
+    async def begin_listing(self) -> None:
+        """Start an empty root list."""
+        await self.database.write(listing.begin)
+
+    async def add_listing(self, projects: Sequence[Listed]) -> None:
+        """Add a part of the root list."""
+        await self.database.write(lambda connection: listing.add(connection, projects))
+
+    async def missing(self, list_serial: Serial | None) -> Missing:
+        """Weigh what the list, now whole, does not name."""
+        return await self.database.read(lambda connection: listing.missing(connection, list_serial))
+
+    async def believe_listing(
+        self, *, cursor: Serial | None, since: Serial, list_serial: Serial | None, missing_too: bool
+    ) -> None:
+        """Make due what the list says is new, changed or (if `missing_too`) gone, and set the cursor."""
+
+        def operation(connection: sqlite3.Connection) -> None:
+            listing.raise_from(connection, since=since, list_serial=list_serial)
+            if missing_too:
+                listing.doubt_missing(connection, list_serial)
+            progress.start_at(connection, cursor)
+            listing.end(connection)
+
+        await self.database.write(operation)
+
+    # --- bringing up -----------------------------------------------------------------------------------------
+
+    async def due(self, now: float, limit: int) -> list[Work]:
+        """Return at most `limit` projects to try now."""
+        return await self.database.read(lambda connection: progress.due(connection, now, limit))
+
+    async def named(self, name: ProjectName) -> Work | None:
+        """Return one project's ledger."""
+        return await self.database.read(lambda connection: progress.named(connection, name))
+
+    async def waiting(self) -> tuple[int, float | None]:
+        """Return how many projects wait, and the earliest attempt (seconds since the epoch)."""
+        return await self.database.read(progress.waiting)
+
+    async def intend(self, name: ProjectName, files: Sequence[DistFile]) -> Intent:
+        """Write down what `name` is to have, before anything of it is stored; return what is lacking."""
+        return await self.database.write(lambda connection: inventory.intend(connection, name, files))
+
+    async def record(self, outcome: Outcome, now: float, grace: float) -> None:
+        """Write down how bringing up a project ended."""
+        await self.database.write(lambda connection: outcomes.record(connection, outcome, now, grace))
+
+    # --- the sweep -------------------------------------------------------------------------------------------
+
+    async def take_past_grace(self, now: float, limit: int) -> list[Condemned]:
+        """Return objects to delete now, barred from coming back until `swept`."""
+        return await self.database.write(lambda connection: inventory.take_past_grace(connection, now, limit))
+
+    async def swept(self, objects: Sequence[Condemned]) -> None:
+        """Forget condemned objects that are deleted."""
+        await self.database.write(lambda connection: inventory.swept(connection, objects))
+
+    # --- runs and what is published of them --------------------------------------------------------------------
+
+    async def log_run(self, started_at: float, totals: runs.Totals, now: float) -> None:
+        """Write down a run that ended; with nothing unmet the mirror was complete when upstream was last asked."""
+        await self.database.write(lambda connection: runs.log(connection, started_at, totals, now))
+
+    async def report(self) -> Report:
+        """Return what `status` tells."""
+        return await self.database.read(report.report)
+
+    async def root_published(self, serial: Serial | None) -> None:
+        """Note that the root index that stands says what the ledger says."""
+        await self.database.write(lambda connection: runs.root_published(connection, serial))
+
+    @asynccontextmanager
+    async def present(self) -> AsyncIterator[Iterator[tuple[ProjectName, str, Serial | None]]]:
+        """Open a walk over the projects that have a page: (name, display name, the page's serial), by name.
+
+        The iterator reads as it goes, so it belongs in a thread; it sees the ledger as of its first row.
+        """
+        async with self.database.reader() as connection:
+            cursor = await trio.to_thread.run_sync(connection.execute, runs.PRESENT)
+            yield ((row["name"], row["display_name"], row["page_serial"]) for row in cursor)
+
+
+@asynccontextmanager
+async def open_state(path: Path) -> AsyncIterator[State]:
+    """Open the state at `path`, made or migrated as needed. Raises: StoreDenied, StoreFull, NewerSchema."""
+    async with open_database(path) as database:
+        yield State(database)

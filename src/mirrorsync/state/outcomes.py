@@ -1,0 +1,93 @@
+"""Recording how bringing up a project ended: always the last step, after all that it speaks of is durable."""
+
+import random
+import sqlite3
+from typing import Final, assert_never
+
+from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Outcome, Removed
+from mirrorsync.state import inventory
+
+_BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
+"""Seconds between attempts at a project that fails; the last one repeats."""
+
+_MET: Final = """
+    recheck = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, gone_at = NULL,
+    last_error = NULL, last_hint = NULL
+"""
+
+_MIRRORED: Final = f"""
+UPDATE project SET
+    mirrored_serial = coalesce(:serial, mirrored_serial, 0), page_serial = :page_serial, page_digest = :page_digest,
+    etag = :etag, status = :status, present = 1, said_removed = 0,
+    -- A row that came while we worked asks for more than this page carries; what it carries is served.
+    unmet_since = CASE
+        WHEN :serial IS NULL OR :serial >= wanted_serial OR :serial >= content_serial THEN NULL
+        ELSE max(unmet_since, :serial + 1) END,
+    {_MET}
+WHERE name = :name
+"""
+
+_REMOVED: Final = f"""
+UPDATE project SET
+    mirrored_serial = max(wanted_serial, coalesce(mirrored_serial, 0)), page_serial = NULL, page_digest = NULL,
+    etag = NULL, status = NULL, present = 0, unlisted = 0, unmet_since = NULL, {_MET}
+WHERE name = :name
+"""
+
+
+def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: float) -> None:
+    """Write `outcome` down; what a page names no more is condemned, to be deleted `grace` seconds from now."""
+    match outcome:
+        case Mirrored():
+            _record_mirrored(connection, outcome, now, grace)
+        case Confirmed():
+            connection.execute(f"UPDATE project SET unmet_since = NULL, {_MET} WHERE name = ?", (outcome.name,))
+        case Removed():
+            inventory.condemn_all(connection, outcome.name, now + grace, outcome.reason)
+            connection.execute(_REMOVED, {"name": outcome.name})
+            connection.execute("UPDATE mirror SET root_is_stale = 1")
+        case Failed():
+            _record_failed(connection, outcome, now)
+        case _:
+            assert_never(outcome)
+
+
+def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: float, grace: float) -> None:
+    inventory.stored(connection, outcome.name, outcome.stored, now)
+    inventory.condemn(connection, outcome.name, outcome.vanished, now + grace, "no longer named by its page")
+    before = connection.execute(
+        "SELECT present, page_serial, status FROM project WHERE name = ?", (outcome.name,)
+    ).fetchone()
+    connection.execute(
+        _MIRRORED,
+        {
+            "name": outcome.name,
+            "serial": outcome.serial,
+            "page_serial": outcome.page_serial,
+            "page_digest": outcome.page_digest,
+            "etag": outcome.etag,
+            "status": outcome.status,
+        },
+    )
+    if tuple(before) != (1, outcome.page_serial, outcome.status):
+        connection.execute("UPDATE mirror SET root_is_stale = 1")
+
+
+def _record_failed(connection: sqlite3.Connection, outcome: Failed, now: float) -> None:
+    (attempts,) = connection.execute("SELECT attempts FROM project WHERE name = ?", (outcome.name,)).fetchone()
+    delay = outcome.delay
+    if delay is None:
+        # Spread out, so that a thousand projects that fail together do not all come back in one second.
+        delay = _BACK_OFF[min(attempts, len(_BACK_OFF) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
+    connection.execute(
+        "UPDATE project SET attempts = attempts + 1, next_attempt_at = ?, last_error = ?, last_hint = ?,"
+        " failing_since = coalesce(failing_since, ?), gone_at = coalesce(gone_at, ?) WHERE name = ?",
+        (
+            now + delay,
+            outcome.error,
+            outcome.hint,
+            now,
+            now if outcome.kind == "ProjectGone" else None,
+            outcome.name,
+        ),
+    )

@@ -1,0 +1,217 @@
+"""The ledger of projects: what upstream has said, what is due, and how far the mirror's word goes."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from mirrorsync.model.identity import ProjectName, Serial
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """What a batch of journal rows says of one project."""
+
+    name: ProjectName
+    display_name: str
+    first: Serial
+    """The batch's first row of this project: from here on it may be unserved."""
+    last: Serial
+    content: Serial
+    """The last row that can change the page; 0 when none can."""
+    removes_project: bool
+
+
+class Work(msgspec.Struct, frozen=True):
+    """A project that is due, as the ledger knows it."""
+
+    name: ProjectName
+    display_name: str
+    wanted_serial: Serial
+    content_serial: Serial
+    mirrored_serial: Serial | None
+    page_serial: Serial | None
+    present: bool
+    status: str | None
+    said_removed: bool
+    unlisted: bool
+    etag: str | None
+    page_digest: bytes | None
+    attempts: int
+    failing_since: float | None
+    gone_at: float | None
+
+
+class Mirror(msgspec.Struct, frozen=True):
+    """The mirror's one row."""
+
+    upstream: str
+    selection: str
+    content: str
+    ingested_serial: Serial | None
+    upstream_serial: Serial | None
+    published_serial: Serial | None
+    root_is_stale: bool
+    has_journal: bool
+
+
+class Weight(msgspec.Struct, frozen=True):
+    """How much stands of some projects."""
+
+    projects: int
+    files: int
+    size: int
+    """Bytes."""
+
+
+WORK_COLUMNS = ", ".join(Work.__struct_fields__)
+
+_RAISE = """
+INSERT INTO project (name, display_name, wanted_serial, content_serial, unmet_since, said_removed)
+VALUES (:name, :display_name, :last, :content, :first, :removes_project)
+ON CONFLICT (name) DO UPDATE SET
+    display_name = excluded.display_name,
+    wanted_serial = max(wanted_serial, excluded.wanted_serial),
+    content_serial = max(content_serial, excluded.content_serial),
+    said_removed = excluded.said_removed,
+    unmet_since = min(coalesce(unmet_since, excluded.unmet_since), excluded.unmet_since),
+    unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, gone_at = NULL
+-- A page that is newer than the row already says what the row is about.
+WHERE coalesce(mirrored_serial, -1) < excluded.wanted_serial
+"""
+
+
+def introduce(connection: sqlite3.Connection, upstream: str, selection: str, content: str) -> Mirror:
+    """Make the mirror's row if it is absent, and return it as it stood before."""
+    connection.execute(
+        "INSERT INTO mirror (id, upstream, selection, content) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (upstream, selection, content),
+    )
+    return mirror(connection)
+
+
+def mirror(connection: sqlite3.Connection) -> Mirror:
+    """Return the mirror's row."""
+    row = connection.execute(f"SELECT {', '.join(Mirror.__struct_fields__)} FROM mirror").fetchone()
+    return msgspec.convert(dict(row), Mirror, strict=False)
+
+
+def raise_wanted(connection: sqlite3.Connection, raised: Sequence[Raised], upto: Serial) -> None:
+    """Ingest a batch: what it says of each project and the cursor behind it, in one transaction."""
+    connection.executemany(_RAISE, [msgspec.structs.asdict(row) for row in raised])
+    connection.execute(
+        "UPDATE mirror SET ingested_serial = max(coalesce(ingested_serial, 0), :upto),"
+        " upstream_serial = max(coalesce(upstream_serial, 0), :upto)",
+        {"upto": upto},
+    )
+
+
+def start_at(connection: sqlite3.Connection, serial: Serial | None) -> None:
+    """Set the cursor, which all that is known of the projects now reaches."""
+    connection.execute("UPDATE mirror SET ingested_serial = ?", (serial,))
+
+
+def polled(connection: sqlite3.Connection, serial: Serial | None, now: float, has_journal: int) -> None:
+    """Note that upstream was asked with success, and the newest serial it told (None: it tells none)."""
+    connection.execute(
+        "UPDATE mirror SET upstream_serial = coalesce(?, upstream_serial), polled_at = ?, has_journal = ?",
+        (serial, now, has_journal),
+    )
+
+
+def name_projects(connection: sqlite3.Connection, names: Iterable[ProjectName]) -> int:
+    """Take up named projects that the ledger does not know, as never mirrored; return how many are new."""
+    before = connection.total_changes
+    connection.executemany(
+        "INSERT INTO project (name, display_name, wanted_serial, content_serial, unmet_since)"
+        " VALUES (:name, :name, 0, 0, 1) ON CONFLICT DO NOTHING",
+        [{"name": name} for name in names],
+    )
+    return connection.total_changes - before
+
+
+def recheck(connection: sqlite3.Connection, names: Iterable[ProjectName] | None) -> None:
+    """Make projects due though no serial demands it: the named ones, waiting or not; None: every one that waits not."""
+    if names is None:
+        connection.execute("UPDATE project SET recheck = 1 WHERE recheck = 0")
+        return
+    connection.executemany(
+        "UPDATE project SET recheck = 1, next_attempt_at = 0 WHERE name = ?", [(name,) for name in names]
+    )
+
+
+def render_anew(connection: sqlite3.Connection, selection: str, content: str) -> None:
+    """Note another policy: every page is compared and rendered again, and the root list is read again."""
+    connection.execute("UPDATE project SET recheck = 1, next_attempt_at = 0, etag = NULL, page_digest = NULL")
+    connection.execute(
+        "UPDATE mirror SET selection = ?, content = ?, ingested_serial = NULL, root_is_stale = 1",
+        (selection, content),
+    )
+
+
+def due(connection: sqlite3.Connection, now: float, limit: int) -> list[Work]:
+    """Return at most `limit` projects that are to be tried, the longest waiting first."""
+    rows = connection.execute(
+        f"SELECT {WORK_COLUMNS} FROM project"
+        " WHERE (unmet_since IS NOT NULL OR recheck = 1) AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?",
+        (now, limit),
+    )
+    return [_work(row) for row in rows]
+
+
+def named(connection: sqlite3.Connection, name: ProjectName) -> Work | None:
+    """Return one project's ledger, None if it is unknown."""
+    row = connection.execute(f"SELECT {WORK_COLUMNS} FROM project WHERE name = ?", (name,)).fetchone()
+    return None if row is None else _work(row)
+
+
+def names(connection: sqlite3.Connection) -> list[ProjectName]:
+    """Return every name that the ledger knows: as large as the mirror, for a change of the selection only."""
+    return [ProjectName(row["name"]) for row in connection.execute("SELECT name FROM project")]
+
+
+def weigh(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> Weight:
+    """Return what stands of these projects."""
+    projects = files = size = 0
+    for name in chosen:
+        row = connection.execute("SELECT id FROM project WHERE name = ? AND present = 1", (name,)).fetchone()
+        if row is None:
+            continue
+        more, bytes_more = connection.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM file WHERE project_id = ? AND stored_at IS NOT NULL",
+            (row["id"],),
+        ).fetchone()
+        projects, files, size = projects + 1, files + more, size + bytes_more
+    return Weight(projects=projects, files=files, size=size)
+
+
+def forget(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
+    """Drop the ledger of projects that have neither page nor files, as if they had never been heard of."""
+    connection.executemany(
+        "DELETE FROM project WHERE name = ? AND present = 0"
+        " AND NOT EXISTS (SELECT 1 FROM file WHERE project_id = project.id)",
+        [(name,) for name in chosen],
+    )
+
+
+def waiting(connection: sqlite3.Connection) -> tuple[int, float | None]:
+    """Return how many projects are to be tried now or later, and the earliest attempt (seconds since the epoch)."""
+    count, earliest = connection.execute(
+        "SELECT count(*), min(next_attempt_at) FROM project WHERE unmet_since IS NOT NULL OR recheck = 1"
+    ).fetchone()
+    return int(count), earliest
+
+
+def synced_serial(connection: sqlite3.Connection) -> Serial | None:
+    """Return the serial up to which everything is served (I2); None where upstream has no such thing."""
+    (cursor,) = connection.execute("SELECT ingested_serial FROM mirror").fetchone()
+    (unmet,) = connection.execute("SELECT min(unmet_since) FROM project WHERE unmet_since IS NOT NULL").fetchone()
+    if cursor is None:
+        return None
+    return Serial(cursor if unmet is None else min(cursor, unmet - 1))
+
+
+def _work(row: sqlite3.Row) -> Work:
+    values = dict(row)
+    values["present"], values["said_removed"] = bool(row["present"]), bool(row["said_removed"])
+    values["unlisted"] = bool(row["unlisted"])
+    return Work(**values)

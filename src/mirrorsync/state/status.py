@@ -1,0 +1,39 @@
+"""The status as scripts read it."""
+
+from mirrorsync import __version__
+from mirrorsync.state.report import Report
+
+
+def status_document(report: Report, now: float) -> dict[str, object]:
+    """Return the status as scripts read it (`status --json`, `mirrorsync/status.json`); times are seconds (epoch).
+
+    `lag_seconds`: how long ago the mirror last was as upstream, asked then; null: it never was.
+    `synced_serial`, `upstream_serial`: null where upstream tells no such thing.
+    """
+    return {
+        "synced_serial": report.synced_serial,
+        "newest_serial": report.newest_serial,
+        "upstream_serial": report.upstream_serial,
+        "lag_seconds": None if report.complete_at is None else round(max(0.0, now - report.complete_at), 3),
+        "projects": report.projects,
+        "files": report.files,
+        "bytes": report.bytes,
+        "condemned": report.condemned,
+        "unmet_count": report.unmet_count,
+        "unmet": [
+            {
+                "name": row.name,
+                "wanted": row.wanted,
+                "mirrored": row.mirrored,
+                "attempts": row.attempts,
+                "next_attempt_at": row.next_attempt_at,
+                "error": row.error,
+            }
+            for row in report.unmet
+        ],
+        "last_sync": report.complete_at,
+        "last_poll": report.polled_at,
+        "has_journal": report.has_journal,
+        "upstream": report.upstream,
+        "version": __version__,
+    }

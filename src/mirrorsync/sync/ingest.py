@@ -1,0 +1,143 @@
+"""Asking upstream what has changed, and raising what we want of each project. Nothing is fetched here."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from mirrorsync.errors import Malformed, NoChangelog, NoListing, SerialWentBack, TooManyDeletions, Unreachable
+from mirrorsync.model.change import Change
+from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.select.rules import Selection
+from mirrorsync.state.listing import Missing
+from mirrorsync.state.progress import Mirror, Raised
+from mirrorsync.sync.parts import Parts, Policy
+
+_TOO_FAR: Final = 1_000_000
+"""Serials: further behind than this, the root list is cheaper than the journal (20 pages of 50,000 rows)."""
+
+
+def coalesce(changes: Iterable[Change], selection: Selection) -> list[Raised]:
+    """Fold rows into one word per selected project; spellings are already normalised, the last one is shown."""
+    raised: dict[ProjectName, Raised] = {}
+    for change in changes:
+        if not selection.selects(change.name):
+            continue
+        earlier = raised.get(change.name)
+        raised[change.name] = Raised(
+            name=change.name,
+            display_name=change.display_name,
+            first=change.serial if earlier is None else earlier.first,
+            last=change.serial,
+            content=change.serial if change.touches_page else Serial(0) if earlier is None else earlier.content,
+            # A role row after the removal changes nothing of it; any other row does.
+            removes_project=change.removes_project
+            or (not change.touches_page and earlier is not None and earlier.removes_project),
+        )
+    return list(raised.values())
+
+
+async def ingest(parts: Parts) -> None:
+    """Ask upstream once; afterwards everything that it has told is wanted, and the cursor stands behind it.
+
+    Raises: Unreachable, Throttled; SerialWentBack; NoListing when the index can tell nothing of what it holds.
+    Cancel-safe: the cursor never passes rows that were not ingested.
+    """
+    names = parts.policy.selection.projects
+    if names:
+        await parts.state.name_projects(names)
+    mirror = await parts.state.mirror()
+    try:
+        newest = await parts.upstream.last_serial() or Serial(0)
+        cursor = await _start(parts, mirror, newest)
+        if newest > cursor:
+            async for batch in parts.upstream.changes(cursor):
+                await parts.state.raise_wanted(coalesce(batch.changes, parts.policy.selection), batch.upto)
+                newest = max(newest, batch.upto)
+        await parts.state.polled(newest, parts.clock(), has_journal=True)
+    except NoChangelog as reason:
+        await _without_journal(parts, mirror, reason)
+
+
+async def _start(parts: Parts, mirror: Mirror, newest: Serial) -> Serial:
+    """Return the cursor to read the journal from; where there is none, or it is far behind, make one.
+
+    The serial is taken before the list, and the journal is read again from it: what happens between is not lost.
+    """
+    cursor = mirror.ingested_serial
+    if cursor is not None and newest < cursor:
+        raise SerialWentBack(
+            f"upstream's newest serial is {newest}, this mirror has already read up to {cursor}",
+            why="another index answers, or upstream was restored from a backup",
+            hint="check [upstream] index; if upstream really went back, start a new mirror directory",
+        )
+    if cursor is not None and newest - cursor <= _TOO_FAR:
+        return cursor
+    if parts.policy.selection.names_only:
+        if cursor is not None:
+            await parts.state.recheck(parts.policy.selection.projects)
+        await parts.state.start_at(newest)
+    else:
+        await _read_list(parts, mirror, cursor=newest)
+    return newest
+
+
+async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) -> None:
+    if parts.policy.selection.names_only:
+        parts.tell_once(
+            "no changelog",
+            f"upstream gives no changelog ({reason}): each of the {len(parts.policy.selection.projects)} named"
+            " projects is asked for at every sync, and how far upstream is ahead cannot be known",
+        )
+        await parts.state.recheck(parts.policy.selection.projects)
+        await parts.state.polled(None, parts.clock(), has_journal=False)
+        return
+    try:
+        await _read_list(parts, mirror, cursor=None)
+    except NoListing as error:
+        raise Unreachable(
+            f"{parts.upstream.identity} tells neither what has changed nor what it holds",
+            why=f"{reason}; {error}",
+            hint="name the projects that you want in [select] projects: they are then asked for one by one",
+        ) from error
+
+
+async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None) -> None:
+    """Hold the whole root list against the ledger. `cursor`: where the journal goes on; None: there is no journal."""
+    list_serial: Serial | None = None
+    await parts.state.begin_listing()
+    async for part in parts.upstream.snapshot():
+        list_serial = part.serial if part.serial is not None else list_serial
+        await parts.state.add_listing([row for row in part.projects if parts.policy.selection.selects(row.name)])
+    missing = await parts.state.missing(list_serial)
+    refusal = judge_missing(missing, parts.policy)
+    if refusal is not None:
+        parts.audience.notes(f"{refusal}. {refusal.hint}")
+    known = mirror.ingested_serial
+    if cursor is None:
+        # A cached list can be half an hour older than the one before it; what is known stays known.
+        cursor = known if list_serial is None or (known is not None and known > list_serial) else list_serial
+        await parts.state.polled(list_serial, parts.clock(), has_journal=False)
+    await parts.state.believe_listing(
+        cursor=cursor,
+        since=Serial(1 if known is None else known + 1),
+        list_serial=list_serial,
+        missing_too=refusal is None,
+    )
+
+
+def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeletions | None:
+    """Decide whether what a list leaves out may be doubted at all; a cut list looks like mass removal."""
+    if not missing.projects:
+        return None
+    if missing.listed * 2 < missing.served:
+        return Malformed(
+            f"the root list names {missing.listed} projects, this mirror serves {missing.served}",
+            why="less than half: it is not taken for the truth",
+            hint="Nothing is removed on its word; new and changed projects are taken from it.",
+        )
+    if missing.projects > policy.max_removed_projects or missing.size > policy.max_removed_bytes:
+        return TooManyDeletions(
+            f"the root list leaves out {missing.projects} projects ({missing.files} files, {missing.size} bytes)",
+            why=f"the limits are {policy.max_removed_projects} projects and {policy.max_removed_bytes} bytes",
+            hint="Nothing is removed; raise [limits] if upstream really removed them.",
+        )
+    return None

@@ -1,0 +1,90 @@
+"""One pass of a mirror: ask, bring up, publish, sweep."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from mirrorsync.errors import DifferentUpstream, MirrorsyncError
+from mirrorsync.model.identity import ProjectName
+from mirrorsync.state.runs import Totals
+from mirrorsync.sync import feed
+from mirrorsync.sync.deselect import drop_deselected
+from mirrorsync.sync.ingest import ingest
+from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.pool import Pool
+from mirrorsync.sync.publish import publish_root
+from mirrorsync.sync.sweep import sweep
+from mirrorsync.sync.traces import leave_traces
+
+
+async def prepare(parts: Parts) -> None:
+    """Take up the mirror's row, and hold the configuration against it.
+
+    Raises: DifferentUpstream, TooManyDeletions; StoreError.
+    """
+    policy = parts.policy
+    selection, content = policy.selection.fingerprint(), policy.content_fingerprint()
+    mirror = await parts.state.introduce(parts.upstream.identity, selection, content)
+    if mirror.upstream != parts.upstream.identity:
+        raise DifferentUpstream(
+            f"this mirror was made from {mirror.upstream}, the configuration says {parts.upstream.identity}",
+            why="two indexes in one tree would be neither",
+            hint="correct [upstream] index, or use another [mirror] directory",
+        )
+    if mirror.selection != selection:
+        await drop_deselected(parts)
+    if (mirror.selection, mirror.content) != (selection, content):
+        await parts.state.render_anew(selection, content)
+
+
+async def sync(parts: Parts, names: Sequence[ProjectName] = ()) -> Totals:
+    """Make one pass until all that is due has been tried; return what was done.
+
+    With `names`, only these are asked for, due or not. Raises: what halts a run; all that was brought up before
+    it is recorded and published. Cancel-safe.
+    """
+    started_at = parts.clock()
+    pool = Pool(parts)
+    failure: MirrorsyncError | None = None
+    try:
+        if names:
+            await parts.state.name_projects(names)
+            await parts.state.recheck(names)
+            await pool.work_off(feed.only(parts, names))
+        else:
+            await ingest(parts)
+            await pool.work_off(feed.until_idle(parts))
+    except MirrorsyncError as error:
+        failure = error
+    totals = msgspec.structs.replace(pool.totals, note=None if failure is None else str(failure))
+    try:
+        await conclude(parts, started_at, totals)
+    except MirrorsyncError as error:
+        failure = failure or error
+    if failure is not None:
+        raise failure
+    return totals
+
+
+def tell_unknown(parts: Parts, totals: Totals) -> None:
+    """Tell what upstream left untold, so that nobody wonders why pip finds no sidecar here."""
+    if totals.sidecars_untold:
+        parts.tell_once(
+            "untold sidecars",
+            f"upstream says nothing of the metadata sidecars of {totals.sidecars_untold} wheels (PEP 658): none of"
+            " them is mirrored, and clients read the wheels themselves",
+        )
+    if totals.sidecars_lost:
+        parts.audience.notes(
+            f"upstream promises {totals.sidecars_lost} metadata sidecars that it does not have: they are not"
+            " advertised here, and asked for again when their projects change"
+        )
+
+
+async def conclude(parts: Parts, started_at: float, totals: Totals) -> None:
+    """Log what was done since `started_at`, and make public what holds now."""
+    tell_unknown(parts, totals)
+    await parts.state.log_run(started_at, totals, parts.clock())
+    await publish_root(parts)
+    await sweep(parts)
+    await leave_traces(parts)

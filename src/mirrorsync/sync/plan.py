@@ -1,0 +1,76 @@
+"""What a pass would do, found out without doing it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from mirrorsync.errors import MirrorsyncError, ProjectGone
+from mirrorsync.model.identity import ProjectName
+from mirrorsync.model.page import ProjectPage
+from mirrorsync.select import content
+from mirrorsync.state.progress import Work
+from mirrorsync.sync.ingest import ingest
+from mirrorsync.sync.parts import Parts
+
+_LOOKED_AT: Final = 1000
+"""Projects whose pages a plan asks for; of more, only their number is told."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What would be done for one project."""
+
+    name: ProjectName
+    files: int = 0
+    bytes: int = 0
+    vanishing: int = 0
+    """Objects that would be condemned."""
+    says: str = ""
+    """Anything else: it is gone upstream, or cannot be asked for now."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a pass would do."""
+
+    projects: int
+    """Projects that are due."""
+    steps: tuple[Step, ...]
+    """Those that were looked at."""
+
+
+async def make_plan(parts: Parts, names: Sequence[ProjectName]) -> Plan:
+    """Return what a pass would do, by asking upstream as the pass would. `parts.state` is a copy: it is written to.
+
+    Raises: what ingesting raises.
+    """
+    if names:
+        await parts.state.name_projects(names)
+        found = [await parts.state.named(name) for name in names]
+        works = [work for work in found if work is not None]
+        count = len(works)
+    else:
+        await ingest(parts)
+        works = await parts.state.due(parts.clock(), _LOOKED_AT)
+        count, _ = await parts.state.waiting()
+    return Plan(projects=count, steps=tuple([await _step(parts, work) for work in works]))
+
+
+async def _step(parts: Parts, work: Work) -> Step:
+    try:
+        page = await parts.upstream.page(work.name, at_least=work.content_serial, etag=work.etag, attempt=work.attempts)
+        if not isinstance(page, ProjectPage):
+            return Step(name=work.name, says="unchanged")
+        if not parts.policy.files:
+            return Step(name=work.name, says="page only")
+        intent = await parts.state.intend(work.name, content.apply(page, metadata=parts.policy.metadata).files)
+    except ProjectGone:
+        return Step(name=work.name, says="upstream has no page of it")
+    except MirrorsyncError as error:
+        return Step(name=work.name, says=str(error))
+    lacking = [need.file for need in intent.needs if need.lacks_file]
+    return Step(
+        name=work.name,
+        files=len(lacking),
+        bytes=sum(file.size or 0 for file in lacking),
+        vanishing=len(intent.vanished),
+    )

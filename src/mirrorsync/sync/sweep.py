@@ -1,0 +1,27 @@
+"""Deleting what nothing names any more, after its grace."""
+
+from typing import Final
+
+from mirrorsync.model.identity import store_path
+from mirrorsync.simple import layout
+from mirrorsync.sync.parts import Parts
+
+_BATCH: Final = 500
+"""Objects deleted between two records."""
+
+
+async def sweep(parts: Parts) -> int:
+    """Delete every condemned object whose grace is over; return how many.
+
+    An object that comes back meanwhile is fetched again in a moment, never left half deleted. Cancel-safe: what
+    was being deleted stays condemned.
+    """
+    count = 0
+    while objects := await parts.state.take_past_grace(parts.clock(), _BATCH):
+        for condemned in objects:
+            directory = layout.file_path(condemned.place, "x").rsplit("/", 1)[0]
+            await parts.store.delete(store_path(*directory.split("/"), condemned.filename))
+        await parts.store.settle()
+        await parts.state.swept(objects)
+        count += len(objects)
+    return count
