@@ -1,0 +1,66 @@
+"""Group commit: one flush of the file system makes many objects durable."""
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from mirrorsync.store.directory import Directory
+from mirrorsync.store.together import Call, Together
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_SYNCFS: Final = getattr(_LIBC, "syncfs", None)
+
+
+def flush_file_system(descriptor: int) -> None:
+    """Return when all that was written to the file system of `descriptor` is on its disk. Blocks.
+
+    Raises: OSError; Linux tells of failed writeback here since 5.8, once for each open descriptor.
+    Where the C library has no syncfs, every file system is flushed, and none tells of failures.
+    Source: syncfs(2).
+    """
+    if _SYNCFS is None:
+        os.sync()
+    elif _SYNCFS(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+class GroupSync:
+    """Flushes shared by all who wait: one runs at a time, and the next one serves everybody that came meanwhile."""
+
+    def __init__(self, directory: Directory, *, flush_file_system: Callable[[int], None] = flush_file_system) -> None:
+        self.flushes = 0
+        """Flushes begun, from 0."""
+        self.failures = 0
+        """Flushes that failed, from 0. Take it before the first byte is written, and hand it to `flush`."""
+        self._directory = directory
+        self._flush_file_system = flush_file_system
+        self._failure = OSError()
+        # One flush for all calls, in a thread of its own: behind the writers' limiter it would wait for those who
+        # are to share the next.
+        self._together = Together(self._flush, lanes=1)
+
+    async def flush(self, *, failures_before: int | None = None) -> None:
+        """Return after a flush that began after this call.
+
+        The kernel tells of a failed writeback once, and forgets the data: whoever wrote before that must not
+        trust a later flush that succeeds. So this fails if any flush failed since `failures` had the value
+        `failures_before` (left out: since this call).
+
+        Raises: OSError. Cancellation: heeded until the flush begins, which is waited for then.
+        """
+        if failures_before is None:
+            failures_before = self.failures
+        await self._together.call()
+        if self.failures > failures_before:
+            raise OSError(self._failure.errno, self._failure.strerror) from self._failure
+
+    def _flush(self, _served: Sequence[Call]) -> None:
+        self.flushes += 1
+        try:
+            handle = self._directory.hold()
+            self._flush_file_system(handle.descriptor)
+        except OSError as error:
+            self._failure = error
+            self.failures += 1

@@ -1,0 +1,121 @@
+"""The served tree as files: what any web server can serve."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from mirrorsync.model.blob import Expect, ObjectInfo
+from mirrorsync.model.identity import StorePath
+from mirrorsync.store.directory import Directory
+from mirrorsync.store.disk import SHORT, Disk, OffLoop
+from mirrorsync.store.durable import GroupSync
+from mirrorsync.store.failures import in_words
+from mirrorsync.store.space import FreeSpace, in_gib
+from mirrorsync.store.staged import Landing, StagedFile
+from mirrorsync.store.survey import survey
+from mirrorsync.store.temporary import Temporary
+from mirrorsync.store.tree import Tree
+from mirrorsync.store.verifier import Verifier
+
+_LISTED_PER_HOP = 512
+_log = logging.getLogger(__name__)
+
+
+class FilesystemStore:
+    """`mirrorsync.ports.Store` in the directory `web`, with partial files in `staging` on the same file system.
+
+    Files have mode 0644 and directories 0755, whatever the umask. Symbolic links below `web` are never followed:
+    as an object's name they count as absent and are replaced, as a directory they raise StoreDenied.
+    """
+
+    def __init__(self, web: Path, staging: Path, *, disk: trio.CapacityLimiter, min_free: int) -> None:
+        """`disk` limits the threads that work on files, `min_free` is in bytes."""
+        self._web = Directory(web)
+        self._staging = Directory(staging)
+        self._tree = Tree(self._web)
+        self._disk = Disk(disk)
+        self._space = FreeSpace(self._web, self._disk, min_free=min_free)
+        self.sync = GroupSync(self._web)
+        """The flushes that all commits share."""
+
+    @asynccontextmanager
+    async def stage(self, path: StorePath, expect: Expect) -> AsyncIterator[StagedFile]:
+        """See `Store.stage`. Raises: LowSpace, when a download would leave less than `min_free`."""
+        size = expect.size or 0
+        ours = expect.sha256 is None
+        promise = self._space.promise_anyway(size) if ours else await self._space.promise(size)
+        landing = self._landing(path)
+        try:
+            yield StagedFile(landing, Verifier(path, expect), promise)
+        finally:
+            promise.release()
+            await landing.discard()
+
+    async def publish(self, path: StorePath, body: bytes) -> bool:
+        """See `Store.publish`. Goes on below `min_free`: pages are small, and a page that is true matters more.
+
+        Cancellation: replaced whole or not at all. Raises: StoreError.
+        """
+        landing = self._landing(path)
+        try:
+            run = self._disk.run_short if len(body) <= SHORT else self._disk.run
+            if not await run(landing.what, self._fill_unless_equal, landing.temporary, path, body):
+                return False
+            await landing.land()
+        finally:
+            await landing.discard()
+        return True
+
+    def _landing(self, path: StorePath) -> Landing:
+        return Landing(path, self._tree, self._staging, sync=self.sync, disk=self._disk)
+
+    def _fill_unless_equal(self, temporary: Temporary, path: StorePath, body: bytes) -> bool:
+        if self._tree.holds(path, body):
+            return False
+        temporary.append(body)
+        temporary.close()
+        return True
+
+    async def stat(self, path: StorePath) -> ObjectInfo | None:
+        """See `Store.stat`. Raises: StoreError."""
+        status = await self._disk.run_short(f"{path} cannot be looked up", self._tree.status, path)
+        return status and ObjectInfo(path=path, size=status.st_size, modified=status.st_mtime)
+
+    def read(self, path: StorePath) -> AsyncIterator[bytes]:
+        """See `Store.read`. Raises: StoreError."""
+        return OffLoop(self._disk, f"{path} cannot be read", self._tree.chunks(path), per_hop=1)
+
+    async def delete(self, path: StorePath) -> None:
+        """See `Store.delete`; the topmost directories stay. Raises: StoreError."""
+        await self._disk.run_short(f"{path} cannot be deleted", self._tree.remove, path)
+
+    def list(self, prefix: StorePath) -> AsyncIterator[ObjectInfo]:
+        """See `Store.list`; links and names that no store path can hold are left out. Raises: StoreError."""
+        what = f"{prefix or self._web.path} cannot be listed"
+        return OffLoop(self._disk, what, self._tree.walk(prefix), per_hop=_LISTED_PER_HOP)
+
+    async def settle(self) -> None:
+        """See `Store.settle`. Raises: StoreError."""
+        with in_words(f"{self._web.path} cannot be flushed to its disk"):
+            await self.sync.flush()
+
+    async def free_bytes(self) -> int:
+        """See `Store.free_bytes`. Raises: StoreError."""
+        return await self._space.measure()
+
+    async def check(self) -> None:
+        """See `Store.check`. Too little free space is only logged: pages and removals need none to speak of."""
+        removed = await self._disk.run(f"{self._web.path} is not fit for a mirror", survey, self._web, self._staging)
+        if removed:
+            _log.info("%s: removed %d partial files that an earlier run left", self._staging.path, removed)
+        free = await self._space.measure()
+        if free < self._space.min_free:
+            _log.warning(
+                "%s has %s free, less than min-free (%s): nothing is downloaded until there is room",
+                self._web.path,
+                in_gib(free),
+                in_gib(self._space.min_free),
+            )

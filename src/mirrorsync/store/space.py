@@ -1,0 +1,86 @@
+"""How much may still be written, counting what has been promised to objects on their way in."""
+
+import os
+import time
+from typing import Final
+
+from mirrorsync.errors import LowSpace
+from mirrorsync.store.directory import Directory
+from mirrorsync.store.disk import Disk
+
+_FRESH_FOR: Final = 1.0
+"""Seconds that a measurement serves."""
+
+
+class Promise:
+    """Room promised to one object."""
+
+    def __init__(self, space: "FreeSpace", size: int) -> None:
+        self._space = space
+        self._left = size
+
+    def wrote(self, size: int) -> None:
+        """Turn `size` bytes of the promise into bytes on the disk."""
+        kept = min(size, self._left)
+        self._left -= kept
+        self._space.moved(kept, written=size)
+
+    def release(self) -> None:
+        """Give back what was not written."""
+        self._space.moved(self._left, written=0)
+        self._left = 0
+
+
+class FreeSpace:
+    """The file system's free space, measured at most once a second."""
+
+    def __init__(self, web: Directory, disk: Disk, *, min_free: int) -> None:
+        self.min_free = min_free
+        """Bytes."""
+        self._web = web
+        self._disk = disk
+        self._free: int | None = None
+        self._measured_at = 0.0
+        self._promised = 0
+
+    async def measure(self) -> int:
+        """Return the bytes that an ordinary user can still write. Raises: StoreError."""
+        self._measured_at = time.monotonic()  # before the hop, so that those who come meanwhile do not measure too
+        self._free = await self._disk.run(f"The free space of {self._web.path} cannot be told", self._statvfs)
+        return self._free
+
+    async def promise(self, size: int) -> Promise:
+        """Promise `size` bytes. Raises: LowSpace, when less than `min_free` would be left; StoreError."""
+        free = self._free
+        if free is None or time.monotonic() - self._measured_at >= _FRESH_FOR:
+            free = await self.measure()
+        left = free - self._promised - size
+        if left < self.min_free:
+            raise LowSpace(
+                f"{self._web.path} has {in_gib(free)} free, and {in_gib(self._promised + size)} are on their way in",
+                why=f"{in_gib(self.min_free)} must stay free (min-free)",
+                hint="free space, enlarge the disk or lower min-free; nothing was lost, index updates and removals "
+                "go on, and downloads do as soon as there is room",
+            )
+        return self.promise_anyway(size)
+
+    def promise_anyway(self, size: int) -> Promise:
+        """Promise `size` bytes of what we make ourselves: the index goes on below `min_free`."""
+        self._promised += size
+        return Promise(self, size)
+
+    def moved(self, promised: int, *, written: int) -> None:
+        """Take `promised` bytes from what is promised and `written` from what is free."""
+        self._promised -= promised
+        if self._free is not None:
+            self._free -= written
+
+    def _statvfs(self) -> int:
+        handle = self._web.hold()
+        status = os.fstatvfs(handle.descriptor)
+        return status.f_bavail * status.f_frsize
+
+
+def in_gib(size: int) -> str:
+    """Return `size` bytes for an operator's eyes."""
+    return f"{size / (1 << 30):,.2f} GiB"

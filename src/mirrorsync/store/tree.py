@@ -1,0 +1,164 @@
+"""The served tree: blocking operations on its paths. No symbolic link is followed, anywhere below the root."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from mirrorsync.errors import StoreDenied
+from mirrorsync.model.blob import ObjectInfo
+from mirrorsync.model.identity import StorePath, is_segment, store_path
+from mirrorsync.store.directory import Directory, Handle, names_of, open_directory, way_down
+
+CHUNK: Final = 1 << 20
+"""Bytes read or written at a time, at most."""
+# O_NONBLOCK: a pipe that someone planted must not hang us.
+_OBJECT: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ATTEMPTS: Final = 10
+"""Times that a directory may be removed under us, by `remove` or a person, before we give up."""
+
+
+class Tree:
+    """Every method blocks and raises OSError: call it in a thread."""
+
+    def __init__(self, web: Directory) -> None:
+        self._web = web
+
+    def place(self, source: Handle, name: bytes, path: StorePath) -> None:
+        """Rename `name` in `source` to `path`, replacing what stands there; make its parents."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                self._rename(source, name, path)
+            except FileNotFoundError:
+                if not attempts_left:
+                    raise
+            else:
+                return
+
+    def _rename(self, source: Handle, name: bytes, path: StorePath) -> None:
+        *parents, last = names_of(path)
+        root = self._web.hold()
+        with way_down(root, parents, create=True) as descriptors:
+            os.rename(name, last, src_dir_fd=source.descriptor, dst_dir_fd=descriptors[-1])
+
+    def status(self, path: StorePath) -> os.stat_result | None:
+        """Return the status of the regular file at `path`; None for anything else, links included."""
+        *parents, last = names_of(path)
+        root = self._web.hold()
+        with way_down(root, parents, create=False) as descriptors:
+            if len(descriptors) <= len(parents):
+                return None
+            try:
+                status = os.stat(last, dir_fd=descriptors[-1], follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def holds(self, path: StorePath, body: bytes) -> bool:
+        """Tell whether the object at `path` is `body`; it is read only if its size is right."""
+        descriptor = self._open(path)
+        if descriptor is None:
+            return False
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            return os.fstat(descriptor).st_size == len(body) and file.readall() == body
+
+    def chunks(self, path: StorePath) -> Iterator[bytes]:
+        """Yield the object's bytes. Raises: StoreDenied when there is none."""
+        descriptor = self._open(path)
+        if descriptor is None:
+            raise StoreDenied(
+                f"{path} is not in the store", hint="mirrorsync verify --repair fetches what should be there"
+            )
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def _open(self, path: StorePath) -> int | None:
+        *parents, last = names_of(path)
+        root = self._web.hold()
+        with way_down(root, parents, create=False) as descriptors:
+            if len(descriptors) <= len(parents):
+                return None
+            try:
+                descriptor = os.open(last, _OBJECT, dir_fd=descriptors[-1])
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP):  # a link is no object
+                    return None
+                raise
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def remove(self, path: StorePath) -> None:
+        """Make `path` absent, and every directory above it that is empty then, but for the topmost."""
+        *parents, last = names_of(path)
+        root = self._web.hold()
+        with way_down(root, parents, create=False) as descriptors:
+            if len(descriptors) > len(parents):
+                _unlink(last, descriptors[-1])
+            for depth in range(len(descriptors) - 1, 1, -1):
+                if not _remove_if_empty(parents[depth - 1], descriptors[depth - 1]):
+                    return
+
+    def walk(self, prefix: StorePath) -> Iterator[ObjectInfo]:
+        """Yield every regular file below `prefix`; what vanishes meanwhile is left out."""
+        names = names_of(prefix)
+        root = self._web.hold()
+        with way_down(root, names, create=False) as descriptors:
+            if len(descriptors) > len(names):
+                yield from _walk(descriptors[-1], tuple(prefix.split("/")) if prefix else ())
+
+
+def _unlink(name: bytes, parent: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=parent)
+
+
+def _remove_if_empty(name: bytes, parent: int) -> bool:
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):  # busy: a mount point
+            return False
+        raise
+    return True
+
+
+def _walk(directory: int, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = _store_name(entry)
+            if name is None:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk_child(directory, (*above, name))
+            elif entry.is_file(follow_symlinks=False):
+                yield from _found(entry, (*above, name))
+
+
+def _walk_child(parent: int, names: tuple[str, ...]) -> Iterator[ObjectInfo]:
+    try:
+        child = open_directory(names[-1].encode(), parent)
+    except (FileNotFoundError, NotADirectoryError):  # removed, or swapped for a link, since it was listed
+        return
+    try:
+        yield from _walk(child, names)
+    finally:
+        os.close(child)
+
+
+def _found(entry: "os.DirEntry[str]", names: tuple[str, ...]) -> Iterator[ObjectInfo]:
+    with suppress(FileNotFoundError):
+        status = entry.stat(follow_symlinks=False)
+        yield ObjectInfo(path=store_path(*names), size=status.st_size, modified=status.st_mtime)
+
+
+def _store_name(entry: "os.DirEntry[str]") -> str | None:
+    """Return the entry's name; None when no store path could hold it, so that it cannot be ours."""
+    name = os.fsencode(entry.name).decode(errors="surrogateescape")
+    return name if is_segment(name) else None

@@ -1,0 +1,129 @@
+"""A store in memory: quick for the tests of what is above it, and able to lose its power."""
+
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import trio
+
+from mirrorsync.errors import StoreDenied
+from mirrorsync.model.blob import Expect, ObjectInfo
+from mirrorsync.model.identity import StorePath
+from mirrorsync.store.verifier import Verifier
+
+CHUNK = 1 << 20
+
+T = TypeVar("T")
+
+
+class Steps(AsyncIterator[T]):
+    """An iterator with a checkpoint at each step; no async generator, so that it may be dropped half-way."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+
+    async def __anext__(self) -> T:
+        await trio.lowlevel.checkpoint()
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+
+class MemoryStaged:
+    def __init__(self, store: "MemoryStore", path: StorePath, expect: Expect) -> None:
+        self._store = store
+        self._path = path
+        self._verifier = Verifier(path, expect)
+        self._body = bytearray()
+
+    async def write(self, chunk: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self._verifier.admit(len(chunk))
+        self._verifier.update(chunk)
+        self._body += chunk
+
+    async def commit(self) -> int:
+        await trio.lowlevel.checkpoint()
+        self._verifier.verify()
+        self._store.put(self._path, bytes(self._body))
+        return len(self._body)
+
+
+class MemoryStore:
+    """Each operation is one checkpoint and then one step that cannot be cut."""
+
+    def __init__(self) -> None:
+        self.objects: dict[StorePath, tuple[bytes, float]] = {}
+        """What is visible: body, and the time of its change in seconds."""
+        self.settled: dict[StorePath, tuple[bytes, float]] = {}
+        """What would surely be there after a power cut."""
+        self.staged = 0
+        """Objects on their way in."""
+        self._changes = 0.0
+
+    def put(self, path: StorePath, body: bytes) -> None:
+        self._changes += 1
+        self.objects[path] = (body, self._changes)
+
+    def lose_power(self) -> None:
+        """Go back to what was settled: the least that a power cut must leave."""
+        self.objects = dict(self.settled)
+        self.staged = 0
+
+    @asynccontextmanager
+    async def stage(self, path: StorePath, expect: Expect) -> AsyncIterator[MemoryStaged]:
+        await trio.lowlevel.checkpoint()
+        self.staged += 1
+        try:
+            yield MemoryStaged(self, path, expect)
+        finally:
+            self.staged -= 1
+
+    async def publish(self, path: StorePath, body: bytes) -> bool:
+        await trio.lowlevel.checkpoint()
+        if path in self.objects and self.objects[path][0] == body:
+            return False
+        self.put(path, body)
+        return True
+
+    async def stat(self, path: StorePath) -> ObjectInfo | None:
+        await trio.lowlevel.checkpoint()
+        return self._info(path) if path in self.objects else None
+
+    def _info(self, path: StorePath) -> ObjectInfo:
+        body, modified = self.objects[path]
+        return ObjectInfo(path=path, size=len(body), modified=modified)
+
+    def read(self, path: StorePath) -> AsyncIterator[bytes]:
+        return Steps(self._chunks(path))
+
+    def _chunks(self, path: StorePath) -> Iterator[bytes]:
+        if path not in self.objects:
+            raise StoreDenied(f"{path} is not in the store", hint="this store is a test's")
+        body, _ = self.objects[path]
+        for part in range(math.ceil(len(body) / CHUNK)):
+            yield body[part * CHUNK : (part + 1) * CHUNK]
+
+    async def delete(self, path: StorePath) -> None:
+        await trio.lowlevel.checkpoint()
+        self.objects.pop(path, None)
+
+    def list(self, prefix: StorePath) -> AsyncIterator[ObjectInfo]:
+        return Steps(self._found(prefix))
+
+    def _found(self, prefix: StorePath) -> Iterator[ObjectInfo]:
+        for path in tuple(self.objects):
+            if path in self.objects and (not prefix or path.startswith(f"{prefix}/")):
+                yield self._info(path)
+
+    async def settle(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.settled = dict(self.objects)
+
+    async def free_bytes(self) -> int | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
+    async def check(self) -> None:
+        await trio.lowlevel.checkpoint()

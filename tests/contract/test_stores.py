@@ -1,0 +1,44 @@
+"""Every store passes the one conformance suite."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from mirrorsync.ports import Store
+from mirrorsync.store.filesystem import FilesystemStore
+from tests.contract.memory_store import MemoryStore
+from tests.contract.store_suite import PAGE, PATH, SMALL, StoreSuite, body_at, put
+
+
+class TestMemoryStore(StoreSuite):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def leftovers(self, store: Store) -> Callable[[], int]:
+        assert isinstance(store, MemoryStore)
+        return lambda: store.staged
+
+    async def test_a_power_cut_takes_at_most_what_was_not_settled(self, store: MemoryStore) -> None:
+        await put(store, PATH, SMALL)
+        await store.settle()
+        await put(store, PAGE, SMALL)
+        store.lose_power()
+        assert await body_at(store, PATH) == SMALL
+        assert await store.stat(PAGE) is None
+
+
+class TestFilesystemStore(StoreSuite):
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> FilesystemStore:
+        store = FilesystemStore(tmp_path / "web", tmp_path / "staging", disk=trio.CapacityLimiter(4), min_free=0)
+        await store.check()
+        return store
+
+    @pytest.fixture
+    def leftovers(self, store: Store, tmp_path: Path) -> Callable[[], int]:
+        assert isinstance(store, FilesystemStore)
+        return lambda: len(list((tmp_path / "staging").iterdir()))

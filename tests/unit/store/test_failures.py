@@ -1,0 +1,32 @@
+"""Each error of the system in an operator's words."""
+
+import errno
+import os
+
+import pytest
+
+from mirrorsync.errors import StoreDenied, StoreError, StoreFull, StoreUnreachable
+from mirrorsync.store.failures import store_error
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "word"),
+    [
+        (errno.ENOSPC, StoreFull, "free space"),
+        (errno.EDQUOT, StoreFull, "quota"),
+        (errno.EACCES, StoreDenied, "own"),
+        (errno.EPERM, StoreDenied, "own"),
+        (errno.EROFS, StoreDenied, "writable"),
+        (errno.EIO, StoreDenied, "failing"),
+        (errno.ENOENT, StoreDenied, "mounted"),
+        (errno.EXDEV, StoreDenied, "one file system"),
+        (errno.EMFILE, StoreUnreachable, "LimitNOFILE"),
+        (errno.ENFILE, StoreUnreachable, "LimitNOFILE"),
+        (errno.EUCLEAN, StoreDenied, "dmesg"),
+    ],
+)
+def test_every_error_says_what_failed_why_and_what_to_do(number: int, kind: type[StoreError], word: str) -> None:
+    told = store_error(OSError(number, os.strerror(number), b"packages/\xc3\xbc"), "the thing cannot be stored")
+    assert type(told) is kind
+    assert str(told) == f"the thing cannot be stored: {os.strerror(number)} (packages/ü)"
+    assert word in told.hint
