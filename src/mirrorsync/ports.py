@@ -3,7 +3,7 @@
 Each has a conformance suite in tests/contract/ that every implementation passes.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -49,7 +49,10 @@ class Store(Protocol):
         ...
 
     def read(self, path: StorePath) -> AsyncIterator[bytes]:
-        """Yield the object's bytes in chunks of at most 1 MiB. Raises: StoreDenied when there is none."""
+        """Yield the object's bytes in chunks of at most 1 MiB.
+
+        Raises: StoreDenied when there is none; StoreUnreachable.
+        """
         ...
 
     async def delete(self, path: StorePath) -> None:
@@ -89,17 +92,19 @@ class Upstream(Protocol):
         """
         ...
 
-    def changes(self, since: Serial) -> AsyncIterator[ChangeBatch]:
+    def changes(self, since: Serial) -> AsyncGenerator[ChangeBatch, None]:
         """Yield the journal's rows above `since` in ascending order, until an answer is empty.
 
-        Raises: NoChangelog (missing or broken), Unreachable, Throttled; what was yielded before stays true.
+        To be closed by whoever iterates (`aclosing`). Raises: NoChangelog (missing or broken), Unreachable,
+        Throttled; what was yielded before stays true.
         """
         ...
 
-    def snapshot(self) -> AsyncIterator[SnapshotPart]:
+    def snapshot(self) -> AsyncGenerator[SnapshotPart, None]:
         """Yield the root list in parts of bounded size; whole only if the iteration ends without an error.
 
-        Raises: NoListing, Malformed (cut, not JSON, not a list), Unreachable, Throttled.
+        To be closed by whoever iterates (`aclosing`). Raises: NoListing, Malformed (cut, not JSON, not a list),
+        Unreachable, Throttled.
         """
         ...
 

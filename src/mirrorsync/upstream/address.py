@@ -1,0 +1,71 @@
+"""Where an index lives: the one place that knows PyPI's address, and it asks pip."""
+
+import re
+from typing import Final
+
+import httpx
+import msgspec
+from pip._internal.models.index import PyPI  # pip is the authority; a test holds that this name still exists
+
+from mirrorsync.errors import BadConfig
+from mirrorsync.upstream.gate import authority
+
+PYPI_WORD: Final = "pypi"
+"""What an operator writes for PyPI itself."""
+_HINT: Final = 'index = "pypi", or the base URL of an index: https://HOST, with its /simple/ below it'
+
+
+_HOST: Final = re.compile(rb"[A-Za-z0-9._:-]+")
+
+
+class Address(msgspec.Struct, frozen=True):
+    """An index, resolved."""
+
+    base_url: str
+    """Without a trailing slash; `/simple/` and `/pypi` are below it."""
+    identity: str
+    """Recorded with the mirror: the base URL, so that both ways to name PyPI are one identity."""
+    host: str
+    """Host, and port where it is not the scheme's own."""
+    file_hosts: frozenset[str]
+    """Where the index's files come from unless the configuration says otherwise."""
+    is_pypi: bool
+
+
+def resolve(index: str) -> Address:
+    """Return where `index` lives; a trailing `/simple/` is taken off.
+
+    Raises: BadConfig, when it is neither `pypi` nor a plain http(s) base URL.
+    """
+    url = _parse(PyPI.url if index == PYPI_WORD else index)
+    host = authority(url)
+    base_url = f"{url.scheme}://{host}{url.path.rstrip('/').removesuffix('/simple')}".rstrip("/")
+    is_pypi = base_url == PyPI.url.rstrip("/")
+    file_hosts = frozenset({host, PyPI.file_storage_domain}) if is_pypi else frozenset({host})
+    return Address(base_url=base_url, identity=base_url, host=host, file_hosts=file_hosts, is_pypi=is_pypi)
+
+
+def host_of(text: str) -> str:
+    """Return a configured `HOST` or `HOST:PORT` as it stands in a parsed URL (lower case, IDNA).
+
+    Raises: BadConfig.
+    """
+    try:
+        url = httpx.URL(f"https://{text}/")
+    except httpx.InvalidURL as error:
+        raise BadConfig(f"file host {text[:100]!r} is not a host", why=str(error)) from error
+    if not _HOST.fullmatch(url.raw_host) or url.userinfo or url.raw_path != b"/" or url.fragment:
+        raise BadConfig(f"file host {text[:100]!r} is not a host", hint='write HOST or HOST:PORT, without "https://"')
+    return authority(url)
+
+
+def _parse(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise BadConfig(f"index {text[:100]!r} is not a URL", why=str(error), hint=_HINT) from error
+    if url.scheme not in ("https", "http") or not _HOST.fullmatch(url.raw_host):
+        raise BadConfig(f"index {text[:100]!r} is not a base URL", hint=_HINT)
+    if url.userinfo or url.query or url.fragment:
+        raise BadConfig("index has credentials, a query or a fragment in its URL", hint=_HINT)
+    return url

@@ -1,0 +1,164 @@
+"""A file's body that survives broken connections: undecoded, bounded, resumed by Range."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from typing import Final, Self
+
+from mirrorsync.errors import Truncated, WrongSize
+from mirrorsync.model.blob import Remote
+from mirrorsync.upstream.answers import CutShort
+from mirrorsync.upstream.client import Ask, Client, Reply
+from mirrorsync.upstream.retry import is_worth_retrying, persevere
+
+MAX_RESTARTS: Final = 16
+"""Broken connections that one body may have, whatever progress it makes between them."""
+_STATUSES: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18}|\*)", re.ASCII)
+"""Source: RFC 9110 14.4."""
+
+
+@asynccontextmanager
+async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Open `remote`: its bytes as they travel, which the caller verifies by their digest.
+
+    After a broken connection it goes on where it stood; an index that ignores Range is read again from the start and
+    what is known is skipped. Nothing is decoded: a coding that nobody asked for shows in the digest.
+    Raises: Missing, Refused, Unreachable, Throttled on entering; later Truncated, WrongSize, Unreachable, Throttled.
+    Cancellation: the connection is closed.
+    Source: RFC 9110 14 (Range), 15.3.7 (206), 15.5.17 (416).
+    """
+    body = _ResumingBody(client, remote)
+    try:
+        await body.begin()
+        yield body
+    finally:
+        await body.disconnect()
+
+
+class _ResumingBody:
+    def __init__(self, client: Client, remote: Remote) -> None:
+        self._client = client
+        self._url = client.gate.file(remote.url)
+        self._size = remote.size
+        self._limit = remote.limit if remote.size is None else min(remote.limit, remote.size)
+        self._offset = 0
+        self._skip = 0
+        """Bytes of the present answer that were handed on before."""
+        self._restarts = 0
+        self._ranges_work = True
+        self._complete = False
+        self._first: bytes | None = None
+        self._reply: Reply | None = None
+        self._connection = AsyncExitStack()
+
+    async def begin(self) -> None:
+        """Fetch the first bytes, so that a file that cannot be had is told before anything is made of it."""
+        self._first = await persevere(self._client.patience, self._step)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk, self._first = self._first, None
+        if chunk is None:
+            chunk = await self._next()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def disconnect(self) -> None:
+        """Give the connection back; harmless when there is none."""
+        self._reply = None
+        await self._connection.aclose()
+
+    async def _next(self) -> bytes:
+        try:
+            return await self._step()
+        except Exception as error:
+            if not is_worth_retrying(error) or self._restarts >= MAX_RESTARTS:
+                raise
+        return await persevere(self._client.patience, self._step)
+
+    async def _step(self) -> bytes:
+        """Return the next bytes, empty when the body is complete; on any failure there is no connection left."""
+        try:
+            reply = self._reply or await self._connect()
+            while not self._complete:
+                chunk = await reply.chunk()
+                if not chunk:
+                    self._check_end()
+                elif fresh := self._fresh(chunk):
+                    return fresh
+        except CutShort as cut:
+            await self.disconnect()
+            raise Truncated(self._name, why=f"{cut.why} {self._progress}") from cut
+        except BaseException:
+            await self.disconnect()
+            raise
+        await self.disconnect()
+        return b""
+
+    async def _connect(self) -> Reply:
+        if self._offset:
+            self._restarts += 1
+        headers = [("Accept-Encoding", "identity"), ("Accept", "*/*")]
+        if self._offset and self._ranges_work:
+            headers.append(("Range", f"bytes={self._offset}-"))
+        ask = Ask(url=self._url, headers=tuple(headers), kind="file", statuses=_STATUSES)
+        reply = await self._connection.enter_async_context(self._client.exchange(ask))
+        if reply.status == HTTPStatus.OK:
+            self._skip = self._offset
+            if reply.length is not None:
+                self._check_total(reply.length, reply)
+        else:
+            self._accept_range(reply)
+        self._reply = reply
+        return reply
+
+    def _accept_range(self, reply: Reply) -> None:
+        told = _CONTENT_RANGE.fullmatch((reply.header("content-range") or "").strip())
+        start, total = told.groups() if told else (None, None)
+        if total is not None and total != "*":
+            self._check_total(int(total), reply)
+        if reply.status == HTTPStatus.PARTIAL_CONTENT and self._offset and start == str(self._offset):
+            self._skip = 0
+            return
+        if self._offset and self._size is None and total == str(self._offset):
+            self._complete = True  # 416: it broke off after the last byte
+            return
+        self._ranges_work = False
+        raise Truncated(
+            self._name,
+            why=f"HTTP {reply.status} does not go on at byte {self._offset:,}; we ask for the whole instead",
+        )
+
+    def _fresh(self, chunk: bytes) -> bytes:
+        fresh = chunk[self._skip :]
+        self._skip -= len(chunk) - len(fresh)
+        self._offset += len(fresh)
+        if self._offset > self._limit:
+            raise WrongSize(self._name, why=f"more than the promised {self._limit:,} bytes come; we stopped")
+        return fresh
+
+    def _check_end(self) -> None:
+        if self._skip or (self._size is not None and self._offset < self._size):
+            raise Truncated(self._name, why=f"the body ended {self._progress}")
+        self._complete = True
+
+    def _check_total(self, total: int, reply: Reply) -> None:
+        promised = self._size
+        if total > self._limit or (promised is not None and total != promised):
+            hint = "a captive portal or an error page" if "html" in reply.media_type else ""
+            expected = f"{self._limit:,} bytes at most" if promised is None else f"{promised:,} bytes"
+            raise WrongSize(self._name, why=f"its host tells {total:,} bytes, promised are {expected}", hint=hint)
+
+    @property
+    def _name(self) -> str:
+        return str(self._url)[:300]
+
+    @property
+    def _progress(self) -> str:
+        of = "" if self._size is None else f" of {self._size:,}"
+        return f"after {self._offset:,}{of} bytes, restart {self._restarts} of {MAX_RESTARTS}"

@@ -1,0 +1,79 @@
+"""What wiring calls: the configuration's words in, an open upstream out."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Final, Literal
+
+import trio
+
+from mirrorsync import __version__
+from mirrorsync.errors import BadConfig
+from mirrorsync.upstream.address import host_of, resolve
+from mirrorsync.upstream.client import SILENCE, open_client
+from mirrorsync.upstream.gate import Gate
+from mirrorsync.upstream.index import SimpleIndex
+from mirrorsync.upstream.pypi import PAUSE, XML_SILENCE, PyPIUpstream
+from mirrorsync.upstream.retry import Patience
+
+__all__ = ["open_upstream", "user_agent"]
+
+_LONGER: Final = XML_SILENCE / SILENCE
+"""A journal's answer may take this much longer than a page's."""
+
+
+def user_agent(contact: str) -> str:
+    """Return what we call ourselves, with whom to write to. Raises: BadConfig (not printable ASCII)."""
+    if not contact.isascii() or not contact.isprintable() or not contact.strip():
+        raise BadConfig(
+            f"contact {contact[:100]!r} cannot stand in a User-Agent", hint="an e-mail address or a URL, ASCII"
+        )
+    return f"mirrorsync/{__version__} (+{contact.strip()})"
+
+
+@asynccontextmanager
+async def open_upstream(  # noqa: PLR0913 - [upstream]'s words, each passed once
+    *,
+    index: str,
+    contact: str,
+    connections: trio.CapacityLimiter,
+    feed: Literal["auto", "xmlrpc", "json"] = "auto",
+    allow_http: bool = False,
+    file_hosts: Collection[str] = (),
+    proxy: str | None = None,
+    ca_file: str | None = None,
+    patience: Patience | None = None,
+    silence: float = SILENCE,
+) -> AsyncIterator[SimpleIndex]:
+    """Open the upstream that `index` names; nothing is asked of it yet.
+
+    With `feed = "json"` there is no journal; `auto` and `xmlrpc` differ only in what the caller does on NoChangelog.
+    `file_hosts`, where given, replace the default. `silence` in seconds, half as long again for the journal.
+    Raises: BadConfig.
+    """
+    address = resolve(index)
+    if address.base_url.startswith("http:") and not allow_http:
+        raise BadConfig(f"index {address.base_url} is not https", hint="allow-http = true, for an index of one's own")
+    gate = Gate(
+        index_hosts=frozenset({address.host}),
+        file_hosts=frozenset(map(host_of, file_hosts)) or address.file_hosts,
+        allow_http=allow_http,
+    )
+    async with open_client(
+        user_agent=user_agent(contact),
+        connections=connections,
+        gate=gate,
+        proxy=proxy,
+        ca_file=ca_file,
+        patience=patience,
+        silence=silence,
+    ) as client:
+        if feed == "json":
+            yield SimpleIndex(client, base_url=address.base_url, identity=address.identity)
+        else:
+            yield PyPIUpstream(
+                client,
+                base_url=address.base_url,
+                identity=address.identity,
+                pause=PAUSE if address.is_pypi else 0.0,
+                silence=silence * _LONGER,
+            )

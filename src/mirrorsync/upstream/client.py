@@ -1,0 +1,248 @@
+"""The one way to the network: bounded, patient, and never where it was not sent."""
+
+import http.cookiejar
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import Final, Literal, TypeVar
+
+import httpx
+import msgspec
+import trio
+
+from mirrorsync.errors import BadConfig, Malformed, Refused
+from mirrorsync.upstream import answers
+from mirrorsync.upstream.gate import Gate
+from mirrorsync.upstream.inflate import Inflater
+from mirrorsync.upstream.retry import Patience, persevere
+
+MIB: Final = 1024 * 1024
+PAGE_LIMIT: Final = 64 * MIB
+"""Bytes decoded. PyPI's largest page has some ten thousand files of about 800 bytes each: under 10 MiB."""
+XML_LIMIT: Final = 64 * MIB
+"""Bytes decoded. A full answer of 50,000 rows has about 14 MB."""
+ROOT_LIMIT: Final = 256 * MIB
+"""Bytes decoded. PyPI's root list has some 40 MB."""
+SILENCE: Final = 60.0
+"""Seconds without a byte after which a connection counts as dead."""
+_CONNECT_LIMIT: Final = 30.0
+"""Seconds to a connection: ten SYNs' worth."""
+_IDLE_LIMIT: Final = 30.0
+"""Seconds that an unused connection is kept; content delivery networks drop them after about a minute."""
+_REDIRECTS: Final = 3
+_SMALL: Final = 64 * 1024
+"""Bytes of an error page that are read so that its connection can be used again."""
+
+_T = TypeVar("_T")
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One request."""
+
+    url: httpx.URL
+    headers: tuple[tuple[str, str], ...] = ()
+    method: Literal["GET", "POST"] = "GET"
+    content: bytes = b""
+    kind: Literal["page", "file"] = "page"
+    """By whose rules redirects are followed and statuses read."""
+    statuses: frozenset[int] = frozenset({HTTPStatus.OK})
+    """What is handed back; any other is an error."""
+    silence: float | None = None
+    """Seconds; None: the client's own."""
+
+    @property
+    def what(self) -> str:
+        """The request as an operator reads it."""
+        return f"{self.method} {str(self.url)[:200]}"
+
+
+class Reply:
+    """An answer whose body is still on the wire. It is good only inside `Client.exchange`."""
+
+    def __init__(self, ask: Ask, response: httpx.Response, *, silence: float) -> None:
+        self._response = response
+        self._silence = silence
+        self._raw = response.aiter_raw()
+        self.what = ask.what
+        self.status = response.status_code
+        self.url = response.url
+        """After redirects."""
+        self.media_type = answers.media_type(response)
+        self.coding = response.headers.get("content-encoding", "").strip().lower()
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, None when it is absent."""
+        value: str | None = self._response.headers.get(name)
+        return value
+
+    @property
+    def length(self) -> int | None:
+        """The body's promised bytes as they travel, None when it is not told."""
+        text = self.header("content-length") or ""
+        return int(text) if text.isdecimal() and text.isascii() else None
+
+    async def chunk(self) -> bytes:
+        """Return the next bytes as they travel, undecoded; empty at the end of the body.
+
+        Raises: CutShort, ServerFault (silence).
+        """
+        try:
+            return await anext(self._raw, b"")
+        except httpx.HTTPError as error:
+            raise answers.read_error(error, self.what, silence=self._silence) from error
+
+    async def pieces(self, limit: int) -> tuple[bytes, ...]:
+        """Return the whole body as it travelled. Raises: Malformed (more than `limit` bytes), and as `chunk`."""
+        counter = Inflater(self.what, coding="identity", limit=limit)
+        pieces: list[bytes] = []
+        while chunk := await self.chunk():
+            pieces.extend(counter.feed(chunk))
+        return tuple(pieces)
+
+    async def body(self, limit: int) -> bytes:
+        """Return the whole body decoded.
+
+        Raises: Malformed (more than `limit` bytes, broken or unknown coding), and as `chunk`.
+        """
+        inflater = Inflater(self.what, coding=self.coding, limit=limit)
+        pieces: list[bytes] = []
+        while chunk := await self.chunk():
+            pieces.extend(inflater.feed(chunk))
+        inflater.end()
+        return b"".join(pieces)
+
+    async def finish(self) -> None:
+        """Release the connection, whole or not."""
+        await self._response.aclose()
+        # httpx nests generators that trio would find unfinished; on a closed connection they end at once.
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            while await anext(self._raw, b""):
+                pass
+
+
+class Client:
+    """Requests to one index and its file hosts. Made by `open_client`."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        gate: Gate,
+        connections: trio.CapacityLimiter,
+        patience: Patience,
+        silence: float,
+    ) -> None:
+        self._http = http
+        self._connections = connections
+        self._silence = silence
+        self.gate = gate
+        self.patience = patience
+
+    async def ask(self, ask: Ask, read: Callable[[Reply], Awaitable[_T]]) -> _T:
+        """Return what `read` makes of the answer; both are repeated together while that is worth it.
+
+        Raises: what `exchange` and `read` raise, with the number of attempts.
+        """
+
+        async def attempt() -> _T:
+            async with self.exchange(ask) as reply:
+                return await read(reply)
+
+        return await persevere(self.patience, attempt)
+
+    @asynccontextmanager
+    async def exchange(self, ask: Ask) -> AsyncIterator[Reply]:
+        """Send `ask` once and hold its connection until the context ends.
+
+        Raises: Unreachable, Throttled, Malformed; for files Missing, Refused.
+        Cancellation: the connection is closed and its place given back.
+        """
+        silence = self._silence if ask.silence is None else ask.silence
+        place = object()  # not the task: one task may hold a body and ask for a page
+        await self._connections.acquire_on_behalf_of(place)
+        try:
+            response = await self._send(ask, silence)
+            reply = Reply(ask, response, silence=silence)
+            try:
+                yield reply
+            finally:
+                await reply.finish()
+        finally:
+            self._connections.release_on_behalf_of(place)
+
+    async def _send(self, ask: Ask, silence: float) -> httpx.Response:
+        url = ask.url
+        for _ in range(_REDIRECTS + 1):
+            response = await self._send_once(ask, url, silence)
+            if response.status_code in ask.statuses:
+                return response
+            try:
+                location = response.headers.get("location")
+                if not response.has_redirect_location or location is None or ask.method != "GET":
+                    judge = answers.file_status_error if ask.kind == "file" else answers.page_status_error
+                    raise judge(response, ask.what)
+                follow = self.gate.file_redirect if ask.kind == "file" else self.gate.page_redirect
+                url = follow(url, location)
+            finally:
+                await _discard(response)
+        error = Refused if ask.kind == "file" else Malformed
+        raise error(ask.what, why=f"more than {_REDIRECTS} redirects")
+
+    async def _send_once(self, ask: Ask, url: httpx.URL, silence: float) -> httpx.Response:
+        timeout = httpx.Timeout(silence, connect=min(silence, _CONNECT_LIMIT), pool=None)
+        request = self._http.build_request(
+            ask.method, url, headers=list(ask.headers), content=ask.content or None, timeout=timeout
+        )
+        try:
+            return await self._http.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise answers.transport_error(error, ask.what, silence=silence) from error
+
+
+@asynccontextmanager
+async def open_client(  # each is one word of the configuration
+    *,
+    user_agent: str,
+    connections: trio.CapacityLimiter,
+    gate: Gate,
+    proxy: str | None = None,
+    ca_file: str | None = None,
+    patience: Patience | None = None,
+    silence: float = SILENCE,
+) -> AsyncIterator[Client]:
+    """Open a client whose connections are closed when the context ends. `silence` in seconds.
+
+    Certificates are always verified, against `ca_file`, else SSL_CERT_FILE, else certifi's list.
+    Raises: BadConfig, for an unusable proxy or certificate file.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+        http_client = httpx.AsyncClient(
+            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            verify=context,
+            proxy=proxy,
+            follow_redirects=False,
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+            # The limiter is the limit: it is shared, it can be seen, and waiting in it costs no timeout.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_IDLE_LIMIT),
+        )
+    except OSError as error:
+        raise BadConfig(f"ca-file {ca_file!r} cannot be used", why=str(error)) from error
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
+    async with http_client:
+        yield Client(http_client, gate=gate, connections=connections, patience=patience or Patience(), silence=silence)
+
+
+async def _discard(response: httpx.Response) -> None:
+    """Read what is left of a small answer, so that its connection lives; close the connection of a large one."""
+    seen = 0
+    try:
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            async for chunk in response.aiter_raw():
+                seen += len(chunk)
+                if seen > _SMALL:
+                    await response.aclose()  # the iteration ends with an error, which finishes httpx's generators
+    finally:
+        await response.aclose()

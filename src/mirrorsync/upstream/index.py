@@ -1,0 +1,221 @@
+"""Any index with PEP 691 pages: the root list, the pages, the files."""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+from typing import Final, Literal
+
+import httpx
+import msgspec
+import trio
+
+from mirrorsync.errors import NoChangelog, NoListing, ProjectGone, StalePage
+from mirrorsync.model.blob import Remote
+from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
+from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.page import ProjectPage, Unchanged
+from mirrorsync.simple.decode import decode_page
+from mirrorsync.upstream import answers
+from mirrorsync.upstream.body import open_body
+from mirrorsync.upstream.client import PAGE_LIMIT, ROOT_LIMIT, Ask, Client, Reply
+from mirrorsync.upstream.inflate import Inflater
+from mirrorsync.upstream.root_list import RootReader
+
+_log = logging.getLogger(__name__)
+
+SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+SERIAL_HEADER: Final = "X-PyPI-Last-Serial"
+_PART: Final = 2_000
+"""Projects in one part of the root list."""
+_HOP: Final = 256 * 1024
+"""Bytes parsed in one hop to a thread: a hop costs about 150 us, as parsing 10 KiB does."""
+_LARGE_PAGE: Final = 256 * 1024
+"""Bytes from which decoding a page would hold up everything else for milliseconds."""
+_SERIAL_DIGITS: Final = 18
+_ETAG_MAX: Final = 256
+"""Characters: a longer validator is not worth keeping for every project."""
+_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_NO_SUCH_RESOURCE: Final = _GONE | {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+_OK: Final = frozenset({HTTPStatus.OK})
+
+
+class SimpleIndex:
+    """`ports.Upstream` over the Simple API alone. Source: PEP 503, 691."""
+
+    def __init__(self, client: Client, *, base_url: str, identity: str) -> None:
+        self.identity = identity
+        self._client = client
+        self._base_url = base_url
+
+    async def last_serial(self) -> Serial | None:
+        """Raise NoChangelog: the Simple API has no journal."""
+        raise self._no_changelog()
+
+    async def changes(self, since: Serial) -> AsyncGenerator[ChangeBatch, None]:  # noqa: ARG002 - the port's
+        """Raise NoChangelog: the Simple API has no journal."""
+        raise self._no_changelog()
+        yield  # makes this the generator that the port promises
+
+    async def snapshot(self) -> AsyncGenerator[SnapshotPart, None]:
+        """Yield the root list in parts of at most 2,000 projects.
+
+        It is fetched whole (as it travels, some 10 MB of gzip) before the first part: so it can be asked for again
+        when it is cut, and a slow consumer neither holds a connection nor is cut off. Close it when leaving early.
+        Raises: NoListing (404, HTML), Malformed (cut, not JSON, not a list), Unreachable, Throttled.
+        """
+        url = self._url("simple")
+        reply_coding, pieces = await self._client.ask(
+            Ask(url=url, headers=_accept(SIMPLE_JSON, "gzip"), statuses=_OK | _GONE), _read_root
+        )
+        what = f"root list {url}"
+        reader = RootReader(what)
+        inflater = Inflater(what, coding=reply_coding, limit=ROOT_LIMIT)
+        waiting: list[Listed] = []
+        for group in _groups(pieces):
+            waiting.extend(await trio.to_thread.run_sync(_read_group, reader, inflater, group))
+            while len(waiting) > _PART:
+                yield SnapshotPart(serial=reader.serial, projects=tuple(waiting[:_PART]))
+                del waiting[:_PART]
+        inflater.end()
+        waiting.extend(reader.end())
+        if reader.skipped:
+            _log.warning("%s: %d entries are no project names and were left out", what, reader.skipped)
+        for start in range(0, max(len(waiting), 1), _PART):
+            yield SnapshotPart(serial=reader.serial, projects=tuple(waiting[start : start + _PART]))
+
+    async def page(
+        self, project: ProjectName, *, at_least: Serial, etag: str | None, attempt: int
+    ) -> ProjectPage | Unchanged:
+        """Return `project`'s page as of `at_least` or later; see `ports.Upstream.page`.
+
+        Raises: StalePage, ProjectGone, Malformed, Unreachable, Throttled. Source: PEP 691.
+        """
+        # Caches hold gzip and identity apart: where one is behind, the other may be true.
+        headers = _accept(SIMPLE_JSON, "identity" if attempt % 2 else "gzip")
+        statuses = _OK | _GONE
+        if etag is not None:
+            headers, statuses = (*headers, ("If-None-Match", etag)), statuses | {HTTPStatus.NOT_MODIFIED}
+        ask = Ask(url=self._url("simple", project), headers=headers, statuses=statuses)
+        answer = await self._client.ask(ask, _read_page)
+        if answer.status in _GONE:
+            raise ProjectGone(f"{project} has no page", why=f"HTTP {answer.status} from {ask.url}")
+        if answer.status == HTTPStatus.NOT_MODIFIED:
+            self._refuse_stale(project, answer.serial, at_least)
+            return Unchanged(name=project)
+        page = await _decode(answer, project)
+        if None not in (page.serial, answer.serial) and page.serial != answer.serial:
+            raise StalePage(
+                f"{project}: the page's header says serial {answer.serial} and its body {page.serial}",
+                hint="a cache before the index mixes answers; the page is asked for again",
+            )
+        serial = answer.serial if page.serial is None else page.serial
+        self._refuse_stale(project, serial, at_least)
+        return page if page.serial == serial else msgspec.structs.replace(page, serial=serial)
+
+    async def is_absent(self, project: ProjectName) -> bool:
+        """Tell whether two other resources than the JSON page, `/pypi/<name>/json` and the HTML page, are 404 too.
+
+        Raises: Unreachable, Throttled, Malformed.
+        """
+        legacy = await self._status("*/*", _NO_SUCH_RESOURCE, "pypi", project, "json")
+        if legacy == HTTPStatus.OK:
+            return False
+        # 404 there also means: no releases, or quarantined. The page's HTML variant is cached apart from its JSON.
+        return await self._status("text/html", _GONE, "simple", project) in _GONE
+
+    def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a body; see `body.open_body`."""
+        return open_body(self._client, remote)
+
+    async def _status(self, accept: str, statuses: frozenset[int], *path: str) -> int:
+        ask = Ask(url=self._url(*path), headers=_accept(accept, "gzip"), statuses=_OK | statuses)
+        return await self._client.ask(ask, _read_status)
+
+    def _url(self, *path: str) -> httpx.URL:
+        slash = "/" if path[0] == "simple" else ""
+        return httpx.URL(f"{self._base_url}/{'/'.join(path)}{slash}")
+
+    def _no_changelog(self) -> NoChangelog:
+        return NoChangelog(f"{self.identity} is read through its pages alone", why="the Simple API has no changelog")
+
+    def _refuse_stale(self, project: ProjectName, serial: Serial | None, at_least: Serial) -> None:
+        if serial is not None and serial < at_least:
+            raise StalePage(
+                f"{project}: the page has serial {serial}, and {at_least} is wanted",
+                why="a cache before the index is behind",
+                hint="it is asked for again; after a day what it has is taken",
+            )
+
+
+class _PageAnswer(msgspec.Struct, frozen=True):
+    status: int
+    serial: Serial | None
+    etag: str | None
+    url: str
+    body: bytes
+
+
+async def _read_page(reply: Reply) -> _PageAnswer:
+    if reply.status == HTTPStatus.OK and reply.media_type != SIMPLE_JSON:
+        raise answers.wrong_type(reply.what, found=reply.media_type, wanted=SIMPLE_JSON)
+    body = await reply.body(PAGE_LIMIT)
+    return _PageAnswer(reply.status, _serial(reply), _etag(reply), str(reply.url), body)
+
+
+async def _read_root(reply: Reply) -> tuple[str, tuple[bytes, ...]]:
+    if reply.status in _GONE:
+        raise NoListing(f"root list {reply.url}", why=f"HTTP {reply.status}")
+    if reply.media_type in ("text/html", "application/vnd.pypi.simple.v1+html"):
+        raise NoListing(
+            f"root list {reply.url}",
+            why=f"it comes as {reply.media_type} only, not as {SIMPLE_JSON}",
+            hint="an index without PEP 691, or a captive portal: open the URL and look",
+        )
+    if reply.media_type != SIMPLE_JSON:
+        raise answers.wrong_type(reply.what, found=reply.media_type, wanted=SIMPLE_JSON)
+    return reply.coding, await reply.pieces(ROOT_LIMIT)
+
+
+async def _read_status(reply: Reply) -> int:
+    return reply.status
+
+
+async def _decode(answer: _PageAnswer, project: ProjectName) -> ProjectPage:
+    def decode() -> ProjectPage:
+        return decode_page(answer.body, requested=project, page_url=answer.url, etag=answer.etag)
+
+    return decode() if len(answer.body) <= _LARGE_PAGE else await trio.to_thread.run_sync(decode)
+
+
+def _etag(reply: Reply) -> str | None:
+    etag = reply.header("etag")
+    return etag if etag is not None and len(etag) <= _ETAG_MAX else None
+
+
+def _serial(reply: Reply) -> Serial | None:
+    text = (reply.header(SERIAL_HEADER) or "").strip()
+    readable = text.isascii() and text.isdecimal() and len(text) <= _SERIAL_DIGITS
+    return Serial(int(text)) if readable else None
+
+
+def _accept(media_type: str, coding: Literal["gzip", "identity"]) -> tuple[tuple[str, str], ...]:
+    return ("Accept", media_type), ("Accept-Encoding", coding)
+
+
+def _groups(pieces: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
+    """Return `pieces` in groups of at least `_HOP` bytes, but the last."""
+    groups: list[tuple[bytes, ...]] = []
+    group: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        group.append(piece)
+        size += len(piece)
+        if size >= _HOP:
+            groups.append(tuple(group))
+            group, size = [], 0
+    return [*groups, tuple(group)]
+
+
+def _read_group(reader: RootReader, inflater: Inflater, pieces: tuple[bytes, ...]) -> list[Listed]:
+    return [listed for piece in pieces for data in inflater.feed(piece) for listed in reader.feed(data)]

@@ -1,0 +1,164 @@
+import itertools
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest
+import trio
+
+from mirrorsync.errors import MirrorsyncError, NoChangelog, Throttled, Unreachable
+from mirrorsync.model.change import ChangeBatch
+from mirrorsync.model.identity import Serial
+from mirrorsync.ports import Upstream
+from mirrorsync.upstream.client import open_client
+from mirrorsync.upstream.gate import Gate
+from mirrorsync.upstream.pypi import PyPIUpstream
+from tests.unit.upstream.opening import QUICK, SILENCE, open_at
+from tests.upstream.faults import (
+    Body,
+    Fault,
+    Portal,
+    RateLimitFault,
+    Redirect,
+    Stall,
+    Status,
+    Throttle429,
+    Truncate,
+    TruncatedXML,
+)
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+RPC: Final = "^/pypi$"
+
+
+@pytest.fixture
+async def upstream(pypi: PyPI) -> AsyncIterator[Upstream]:
+    async with open_at(pypi.url, silence=SILENCE) as opened:
+        yield opened
+
+
+async def journal_of(upstream: Upstream, since: int = 0) -> list[ChangeBatch]:
+    return [batch async for batch in upstream.changes(Serial(since))]
+
+
+async def test_an_empty_journal_has_no_serial_and_no_changes(upstream: Upstream) -> None:
+    assert await upstream.last_serial() is None
+    assert await journal_of(upstream) == []
+
+
+async def test_all_rows_come_in_order_and_paging_ends_at_an_empty_answer(
+    pypi: PyPI, upstream: Upstream, world: World
+) -> None:
+    pypi.page_cap = 10
+    for number in range(10):
+        world.create(f"project-{number}")
+        world.skip_serials(3)
+    batches = await journal_of(upstream)
+    serials = [change.serial for batch in batches for change in batch.changes]
+    assert [batch.upto for batch in batches] == [serials[9], serials[19]]
+    assert len(serials) == 20
+    assert all(before < after for before, after in itertools.pairwise(serials))
+    assert await upstream.last_serial() == serials[-1]
+    assert len(pypi.seen(RPC, call="changelog_since_serial")) == 3
+
+
+async def test_only_what_is_above_the_cursor_comes(upstream: Upstream, world: World) -> None:
+    world.create("one")
+    cursor = world.last_serial or 0
+    world.create("two")
+    assert {change.name for batch in await journal_of(upstream, cursor) for change in batch.changes} == {"two"}
+
+
+async def test_fifty_thousand_rows_are_one_answer_and_not_the_end(pypi: PyPI, upstream: Upstream, world: World) -> None:
+    for number in range(25_001):
+        world.create(f"project-{number}")
+    batches = await journal_of(upstream)
+    assert [len(batch.changes) for batch in batches] == [50_000, 2]
+    assert len(pypi.seen(RPC, call="changelog_since_serial")) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Status(404), NoChangelog),
+        (Status(405), NoChangelog),
+        (Status(501), NoChangelog),
+        (Status(400), NoChangelog),
+        (Status(503, body=b"<html></html>", media_type="text/html"), NoChangelog),
+        (Portal(), NoChangelog),
+        (Redirect("/RPC2"), NoChangelog),
+        (TruncatedXML(0.7), NoChangelog),
+        (Truncate(20), NoChangelog),
+        (Stall(20), NoChangelog),
+        (Stall(None), NoChangelog),
+        (Body(b"<methodResponse></methodResponse>"), NoChangelog),
+        (Body(b"<!DOCTYPE x><methodResponse></methodResponse>"), NoChangelog),
+        (Truncate(None), Unreachable),
+        (RateLimitFault(900), Throttled),
+        (RateLimitFault(), Throttled),
+        (Throttle429(900), Throttled),
+    ],
+    ids=range(17),
+)
+async def test_a_journal_that_is_missing_or_broken_is_never_no_changes(
+    pypi: PyPI, upstream: Upstream, world: World, fault: Fault, error: type[MirrorsyncError]
+) -> None:
+    world.create("one")
+    pypi.faults.add(RPC, fault)
+    with pytest.raises(error):
+        await journal_of(upstream)
+    with pytest.raises(error):
+        await upstream.last_serial()
+
+
+async def test_the_rate_limit_is_obeyed_with_a_second_to_spare(pypi: PyPI, upstream: Upstream, world: World) -> None:
+    world.create("one")
+    pypi.faults.add(RPC, RateLimitFault(1), times=1)
+    started = trio.current_time()
+    assert len(await journal_of(upstream)) == 1
+    assert trio.current_time() - started >= 2
+
+
+async def test_what_came_before_a_failure_stays_true(pypi: PyPI, upstream: Upstream, world: World) -> None:
+    pypi.page_cap = 2
+    world.create("one")
+    world.create("two")
+    batches = aiter(upstream.changes(Serial(0)))
+    assert (await anext(batches)).upto == 2
+    pypi.faults.add(RPC, Status(404))
+    with pytest.raises(NoChangelog):
+        await anext(batches)
+
+
+@pytest.mark.parametrize("fault", [Status(503), TruncatedXML(0.5), Truncate(10), Truncate(None)], ids=range(4))
+async def test_a_passing_fault_is_not_seen(pypi: PyPI, upstream: Upstream, world: World, fault: Fault) -> None:
+    world.create("one")
+    pypi.faults.add(RPC, fault, times=2)
+    assert len(await journal_of(upstream)) == 1
+
+
+async def test_a_server_that_is_down_is_unreachable_and_not_without_a_journal(pypi: PyPI, upstream: Upstream) -> None:
+    pypi.stop()
+    with pytest.raises(Unreachable):
+        await upstream.last_serial()
+
+
+async def test_calls_keep_their_distance(pypi: PyPI, world: World) -> None:
+    world.create("one")
+    gate = Gate(index_hosts=frozenset({pypi.url.removeprefix("http://")}), file_hosts=frozenset(), allow_http=True)
+    async with open_client(user_agent="test", connections=trio.CapacityLimiter(5), gate=gate, patience=QUICK) as client:
+        upstream = PyPIUpstream(client, base_url=pypi.url, identity="test", pause=0.2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(upstream.last_serial)
+            nursery.start_soon(upstream.last_serial)
+        await journal_of(upstream)
+    times = [request.time for request in pypi.seen(RPC)]
+    assert len(times) == 4
+    assert all(after - before > 0.18 for before, after in itertools.pairwise(times))
+
+
+async def test_a_call_is_text_xml(pypi: PyPI, upstream: Upstream) -> None:
+    await upstream.last_serial()
+    (request,) = pypi.requests
+    assert (request.method, request.path) == ("POST", "/pypi")
+    assert request.headers["content-type"] == "text/xml"
