@@ -26,14 +26,22 @@ GRACE: Final = 60.0
 T = TypeVar("T")
 
 
+class Stopped(Exception):  # noqa: N818 -- a fact, and nobody's error
+    """A signal ended the work before it was done; what was brought up until then is kept."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(self.signal.name)
+
+
 def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `work` on trio; an expected failure comes out as itself, whatever nurseries it came through.
 
-    Raises: MirrorsyncError; KeyboardInterrupt; a bug as it is.
+    Raises: MirrorsyncError; Stopped, on SIGTERM or SIGINT where `work` does not heed them; a bug, in a group.
     """
     failures: list[MirrorsyncError] = []
     try:
-        return trio.run(work)
+        return trio.run(_heeding_signals, work)
     except* MirrorsyncError as group:
         failures.extend(_leaves(group))
     raise failures[0]
@@ -44,6 +52,23 @@ def _leaves(group: BaseExceptionGroup[MirrorsyncError]) -> list[MirrorsyncError]
     for error in group.exceptions:
         found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
     return found
+
+
+async def _heeding_signals(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    received: list[int] = []
+
+    async def heed(scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            received.append(await anext(aiter(signals)))
+            scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(heed, nursery.cancel_scope)
+        result = await work()
+        nursery.cancel_scope.cancel()
+        return result
+    raise Stopped(received[0])
 
 
 async def sync_once(settings: Settings, audience: Audience, names: Sequence[ProjectName]) -> tuple[Totals, int]:
@@ -74,7 +99,10 @@ async def serve_tree(settings: Settings, listen: str, ready: Callable[[Path, lis
 
 
 async def run_daemon(settings: Settings, audience: Audience) -> None:
-    """Follow upstream until SIGTERM or SIGINT; what is under way then has `GRACE` seconds to end."""
+    """Follow upstream until SIGTERM or SIGINT; what is under way then has `GRACE` seconds to end.
+
+    A second signal ends it at once.
+    """
     with audience:
         async with open_parts(settings, audience) as parts:
             follower = Follower(parts, settings.upstream.poll_interval)
@@ -87,6 +115,8 @@ async def run_daemon(settings: Settings, audience: Audience) -> None:
 
 async def _stop_on_signal(stopping: trio.Event, scope: trio.CancelScope) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            stopping.set()
-            scope.deadline = min(scope.deadline, trio.current_time() + GRACE)
+        await anext(aiter(signals))
+        stopping.set()
+        scope.deadline = trio.current_time() + GRACE
+        await anext(aiter(signals))
+        scope.cancel()

@@ -15,14 +15,20 @@ def hold(path: Path) -> Iterator[None]:
 
     Raises: AlreadyRunning, naming the holder's process; StoreDenied when the file cannot be opened.
     """
+    directory = path.parent.parent
+    if not directory.is_dir():
+        raise StoreDenied(
+            f"[mirror] directory {directory} is not there, or is no directory",
+            hint="make it for the user that runs mirrorsync, or mount its disk, or correct the path",
+        )
     try:
         path.parent.mkdir(mode=0o755, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise StoreDenied(
-            f"{path} cannot be opened",
+            f"[mirror] directory {directory} cannot be written: {path}",
             why=error.strerror or str(error),
-            hint="the directory must exist and belong to the user that runs mirrorsync",
+            hint="it must belong to the user that runs mirrorsync, on a disk that is mounted for writing",
         ) from error
     try:
         try:
@@ -30,7 +36,7 @@ def hold(path: Path) -> Iterator[None]:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise AlreadyRunning(
-                f"another mirrorsync (process {holder}) is at work on {path.parent.parent}",
+                f"another mirrorsync (process {holder}) is at work on {directory}",
                 hint="wait for it, or stop it; `mirrorsync status` works meanwhile",
             ) from error
         os.ftruncate(descriptor, 0)

@@ -16,7 +16,7 @@ app = typer.Typer(
 )
 
 
-def _version(*, wanted: bool) -> None:
+def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer hands a callback its value by position
     if wanted:
         typer.echo(f"mirrorsync {__version__}")
         raise typer.Exit
@@ -26,10 +26,13 @@ def _version(*, wanted: bool) -> None:
 def _root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version and exit.", show_default=False)
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit.", show_default=False
+        ),
     ] = False,
 ) -> None:
-    _version(wanted=version)
+    """Take the options that stand before a command: `version` has done its work in its callback."""
 
 
 for commands in (config, mirror, status, project, serve):

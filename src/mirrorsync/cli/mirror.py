@@ -1,13 +1,15 @@
 """`mirrorsync sync` and `mirrorsync run`."""
 
 import os
+import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mirrorsync.cli.options import Config
-from mirrorsync.cli.render import exits, print_line
+from mirrorsync.cli.render import counted, exits, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.config.schema import Settings
 from mirrorsync.config.units import format_size
@@ -39,16 +41,24 @@ def sync(
     from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
     from mirrorsync.observe.progress import audience  # noqa: PLC0415 -- as above
 
-    if dry_run:
-        _print_plan(daemon.run_to_end(partial(daemon.plan_once, settings, chosen)))
-        return
-    totals, unmet = daemon.run_to_end(partial(daemon.sync_once, settings, audience(), chosen))
+    try:
+        if dry_run:
+            _print_plan(daemon.run_to_end(partial(daemon.plan_once, settings, chosen)))
+            return
+        totals, unmet = daemon.run_to_end(partial(daemon.sync_once, settings, audience(), chosen))
+    except daemon.Stopped as stopped:
+        print_line(f"stopped by {stopped}; what was brought up is kept, and the next sync goes on from there")
+        raise SystemExit(128 + stopped.signal) from None
     print_line(
-        f"{totals.projects} projects brought up, {totals.files} files fetched ({format_size(totals.fetched)}),"
-        f" {totals.errors} failed attempts; {unmet} projects unmet"
+        f"{counted(totals.projects, 'project')} brought up,"
+        f" {counted(totals.files, 'file')} fetched ({format_size(totals.fetched)}),"
+        f" {counted(totals.errors, 'failed attempt')}; {counted(unmet, 'project')} unmet"
     )
     if unmet:
-        print_line("hint: `mirrorsync status` names them and says when each is tried again")
+        print_line(
+            "hint: `mirrorsync status` says which, why, and when each is tried again;"
+            " `mirrorsync sync NAME` tries one at once"
+        )
         raise SystemExit(ExitCode.UNMET)
 
 
@@ -60,19 +70,26 @@ def run(config: Config = None) -> None:
     from mirrorsync.observe.progress import Lines  # noqa: PLC0415 -- as above
 
     print_line(f"following {settings.upstream.index} into {settings.mirror.directory} (process {os.getpid()})")
-    daemon.run_to_end(partial(daemon.run_daemon, settings, Lines()))
+    sys.stdout.flush()  # a journal shows it now, and not when the daemon ends
+    with suppress(daemon.Stopped):  # a signal that came before there was anything to stop
+        daemon.run_to_end(partial(daemon.run_daemon, settings, Lines()))
     print_line("stopped; everything that was brought up is recorded")
 
 
 def _print_plan(plan: "Plan") -> None:
     for step in plan.steps:
-        does = step.says or f"{step.files} files ({format_size(step.bytes)}) to fetch, {step.vanishing} objects to drop"
+        does = step.says or (
+            f"{counted(step.files, 'file')} ({format_size(step.bytes)}) to fetch,"
+            f" {counted(step.vanishing, 'object')} to drop"
+        )
         print_line(f"{step.name}: {does}")
     if plan.projects > len(plan.steps):
-        print_line(f"… and {plan.projects - len(plan.steps)} more projects, not looked at")
+        more = counted(plan.projects - len(plan.steps), "project")
+        print_line(f"… and {more} more, not looked at: waiting for another attempt, or too many for a forecast")
     files, size = sum(step.files for step in plan.steps), sum(step.bytes for step in plan.steps)
     print_line(
-        f"would bring up {plan.projects} projects and fetch {files} files ({format_size(size)}); nothing was changed"
+        f"would bring up {counted(plan.projects, 'project')} and fetch {counted(files, 'file')}"
+        f" ({format_size(size)}); nothing was changed"
     )
 
 

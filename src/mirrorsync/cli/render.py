@@ -46,6 +46,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(f"{body.decode()}\n")
 
 
+def counted(number: int, thing: str) -> str:
+    """Return `1 file`, `2 files`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> tuple[str, ...]:
     """Return one line a row, each column as wide as its widest cell; rows have the same number of cells."""
     escaped = [[plain(cell) for cell in row] for row in rows]

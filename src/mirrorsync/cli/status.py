@@ -6,7 +6,7 @@ from typing import Final
 import typer
 
 from mirrorsync.cli.options import Config, Json
-from mirrorsync.cli.render import aligned, print_error, print_json, print_line
+from mirrorsync.cli.render import aligned, counted, print_error, print_json, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.config.units import format_duration, format_size
 from mirrorsync.errors import MirrorsyncError, SetupError
@@ -21,6 +21,7 @@ NO_MIRROR: Final = 3
 _LATE: Final = 3600.0
 _DEAD: Final = 86400.0
 """Seconds of lag that make a warning, and a critical state."""
+_NEVER_ASKED: Final = "unknown (upstream has not answered yet)"
 _NAMED: Final = 20
 """Unmet projects that are shown to a person; --json has more."""
 
@@ -66,22 +67,30 @@ def describe(found: Report, now: float) -> list[str]:
         ("upstream", found.upstream),
         ("synced serial", _serial(found)),
         ("newest serial", _or_unknown(found.newest_serial, "no page carries one")),
-        ("upstream serial", _or_unknown(found.upstream_serial, "upstream gives no changelog and no root list")),
+        ("upstream serial", _upstream_serial(found)),
         ("last complete", _ago(found.complete_at, now)),
         ("last asked", _ago(found.polled_at, now)),
         ("projects", f"{found.projects}"),
         ("files", f"{found.files} ({format_size(found.bytes)}, sidecars not counted)"),
-        ("to be deleted", f"{found.condemned} objects, after their grace"),
-        ("unmet", f"{found.unmet_count} projects"),
+        ("to be deleted", f"{counted(found.condemned, 'object')}, after their grace"),
+        ("unmet", counted(found.unmet_count, "project")),
     ]
     return [*aligned(rows), *_unmet(found.unmet, now), *_runs(found, now)]
 
 
 def _serial(found: Report) -> str:
+    if found.polled_at is None:
+        return _NEVER_ASKED
     if found.synced_serial is None:
         return "unknown (upstream tells no serial of its own; every named project is asked for at each sync)"
     behind = 0 if found.upstream_serial is None else max(0, found.upstream_serial - found.synced_serial)
-    return f"{found.synced_serial} (everything up to it is served; {behind} serials behind)"
+    return f"{found.synced_serial} (everything up to it is served; {counted(behind, 'serial')} behind)"
+
+
+def _upstream_serial(found: Report) -> str:
+    if found.polled_at is None:
+        return _NEVER_ASKED
+    return _or_unknown(found.upstream_serial, "upstream gives no changelog and no root list")
 
 
 def _or_unknown(serial: int | None, why: str) -> str:
@@ -101,7 +110,7 @@ def _unmet(rows: tuple[Unmet, ...], now: float) -> list[str]:
         wait = row.next_attempt_at - now
         when = f"again in {format_duration(float(round(wait)))}" if wait >= 1 else "due now"
         mirrored = "never mirrored" if row.mirrored is None else f"mirrored at {row.mirrored}"
-        lines.append(f"{row.name}: wanted {row.wanted}, {mirrored}, {row.attempts} attempts, {when}")
+        lines.append(f"{row.name}: wanted {row.wanted}, {mirrored}, {counted(row.attempts, 'attempt')}, {when}")
         if row.error:
             lines.append(f"  {row.error}")
         if row.hint:
@@ -117,7 +126,8 @@ def _runs(found: Report, now: float) -> list[str]:
         took = format_duration(round(row.ended_at - row.started_at, 1))
         note = f"; halted: {row.note}" if row.note else ""
         lines.append(
-            f"  {_ago(row.ended_at, now)}: {row.projects} projects, {row.files} files ({format_size(row.bytes)}),"
+            f"  {_ago(row.ended_at, now)}: {counted(row.projects, 'project')},"
+            f" {counted(row.files, 'file')} ({format_size(row.bytes)}),"
             f" {row.errors} failed, took {took}{note}"
         )
     return lines

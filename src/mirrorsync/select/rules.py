@@ -23,6 +23,11 @@ class Selection(msgspec.Struct, frozen=True):
         """Whether the mirror carries named projects only, so that the index's root list need not be fetched."""
         return bool(self.projects)
 
+    @property
+    def names(self) -> frozenset[ProjectName]:
+        """The names to be asked for; empty where the mirror carries every project of the index."""
+        return self.projects - self.exclude
+
     def fingerprint(self) -> str:
         """Return 64 hex digits, the same for equal selections in every process and on every machine."""
         rules = {"projects": sorted(self.projects), "exclude": sorted(self.exclude)}

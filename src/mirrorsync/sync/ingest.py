@@ -1,6 +1,7 @@
 """Asking upstream what has changed, and raising what we want of each project. Nothing is fetched here."""
 
 from collections.abc import Iterable
+from contextlib import aclosing
 from typing import Final
 
 from mirrorsync.errors import Malformed, NoChangelog, NoListing, SerialWentBack, TooManyDeletions, Unreachable
@@ -41,7 +42,7 @@ async def ingest(parts: Parts) -> None:
     Raises: Unreachable, Throttled; SerialWentBack; NoListing when the index can tell nothing of what it holds.
     Cancel-safe: the cursor never passes rows that were not ingested.
     """
-    names = parts.policy.selection.projects
+    names = parts.policy.selection.names
     if names:
         await parts.state.name_projects(names)
     mirror = await parts.state.mirror()
@@ -49,9 +50,10 @@ async def ingest(parts: Parts) -> None:
         newest = await parts.upstream.last_serial() or Serial(0)
         cursor = await _start(parts, mirror, newest)
         if newest > cursor:
-            async for batch in parts.upstream.changes(cursor):
-                await parts.state.raise_wanted(coalesce(batch.changes, parts.policy.selection), batch.upto)
-                newest = max(newest, batch.upto)
+            async with aclosing(parts.upstream.changes(cursor)) as batches:
+                async for batch in batches:
+                    await parts.state.raise_wanted(coalesce(batch.changes, parts.policy.selection), batch.upto)
+                    newest = max(newest, batch.upto)
         await parts.state.polled(newest, parts.clock(), has_journal=True)
     except NoChangelog as reason:
         await _without_journal(parts, mirror, reason)
@@ -73,7 +75,7 @@ async def _start(parts: Parts, mirror: Mirror, newest: Serial) -> Serial:
         return cursor
     if parts.policy.selection.names_only:
         if cursor is not None:
-            await parts.state.recheck(parts.policy.selection.projects)
+            await parts.state.recheck(parts.policy.selection.names)
         await parts.state.start_at(newest)
     else:
         await _read_list(parts, mirror, cursor=newest)
@@ -84,10 +86,10 @@ async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) ->
     if parts.policy.selection.names_only:
         parts.tell_once(
             "no changelog",
-            f"upstream gives no changelog ({reason}): each of the {len(parts.policy.selection.projects)} named"
+            f"upstream gives no changelog ({reason}): each of the {len(parts.policy.selection.names)} named"
             " projects is asked for at every sync, and how far upstream is ahead cannot be known",
         )
-        await parts.state.recheck(parts.policy.selection.projects)
+        await parts.state.recheck(parts.policy.selection.names)
         await parts.state.polled(None, parts.clock(), has_journal=False)
         return
     try:
@@ -104,9 +106,10 @@ async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None) -> 
     """Hold the whole root list against the ledger. `cursor`: where the journal goes on; None: there is no journal."""
     list_serial: Serial | None = None
     await parts.state.begin_listing()
-    async for part in parts.upstream.snapshot():
-        list_serial = part.serial if part.serial is not None else list_serial
-        await parts.state.add_listing([row for row in part.projects if parts.policy.selection.selects(row.name)])
+    async with aclosing(parts.upstream.snapshot()) as listing:
+        async for part in listing:
+            list_serial = part.serial if part.serial is not None else list_serial
+            await parts.state.add_listing([row for row in part.projects if parts.policy.selection.selects(row.name)])
     missing = await parts.state.missing(list_serial)
     refusal = judge_missing(missing, parts.policy)
     if refusal is not None:

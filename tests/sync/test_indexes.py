@@ -1,0 +1,185 @@
+"""Indexes that tell less than PyPI: no journal, no root list, no serials, no ETag, no sidecar digests."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from mirrorsync.errors import DifferentUpstream
+from tests.mirror import Mirror
+from tests.sync.test_following import page_requests, populate
+from tests.upstream.faults import Portal, Status
+from tests.upstream.server import PyPI
+from tests.upstream.values import Shape
+from tests.upstream.world import World
+
+NAMES = ["project-0", "Project.1", "empty"]
+NORMAL = ["project-0", "project-1", "empty"]
+
+
+@pytest.fixture(params=["plain proxy", "no serials", "no etags", "string serials", "relative urls", "own paths"])
+def shape(request: pytest.FixtureRequest) -> Shape:
+    bare = Shape(xmlrpc=False, root_json=False)
+    shapes = {
+        "plain proxy": Shape.plain_proxy(),
+        "no serials": replace(bare, serials=False),
+        "no etags": replace(bare, etags=False),
+        "string serials": replace(bare, serial_as_string=True),
+        "relative urls": replace(bare, relative_urls=True),
+        "own paths": replace(bare, hashed_paths=False),
+    }
+    return shapes[str(request.param)]
+
+
+async def test_named_projects_are_mirrored_from_any_index_and_the_root_list_is_never_asked_for(
+    tmp_path: Path, world: World, shape: Shape
+) -> None:
+    populate(world)
+    with PyPI(world, shape=shape) as pypi:
+        mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": NAMES})
+        first = await mirror.sync()
+        assert mirror.problems(projects=NORMAL) == []
+        assert first.files == 5
+        told = " ".join(mirror.ears.notices)
+        assert "cannot be known" in told
+        assert ("metadata sidecars of 3 wheels" in told) is not shape.sidecar_keys
+        assert mirror.status()["synced_serial"] is None
+        second = await mirror.sync()
+        assert (second.files, second.errors) == (0, 0)
+        world.upload("project-0", "3.0")
+        third = await mirror.sync()
+        assert third.files == 1
+        assert mirror.problems(projects=NORMAL) == []
+        assert not [request for request in pypi.requests if request.path == "/simple/"]
+
+
+async def test_an_unchanged_page_costs_a_304_where_the_index_has_etags(tmp_path: Path, world: World) -> None:
+    populate(world)
+    with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
+        mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": NAMES})
+        await mirror.sync()
+        pypi.clear_requests()
+        await mirror.sync()
+        assert sorted(request.status for request in pypi.requests if request.method == "GET") == [304, 304, 304]
+
+
+async def test_without_a_journal_the_root_list_is_followed(tmp_path: Path, world: World) -> None:
+    populate(world)
+    with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
+        mirror = Mirror(tmp_path / "mirror", pypi)
+        await mirror.sync()
+        assert mirror.problems() == []
+        assert mirror.status()["synced_serial"] == world.last_serial
+        pypi.clear_requests()
+        world.upload("project-2", "5.0")
+        world.remove_project("project-3")
+        await mirror.sync()
+        assert sorted(page_requests(pypi)) == ["project-2", "project-3"]
+        assert mirror.page("project-2")["versions"] == ["1.0", "5.0"]
+        mirror.clock.forward(181)  # the list and a page that is gone twice, three minutes apart
+        await mirror.sync()
+        assert mirror.problems() == []
+
+
+async def test_a_broken_journal_falls_back_to_the_root_list(mirror: Mirror, pypi: PyPI, world: World) -> None:
+    populate(world)
+    pypi.faults.add("^/pypi$", Portal(), method="POST")
+    await mirror.sync()
+    assert mirror.problems() == []
+
+
+async def test_feed_json_never_asks_for_the_journal(tmp_path: Path, pypi: PyPI, world: World) -> None:
+    populate(world)
+    mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": "json"})
+    await mirror.sync()
+    assert mirror.problems() == []
+    assert not [request for request in pypi.requests if request.method == "POST"]
+
+
+async def test_a_root_list_without_serials_is_followed_by_asking_for_each_project(tmp_path: Path, world: World) -> None:
+    populate(world)
+    with PyPI(world, shape=Shape(xmlrpc=False, serials=False)) as pypi:
+        mirror = Mirror(tmp_path / "mirror", pypi)
+        await mirror.sync()
+        assert mirror.problems() == []
+        world.upload("project-2", "5.0")
+        await mirror.sync()
+        assert mirror.problems() == []
+
+
+async def test_files_on_another_host_come_only_from_the_hosts_that_are_allowed(tmp_path: Path, world: World) -> None:
+    populate(world)
+    with PyPI(world, shape=Shape(files_elsewhere=True)) as pypi:
+        refused = Mirror(tmp_path / "refused", pypi, upstream={"file-hosts": ["elsewhere.test"]})
+        assert (await refused.sync()).files == 0
+        assert "file-hosts" in str(list(refused.ears.outcomes))
+        allowed = Mirror(tmp_path / "allowed", pypi)
+        await allowed.sync()
+        assert allowed.problems() == []
+
+
+async def test_an_index_only_mirror_links_to_upstreams_own_files(tmp_path: Path, pypi: PyPI, world: World) -> None:
+    populate(world)
+    mirror = Mirror(tmp_path / "mirror", pypi, content={"files": False})
+    await mirror.sync()
+    assert not pypi.seen("/packages/")
+    assert mirror.page("project-0")["files"][0]["url"].startswith(pypi.files_url)
+    assert mirror.problems(files=False) == []
+
+
+async def test_without_metadata_no_sidecar_is_fetched_or_advertised(tmp_path: Path, pypi: PyPI, world: World) -> None:
+    populate(world)
+    mirror = Mirror(tmp_path / "mirror", pypi, content={"metadata": False})
+    await mirror.sync()
+    assert not pypi.seen(r"\.metadata$")
+    assert mirror.problems(sidecars=False) == []
+
+
+async def test_a_sidecar_that_upstream_lost_is_not_advertised_and_holds_nothing_up(
+    mirror: Mirror, pypi: PyPI, world: World
+) -> None:
+    populate(world)
+    lost = pypi.faults.add(r"project_1-1\.0-py3-none-any\.whl\.metadata$", Status(403))
+    totals = await mirror.sync()
+    assert (totals.errors, totals.sidecars_lost) == (0, 1)
+    wheel = next(file for file in mirror.page("project-1")["files"] if file["filename"].endswith(".whl"))
+    assert wheel["core-metadata"] is False
+    pypi.faults.remove(lost)
+    await mirror.sync(["project-1"])
+    assert mirror.problems() == []
+
+
+async def test_another_upstream_in_the_same_directory_is_refused(tmp_path: Path, pypi: PyPI, world: World) -> None:
+    populate(world)
+    mirror = Mirror(tmp_path / "mirror", pypi)
+    await mirror.sync()
+    with PyPI(World()) as other, pytest.raises(DifferentUpstream):
+        await Mirror(tmp_path / "mirror", other).sync()
+    assert mirror.problems() == []
+
+
+async def test_a_project_that_is_no_longer_selected_leaves_the_tree_and_comes_back_when_it_is_again(
+    tmp_path: Path, pypi: PyPI, world: World
+) -> None:
+    populate(world)
+    await Mirror(tmp_path / "mirror", pypi).sync()
+    fewer = Mirror(tmp_path / "mirror", pypi, select={"exclude": ["project-0"]})
+    await fewer.sync()
+    assert not (fewer.web / "simple" / "project-0").exists()
+    again = Mirror(tmp_path / "mirror", pypi)
+    pypi.clear_requests()
+    await again.sync()
+    assert again.problems() == []
+    assert not pypi.seen("/packages/")
+
+
+async def test_other_content_settings_render_every_page_anew_without_fetching(
+    tmp_path: Path, pypi: PyPI, world: World
+) -> None:
+    populate(world)
+    await Mirror(tmp_path / "mirror", pypi).sync()
+    pypi.clear_requests()
+    mirror = Mirror(tmp_path / "mirror", pypi, content={"root-url": "https://mirror.test"})
+    await mirror.sync()
+    assert mirror.problems(root_url="https://mirror.test") == []
+    assert not pypi.seen("/packages/")
