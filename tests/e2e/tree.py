@@ -37,6 +37,7 @@ def build_tree(web: Path) -> Tree:
     normal 1.0, 2.0 (wheel, sidecar, sdist; needs Foo.Bar_baz) · Foo.Bar_baz 1.0, large ·
     recalled 1.0, 2.0 (yanked) · modern 1.0, 2.0 (for a Python that is not there yet)
     """
+    yanked = msgspec.structs.replace(_wheel(web, "recalled", "2.0"), yanked='eats <data> & "more"')
     pages = (
         _page(
             web,
@@ -46,23 +47,9 @@ def build_tree(web: Path) -> Tree:
             + [_sdist(web, "normal", version) for version in ("1.0", "2.0")],
         ),
         _page(web, "Foo.Bar_baz", 102, [_wheel(web, "Foo.Bar_baz", "1.0", body=os.urandom(LARGE))]),
+        _page(web, "recalled", 103, [_wheel(web, "recalled", "1.0"), yanked]),
         _page(
-            web,
-            "recalled",
-            103,
-            [
-                _wheel(web, "recalled", "1.0"),
-                msgspec.structs.replace(_wheel(web, "recalled", "2.0"), yanked='eats <data> & "more"'),
-            ],
-        ),
-        _page(
-            web,
-            "modern",
-            104,
-            [
-                _wheel(web, "modern", "1.0"),
-                _wheel(web, "modern", "2.0", requires_python=">=3.99"),
-            ],
+            web, "modern", 104, [_wheel(web, "modern", "1.0"), _wheel(web, "modern", "2.0", requires_python=">=3.99")]
         ),
     )
     listed = [(page.name, page.serial) for page in pages]

@@ -8,7 +8,7 @@ import trio
 
 from mirrorsync import __version__
 from mirrorsync.errors import BadConfig
-from mirrorsync.upstream.address import host_of, resolve
+from mirrorsync.upstream.address import Address, host_of, resolve
 from mirrorsync.upstream.client import SILENCE, open_client
 from mirrorsync.upstream.gate import Gate
 from mirrorsync.upstream.index import SimpleIndex
@@ -51,17 +51,10 @@ async def open_upstream(  # noqa: PLR0913 - [upstream]'s words, each passed once
     Raises: BadConfig.
     """
     address = resolve(index)
-    if address.base_url.startswith("http:") and not allow_http:
-        raise BadConfig(f"index {address.base_url} is not https", hint="allow-http = true, for an index of one's own")
-    gate = Gate(
-        index_hosts=frozenset({address.host}),
-        file_hosts=frozenset(map(host_of, file_hosts)) or address.file_hosts,
-        allow_http=allow_http,
-    )
     async with open_client(
         user_agent=user_agent(contact),
         connections=connections,
-        gate=gate,
+        gate=_gate(address, file_hosts, allow_http=allow_http),
         proxy=proxy,
         ca_file=ca_file,
         patience=patience,
@@ -77,3 +70,13 @@ async def open_upstream(  # noqa: PLR0913 - [upstream]'s words, each passed once
                 pause=PAUSE if address.is_pypi else 0.0,
                 silence=silence * _LONGER,
             )
+
+
+def _gate(address: Address, file_hosts: Collection[str], *, allow_http: bool) -> Gate:
+    if address.base_url.startswith("http:") and not allow_http:
+        raise BadConfig(f"index {address.base_url} is not https", hint="allow-http = true, for an index of one's own")
+    return Gate(
+        index_hosts=frozenset({address.host}),
+        file_hosts=frozenset(map(host_of, file_hosts)) or address.file_hosts,
+        allow_http=allow_http,
+    )
