@@ -120,6 +120,14 @@ class Upstream(Protocol):
         """
         ...
 
+    async def release_data(self, project: ProjectName) -> bytes | None:
+        """Return the legacy JSON document of `project` as upstream words it; None when it has none (404).
+
+        A project without a visible release has none, so this says nothing of the project itself.
+        Raises: Malformed (not JSON, another project's), Unreachable, Throttled. Source: `/pypi/<name>/json`.
+        """
+        ...
+
     async def is_absent(self, project: ProjectName) -> bool:
         """Ask a second witness, another resource than the page, whether the index knows `project` no more.
 

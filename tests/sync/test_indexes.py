@@ -1,5 +1,6 @@
 """Indexes that tell less than PyPI: no journal, no root list, no serials, no ETag, no sidecar digests."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,25 @@ async def test_other_content_settings_render_every_page_anew_without_fetching(
     await mirror.sync()
     assert mirror.problems(root_url="https://mirror.test") == []
     assert not pypi.seen("/packages/")
+
+
+async def test_the_legacy_document_is_carried_where_it_is_asked_for(tmp_path: Path, pypi: PyPI, world: World) -> None:
+    populate(world)
+    mirror = Mirror(tmp_path / "mirror", pypi, content={"legacy-json": True})
+    await mirror.sync()
+    assert mirror.problems() == []
+    document = json.loads((mirror.web / "pypi" / "project-0" / "json").read_bytes())
+    assert sorted(document["releases"]) == ["1.0", "2.0"]
+    assert not (mirror.web / "pypi" / "empty" / "json").exists()
+    world.remove_project("project-0")
+    await mirror.sync()
+    assert not (mirror.web / "pypi" / "project-0").exists()
+    without = Mirror(tmp_path / "mirror", pypi)
+    await without.sync()
+    assert not list((mirror.web / "pypi").glob("*"))
+
+
+async def test_without_the_setting_no_legacy_document_is_asked_for(mirror: Mirror, pypi: PyPI, world: World) -> None:
+    populate(world)
+    await mirror.sync()
+    assert not pypi.seen("/json$")

@@ -39,6 +39,7 @@ def policy_of(settings: Settings) -> Policy:
         selection=Selection(projects=frozenset(settings.select.projects), exclude=frozenset(settings.select.exclude)),
         files=settings.content.files,
         metadata=settings.content.metadata,
+        legacy_json=settings.content.legacy_json,
         root_url=settings.content.root_url,
         removal_grace=settings.limits.removal_grace,
         max_removed_projects=settings.limits.max_removed_projects,

@@ -113,3 +113,8 @@ def _page_paths(*directory: str) -> PagePaths:
 def _quoted_path(file: DistFile) -> str:
     digits = file.place.hex()
     return f"{_FILES}/{digits[:2]}/{digits[2:4]}/{digits[4:]}/{quote_segment(file.filename)}"
+
+
+def legacy_path(name: ProjectName) -> StorePath:
+    """Return where the legacy JSON document of a project stands: `pypi/<name>/json`."""
+    return store_path("pypi", name, "json")

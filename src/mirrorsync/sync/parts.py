@@ -22,6 +22,7 @@ class Policy(msgspec.Struct, frozen=True):
     selection: Selection
     files: bool = True
     metadata: bool = True
+    legacy_json: bool = False
     root_url: str | None = None
     removal_grace: float = 86400.0
     """Seconds that an object stays after no page names it."""
@@ -40,7 +41,9 @@ class Policy(msgspec.Struct, frozen=True):
 
     def content_fingerprint(self) -> str:
         """Return a digest of all that changes the pages' text, so that another policy is noticed."""
-        return hashlib.sha256(repr((1, self.files, self.metadata, self.root_url)).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            repr((1, self.files, self.metadata, self.legacy_json, self.root_url)).encode()
+        ).hexdigest()[:16]
 
 
 Clock = Callable[[], float]

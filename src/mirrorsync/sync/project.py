@@ -14,7 +14,7 @@ from mirrorsync.state.inventory import Intent
 from mirrorsync.state.progress import Work
 from mirrorsync.sync.download import fetch_all
 from mirrorsync.sync.parts import Parts
-from mirrorsync.sync.publish import publish_page, withdraw_page
+from mirrorsync.sync.publish import publish_legacy, publish_page, withdraw_page
 
 REPEAT_AFTER: Final = 180.0
 """Seconds after which a second 404 is another answer and not the same cached one (PyPI's CDN: 60 s a layer)."""
@@ -52,6 +52,9 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage) -> Outcome:
     stands = work.present and digest == work.page_digest
     if not stands:
         await publish_page(parts, page)
+    if parts.policy.legacy_json or (work.present and work.page_digest is None):
+        await publish_legacy(parts, work.name)
+    if parts.policy.legacy_json or not stands:
         await parts.store.settle()
     lost = sum(held.metadata_sha256 != need.file.core_metadata for held, need in zip(stored, intent.needs, strict=True))
     return Mirrored(

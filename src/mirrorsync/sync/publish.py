@@ -23,10 +23,22 @@ async def publish_page(parts: Parts, page: ProjectPage) -> None:
     await parts.store.publish(paths.index_html, html)
 
 
+async def publish_legacy(parts: Parts, name: ProjectName) -> None:
+    """Bring `pypi/<name>/json` up to upstream's, where the mirror carries it, and make it absent where it does not.
+
+    It is upstream's own text: its links lead to upstream's files.
+    """
+    body = await parts.upstream.release_data(name) if parts.policy.legacy_json else None
+    if body is None:
+        await parts.store.delete(layout.legacy_path(name))
+    else:
+        await parts.store.publish(layout.legacy_path(name), body)
+
+
 async def withdraw_page(parts: Parts, name: ProjectName) -> None:
     """Make the project's pages absent."""
     paths = layout.page_paths(name)
-    for path in (paths.json, paths.html, paths.index_html):
+    for path in (paths.json, paths.html, paths.index_html, layout.legacy_path(name)):
         await parts.store.delete(path)
 
 

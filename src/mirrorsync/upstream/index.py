@@ -16,7 +16,7 @@ from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.page import ProjectPage, Unchanged
 from mirrorsync.simple.decode import decode_page
-from mirrorsync.upstream import answers
+from mirrorsync.upstream import answers, legacy
 from mirrorsync.upstream.body import open_body
 from mirrorsync.upstream.client import PAGE_LIMIT, ROOT_LIMIT, Ask, Client, Reply
 from mirrorsync.upstream.inflate import Inflater
@@ -112,6 +112,14 @@ class SimpleIndex:
         serial = answer.serial if page.serial is None else page.serial
         self._refuse_stale(project, serial, at_least)
         return page if page.serial == serial else msgspec.structs.replace(page, serial=serial)
+
+    async def release_data(self, project: ProjectName) -> bytes | None:
+        """Return `/pypi/<name>/json` as it is; see `ports.Upstream.release_data`."""
+        ask = Ask(
+            url=self._url("pypi", project, "json"), headers=_accept("application/json", "gzip"), statuses=_OK | _GONE
+        )
+        answer = await self._client.ask(ask, legacy.read)
+        return None if answer.status in _GONE else await trio.to_thread.run_sync(legacy.checked, answer, project)
 
     async def is_absent(self, project: ProjectName) -> bool:
         """Tell whether two other resources than the JSON page, `/pypi/<name>/json` and the HTML page, are 404 too.
