@@ -1,6 +1,6 @@
 """Peak memory of `mirrorsync sync` as a process: one 1 GiB file, and 10,000 small ones.
 
-    .venv/bin/python -m bench.memory
+.venv/bin/python -m bench.memory
 """
 
 import random
