@@ -110,7 +110,7 @@ def _next_steps(path: Path, contact: str | None) -> tuple[str, ...]:
         *(() if contact else (f"write your e-mail or web address into {path}: contact = …",)),
         *(() if found else (f"export {VARIABLE}={path.absolute()}",)),
         "mirrorsync config check    shows what is in force",
-        "mirrorsync plan            shows what a sync would do",
+        "mirrorsync sync --dry-run  shows what a sync would do",
         "mirrorsync sync            does it once; mirrorsync run keeps the mirror up to date",
     )
 

@@ -1,5 +1,7 @@
 """How bringing up one project ended; matched exhaustively."""
 
+from typing import Literal
+
 import msgspec
 
 from mirrorsync.model.identity import ProjectName, Serial
@@ -33,6 +35,8 @@ class Mirrored(msgspec.Struct, frozen=True):
     stored: tuple[StoredFile, ...] = ()
     vanished: tuple[tuple[bytes, str], ...] = ()
     """(place, file name) of objects that the page no longer names."""
+    settles: bool = False
+    """Upstream was asked for a day, or has provably gone back: what the page carries is all there is."""
     bytes_fetched: int = 0
     sidecars_untold: int = 0
     """Wheels of whose sidecars the index says nothing."""
@@ -61,8 +65,8 @@ class Failed(msgspec.Struct, frozen=True):
     hint: str
     delay: float | None
     """Seconds; None: the state's own back-off."""
-    kind: str = ""
-    """The error's class, for counting."""
+    kind: Literal["", "gone", "stale"] = ""
+    """What the next attempt must know of this one: a 404, or a page that a cache holds back."""
 
 
 Outcome = Mirrored | Confirmed | Removed | Failed

@@ -11,7 +11,7 @@ from mirrorsync.model.change import Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Outcome
 from mirrorsync.model.page import DistFile
-from mirrorsync.state import inventory, listing, outcomes, progress, report, runs
+from mirrorsync.state import audit, inventory, listing, outcomes, progress, report, runs
 from mirrorsync.state.database import Database, open_database
 from mirrorsync.state.inventory import Condemned, Intent
 from mirrorsync.state.listing import Missing
@@ -108,6 +108,16 @@ class State:
 
         await self.database.write(operation)
 
+    # --- the audit -------------------------------------------------------------------------------------------
+
+    async def step_audit(self, now: float, period: float) -> int:
+        """Make the audit's next share of the projects due; return how many."""
+        return await self.database.write(lambda connection: audit.step(connection, now, period))
+
+    async def list_read(self, now: float) -> None:
+        """Note that the root list was held against the ledger."""
+        await self.database.write(lambda connection: audit.list_read(connection, now))
+
     # --- bringing up -----------------------------------------------------------------------------------------
 
     async def due(self, now: float, limit: int) -> list[Work]:
@@ -125,6 +135,10 @@ class State:
     async def intend(self, name: ProjectName, files: Sequence[DistFile]) -> Intent:
         """Write down what `name` is to have, before anything of it is stored; return what is lacking."""
         return await self.database.write(lambda connection: inventory.intend(connection, name, files))
+
+    async def about_to_publish(self, name: ProjectName) -> None:
+        """Forget what stands as `name`'s page: after a death nobody may take it for what was recorded."""
+        await self.database.write(lambda connection: progress.doubt_page(connection, name))
 
     async def record(self, outcome: Outcome, now: float, grace: float) -> None:
         """Write down how bringing up a project ended."""
@@ -150,9 +164,9 @@ class State:
         """Return what `status` tells."""
         return await self.database.read(report.report)
 
-    async def root_published(self, serial: Serial | None) -> None:
-        """Note that the root index that stands says what the ledger says."""
-        await self.database.write(lambda connection: runs.root_published(connection, serial))
+    async def root_published(self, serial: Serial | None, version: int) -> None:
+        """Note that the root index that stands says what the ledger said at `version`."""
+        await self.database.write(lambda connection: runs.root_published(connection, serial, version))
 
     @asynccontextmanager
     async def present(self) -> AsyncIterator[Iterator[tuple[ProjectName, str, Serial | None]]]:

@@ -76,17 +76,25 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
             wanted_serial = max(wanted_serial, excluded.wanted_serial),
             content_serial = max(content_serial, excluded.content_serial),
             unmet_since = coalesce(unmet_since, excluded.unmet_since),
-            said_removed = 0, unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, gone_at = NULL
+            said_removed = 0, unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL,
+            gone_at = NULL
         WHERE excluded.wanted_serial > coalesce(mirrored_serial, -1)
         """,
         names,
     )
     connection.execute(
         """
-        UPDATE project SET unlisted = 0, recheck = recheck OR listing.serial IS NULL OR
-            (listing.serial < mirrored_serial AND mirrored_serial <= coalesce(:list_serial, -1))
+        UPDATE project SET unlisted = 0, recheck = recheck OR listing.serial IS NULL
         FROM temp.listing WHERE listing.name = project.name AND project.present = 1
-            AND (unlisted = 1 OR listing.serial IS NULL OR listing.serial < mirrored_serial)
+            AND (unlisted = 1 OR listing.serial IS NULL)
+        """
+    )
+    connection.execute(
+        """
+        UPDATE project SET regressed_to = listing.serial, recheck = 1, said_removed = 0, next_attempt_at = 0
+        FROM temp.listing WHERE listing.name = project.name AND listing.serial < mirrored_serial
+            AND mirrored_serial <= :list_serial AND wanted_serial <= :list_serial
+            AND listing.serial != coalesce(page_serial, -1)
         """,
         names,
     )

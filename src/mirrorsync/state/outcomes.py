@@ -11,9 +11,11 @@ _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between attempts at a project that fails; the last one repeats."""
 
 _MET: Final = """
-    recheck = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, gone_at = NULL,
-    last_error = NULL, last_hint = NULL
+    recheck = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL,
+    regressed_to = NULL, last_error = NULL, last_hint = NULL
 """
+
+_ROOT_CHANGED: Final = "UPDATE mirror SET root_version = root_version + 1"
 
 _MIRRORED: Final = f"""
 UPDATE project SET
@@ -21,8 +23,11 @@ UPDATE project SET
     etag = :etag, status = :status, present = 1, said_removed = 0,
     -- A row that came while we worked asks for more than this page carries; what it carries is served.
     unmet_since = CASE
-        WHEN :serial IS NULL OR :serial >= wanted_serial OR :serial >= content_serial THEN NULL
+        WHEN :settles OR :serial IS NULL OR :serial >= wanted_serial OR :serial >= content_serial THEN NULL
         ELSE max(unmet_since, :serial + 1) END,
+    -- Upstream will never say more: asking for it again would only fail again.
+    wanted_serial = CASE WHEN :settles THEN coalesce(:serial, wanted_serial) ELSE wanted_serial END,
+    content_serial = CASE WHEN :settles THEN coalesce(:serial, content_serial) ELSE content_serial END,
     {_MET}
 WHERE name = :name
 """
@@ -45,7 +50,7 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
         case Removed():
             inventory.condemn_all(connection, outcome.name, now + grace, outcome.reason)
             connection.execute(_REMOVED, {"name": outcome.name})
-            connection.execute("UPDATE mirror SET root_is_stale = 1")
+            connection.execute(_ROOT_CHANGED)
         case Failed():
             _record_failed(connection, outcome, now)
         case _:
@@ -67,10 +72,11 @@ def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: flo
             "page_digest": outcome.page_digest,
             "etag": outcome.etag,
             "status": outcome.status,
+            "settles": outcome.settles,
         },
     )
     if tuple(before) != (1, outcome.page_serial, outcome.status):
-        connection.execute("UPDATE mirror SET root_is_stale = 1")
+        connection.execute(_ROOT_CHANGED)
 
 
 def _record_failed(connection: sqlite3.Connection, outcome: Failed, now: float) -> None:
@@ -80,14 +86,17 @@ def _record_failed(connection: sqlite3.Connection, outcome: Failed, now: float) 
         # Spread out, so that a thousand projects that fail together do not all come back in one second.
         delay = _BACK_OFF[min(attempts, len(_BACK_OFF) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
     connection.execute(
-        "UPDATE project SET attempts = attempts + 1, next_attempt_at = ?, last_error = ?, last_hint = ?,"
-        " failing_since = coalesce(failing_since, ?), gone_at = coalesce(gone_at, ?) WHERE name = ?",
-        (
-            now + delay,
-            outcome.error,
-            outcome.hint,
-            now,
-            now if outcome.kind == "ProjectGone" else None,
-            outcome.name,
-        ),
+        "UPDATE project SET attempts = attempts + 1, next_attempt_at = :next, last_error = :error, last_hint = :hint,"
+        " failing_since = coalesce(failing_since, :now),"
+        " gone_at = CASE WHEN :kind = 'gone' THEN coalesce(gone_at, :now) END,"
+        " stale_since = CASE WHEN :kind = 'stale' THEN coalesce(stale_since, :now) ELSE stale_since END"
+        " WHERE name = :name",
+        {
+            "next": now + delay,
+            "error": outcome.error,
+            "hint": outcome.hint,
+            "now": now,
+            "kind": outcome.kind,
+            "name": outcome.name,
+        },
     )

@@ -38,7 +38,9 @@ class Work(msgspec.Struct, frozen=True):
     page_digest: bytes | None
     attempts: int
     failing_since: float | None
+    stale_since: float | None
     gone_at: float | None
+    regressed_to: Serial | None
 
 
 class Mirror(msgspec.Struct, frozen=True):
@@ -50,7 +52,9 @@ class Mirror(msgspec.Struct, frozen=True):
     ingested_serial: Serial | None
     upstream_serial: Serial | None
     published_serial: Serial | None
-    root_is_stale: bool
+    root_version: int
+    root_published_version: int
+    list_read_at: float | None
     has_journal: bool
 
 
@@ -74,7 +78,7 @@ ON CONFLICT (name) DO UPDATE SET
     content_serial = max(content_serial, excluded.content_serial),
     said_removed = excluded.said_removed,
     unmet_since = min(coalesce(unmet_since, excluded.unmet_since), excluded.unmet_since),
-    unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, gone_at = NULL
+    unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL
 -- A page that is newer than the row already says what the row is about.
 WHERE coalesce(mirrored_serial, -1) < excluded.wanted_serial
 """
@@ -143,9 +147,14 @@ def render_anew(connection: sqlite3.Connection, selection: str, content: str) ->
     """Note another policy: every page is compared and rendered again, and the root list is read again."""
     connection.execute("UPDATE project SET recheck = 1, next_attempt_at = 0, etag = NULL, page_digest = NULL")
     connection.execute(
-        "UPDATE mirror SET selection = ?, content = ?, ingested_serial = NULL, root_is_stale = 1",
+        "UPDATE mirror SET selection = ?, content = ?, ingested_serial = NULL, root_version = root_version + 1",
         (selection, content),
     )
+
+
+def doubt_page(connection: sqlite3.Connection, name: ProjectName) -> None:
+    """Forget what stands as the project's page."""
+    connection.execute("UPDATE project SET page_digest = NULL, etag = NULL WHERE name = ?", (name,))
 
 
 def due(connection: sqlite3.Connection, now: float, limit: int) -> list[Work]:

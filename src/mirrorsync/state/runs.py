@@ -55,10 +55,13 @@ def log(connection: sqlite3.Connection, started_at: float, totals: Totals, now: 
     connection.execute("DELETE FROM run WHERE id <= ?", (number - _KEPT_RUNS,))
     connection.execute(
         "UPDATE mirror SET complete_at = polled_at WHERE NOT EXISTS"
-        " (SELECT 1 FROM project WHERE unmet_since IS NOT NULL OR recheck = 1)"
+        " (SELECT 1 FROM project WHERE unmet_since IS NOT NULL)"
+        # What only the audit asks for is no lag, unless it fails; without a journal asking is all there is.
+        " AND NOT EXISTS (SELECT 1 FROM project WHERE (unmet_since IS NOT NULL OR recheck = 1)"
+        " AND (attempts > 0 OR NOT mirror.has_journal))"
     )
 
 
-def root_published(connection: sqlite3.Connection, serial: Serial | None) -> None:
-    """Note that the root index that stands says what the ledger says."""
-    connection.execute("UPDATE mirror SET published_serial = ?, root_is_stale = 0", (serial,))
+def root_published(connection: sqlite3.Connection, serial: Serial | None, version: int) -> None:
+    """Note that the root index that stands says what the ledger said at `version`."""
+    connection.execute("UPDATE mirror SET published_serial = ?, root_published_version = ?", (serial, version))

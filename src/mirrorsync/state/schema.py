@@ -16,11 +16,16 @@ CREATE TABLE mirror (
     ingested_serial INTEGER,           -- the cursor; NULL: no journal and no list was read whole yet
     upstream_serial INTEGER,           -- the newest serial that upstream told
     published_serial INTEGER,          -- what the root index that stands claims
-    root_is_stale INTEGER NOT NULL DEFAULT 1,
+    root_version INTEGER NOT NULL DEFAULT 1,           -- raised by whatever the root index must say anew
+    root_published_version INTEGER NOT NULL DEFAULT 0, -- the version that stands
     has_journal INTEGER NOT NULL DEFAULT 0,
     polled_at REAL,                    -- seconds since the epoch: upstream was last asked with success
     complete_at REAL,                  -- seconds since the epoch: the last moment at which nothing was unmet
-    audited_at REAL,
+    list_read_at REAL,                 -- seconds since the epoch: the root list was last held against the ledger
+    audit_position TEXT NOT NULL DEFAULT '',  -- the last name that the rolling audit has asked for
+    audit_stepped_at REAL,             -- when it got there
+    audit_began_at REAL,               -- when this round began
+    audited_at REAL,                   -- when the last whole round ended
     projects INTEGER NOT NULL DEFAULT 0,
     files INTEGER NOT NULL DEFAULT 0,
     bytes INTEGER NOT NULL DEFAULT 0
@@ -40,11 +45,13 @@ CREATE TABLE project (
     recheck INTEGER NOT NULL DEFAULT 0,-- ask upstream, though no serial demands it
     said_removed INTEGER NOT NULL DEFAULT 0, -- the journal's last word is `remove project`
     unlisted INTEGER NOT NULL DEFAULT 0,     -- a whole root list, not older than the page, does not name it
+    regressed_to INTEGER,              -- a whole root list, newer than the page, gives it this lower serial
     etag TEXT,
     page_digest BLOB,
     attempts INTEGER NOT NULL DEFAULT 0,
     next_attempt_at REAL NOT NULL DEFAULT 0,
     failing_since REAL,
+    stale_since REAL,                  -- since when caches have held the wanted page back
     gone_at REAL,                      -- when its page was first seen to be 404
     last_error TEXT,
     last_hint TEXT
@@ -70,6 +77,7 @@ CREATE UNIQUE INDEX file_at_place ON file(place, filename, project_id);
 CREATE TABLE condemned (
     place BLOB NOT NULL,
     filename TEXT NOT NULL,            -- of a file, or of a sidecar
+    size INTEGER,                      -- bytes; NULL: a sidecar, whose size nobody told
     delete_after REAL NOT NULL,
     reason TEXT NOT NULL,
     PRIMARY KEY (place, filename)

@@ -50,14 +50,14 @@ async def publish_root(parts: Parts) -> bool:
     """
     mirror = await parts.state.mirror()
     serial = await parts.state.synced_serial()
-    if not mirror.root_is_stale and mirror.published_serial == serial:
+    if mirror.root_version == mirror.root_published_version and mirror.published_serial == serial:
         return False
     paths = layout.root_paths()
     await _write(parts, paths.json, lambda rows: root.json_parts(((row[1], row[2]) for row in rows), serial))
     for path in (paths.html, paths.index_html):
         await _write(parts, path, lambda rows: root.html_parts((row[0], row[1]) for row in rows))
     await parts.store.settle()
-    await parts.state.root_published(serial)
+    await parts.state.root_published(serial, mirror.root_version)
     return True
 
 

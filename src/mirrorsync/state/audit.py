@@ -1,0 +1,70 @@
+"""The rolling audit: every project is asked for once a period, because serials do not tell everything.
+
+Archiving writes no journal row, sidecars are back-filled, events get lost. The asking is conditional: nearly all
+answers are a 304.
+"""
+
+import sqlite3
+from typing import Final
+
+import msgspec
+
+_STEP_LIMIT: Final = 500
+"""Projects made due by one step: after days of downtime the audit catches up politely, not at once."""
+
+
+class AuditReport(msgspec.Struct, frozen=True):
+    """How far the audit is."""
+
+    began_at: float | None
+    """Seconds since the epoch: when this round began."""
+    done: int
+    """Projects of this round that were asked for."""
+    audited_at: float | None
+    """When the last whole round ended."""
+    list_read_at: float | None
+    """When the root list was last held against the ledger."""
+
+
+def step(connection: sqlite3.Connection, now: float, period: float) -> int:
+    """Make due as many projects as the time since the last step is worth, in the order of their names."""
+    row = connection.execute("SELECT projects, audit_position, audit_stepped_at FROM mirror").fetchone()
+    if row["audit_stepped_at"] is None:
+        connection.execute("UPDATE mirror SET audit_stepped_at = ?, audit_began_at = ?", (now, now))
+        return 0
+    share = min(int(row["projects"] * max(0.0, now - row["audit_stepped_at"]) / period), _STEP_LIMIT)
+    if share == 0:
+        return 0
+    names = [
+        found["name"]
+        for found in connection.execute(
+            "SELECT name FROM project WHERE name > ? AND present = 1 ORDER BY name LIMIT ?",
+            (row["audit_position"], share),
+        )
+    ]
+    connection.executemany("UPDATE project SET recheck = 1 WHERE name = ?", [(name,) for name in names])
+    if len(names) < share:
+        connection.execute(
+            "UPDATE mirror SET audit_position = '', audit_stepped_at = :now, audit_began_at = :now, audited_at = :now",
+            {"now": now},
+        )
+    else:
+        connection.execute("UPDATE mirror SET audit_position = ?, audit_stepped_at = ?", (names[-1], now))
+    return len(names)
+
+
+def list_read(connection: sqlite3.Connection, now: float) -> None:
+    """Note that the root list was held against the ledger."""
+    connection.execute("UPDATE mirror SET list_read_at = ?", (now,))
+
+
+def audit_report(connection: sqlite3.Connection) -> AuditReport:
+    """Return how far the audit is; counting costs a walk of the name index up to the position."""
+    row = connection.execute("SELECT * FROM mirror").fetchone()
+    (done,) = connection.execute("SELECT count(*) FROM project WHERE name <= ?", (row["audit_position"],)).fetchone()
+    return AuditReport(
+        began_at=row["audit_began_at"],
+        done=done,
+        audited_at=row["audited_at"],
+        list_read_at=row["list_read_at"],
+    )

@@ -1,0 +1,191 @@
+"""What an operator reads when upstream does wrong, and what is lost by it: nothing."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import Operator, Result, ended
+from tests.upstream.faults import Fault, Portal, Status, Truncate, WrongBytes, WrongSize
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+_GOOD = {"alpha", "omega"}
+_POISON: dict[str, tuple[str, Fault, tuple[str, ...]]] = {
+    "missing": (r"/missing-.*whl$", Status(404), ("missing-1.0", "HTTP 404")),
+    "forbidden": (r"/forbidden-.*whl$", Status(403), ("forbidden-1.0", "HTTP 403")),
+    "swapped": (r"/swapped-.*whl$", WrongBytes(), ("swapped-1.0", "got sha256", "promised is", "bytes")),
+    "longer": (r"/longer-.*whl$", WrongSize(10), ("longer-1.0", "promised are", "bytes")),
+    "shorter": (r"/shorter-.*whl$", WrongSize(-10), ("shorter-1.0", "promised are", "bytes")),
+    "cut": (r"/cut-.*whl$", Truncate(100), ("cut-1.0", "the body was cut", "bytes")),
+    "portal": (r"/simple/portal/", Portal(), ("portal", "html")),
+    "absent": (r"/simple/absent/", Status(404), ("absent", "HTTP 404")),
+}
+"""By project: which of its requests meet which fault, and words that the message has."""
+_OUTAGES: dict[str, tuple[Fault | None, tuple[str, ...]]] = {
+    "down": (None, ("no connection", "4 attempts in ", " s\n")),
+    "portal": (Portal(), ("text/html",)),
+    "failing": (Status(503), ("HTTP 503", "4 attempts in ", " s\n")),
+}
+
+
+class Story(msgspec.Struct, frozen=True):
+    """A sync of a poisoned world, what stood then, and what stood once the poison was gone."""
+
+    sync: Result
+    status: Result
+    document: dict[str, Any]
+    shown: Result
+    served: set[str]
+    links: list[str]
+    staged: list[str]
+    again: Result
+    healed: Result
+    problems: list[str]
+    status_after: Result
+
+    @property
+    def unmet(self) -> dict[str, dict[str, Any]]:
+        return {row["name"]: row for row in self.document["unmet"]}
+
+
+def _world(*names: str) -> World:
+    world = World()
+    for name in names:
+        world.upload(name, "1.0", body=b"x" * 2000)
+    return world
+
+
+Outages = dict[str, tuple[Operator, Result]]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Operator, subprocess.Popen[str]]]]:
+    """Syncs that meet an upstream which fails as a whole. They run side by side: each waits through its retries."""
+    indexes = {kind: PyPI(_world("alpha")) for kind in _OUTAGES}
+    waiting = {}
+    for kind, (fault, _) in _OUTAGES.items():
+        if fault is not None:
+            indexes[kind].start()
+            indexes[kind].faults.add("", fault)
+        else:
+            indexes[kind].start()
+            indexes[kind].stop()
+        # Without a journal the retries are those of one request only.
+        operator = Operator(tmp_path_factory.mktemp(kind), indexes[kind], upstream={"feed": "json"})
+        waiting[kind] = operator, operator.begins("sync")
+    yield waiting
+    for index in indexes.values():
+        index.stop()
+
+
+@pytest.fixture(scope="module")
+def outages(begun: dict[str, tuple[Operator, subprocess.Popen[str]]]) -> Outages:
+    return {kind: (operator, ended(process)) for kind, (operator, process) in begun.items()}
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, begun: object) -> Iterator[Story]:  # noqa: ARG001 - it runs meanwhile
+    with PyPI(_world(*_GOOD, *_POISON)) as pypi:
+        operator = Operator(tmp_path_factory.mktemp("poisoned"), pypi)
+        for pattern, fault, _ in _POISON.values():
+            pypi.faults.add(pattern, fault)
+        sync, as_json = operator.does("sync"), operator.does("status", "--json")
+        told = {
+            "sync": sync,
+            "status": operator.does("status"),
+            "document": json.loads(as_json.out),
+            "shown": operator.does("project", "show", "swapped"),
+            "served": {name for name in (*_GOOD, *_POISON) if operator.serves(name)},
+            "links": operator.broken_links(),
+            "staged": operator.staged(),
+        }
+        pypi.faults.clear()
+        yield Story(
+            **told,
+            again=operator.does("sync"),
+            healed=operator.does("sync", *_POISON),
+            problems=operator.problems(),
+            status_after=operator.does("status"),
+        )
+
+
+@pytest.mark.parametrize("name", _POISON)
+def test_each_poisoned_project_is_named_with_its_trouble(story: Story, name: str) -> None:
+    (line,) = [line for line in story.sync.err.splitlines() if line.startswith(f"{name}: ")]
+    assert all(word in line for word in _POISON[name][2]), line
+    assert story.unmet[name]["error"] == line.removeprefix(f"{name}: ")
+    assert line.removeprefix(f"{name}: ") in story.status.out
+
+
+def test_a_sync_that_leaves_projects_unmet_ends_1_and_says_what_to_do(story: Story) -> None:
+    assert story.sync.code == ExitCode.UNMET
+    assert f"{len(_POISON)} projects unmet" in story.sync.out
+    assert "hint: `mirrorsync status`" in story.sync.out
+
+
+def test_the_neighbours_of_poisoned_projects_are_served_whole(story: Story) -> None:
+    assert story.served == _GOOD
+    assert story.links == []
+    assert story.staged == []
+
+
+def test_status_holds_what_scripts_rely_on(story: Story) -> None:
+    promised = "synced_serial newest_serial upstream_serial lag_seconds projects files bytes unmet last_sync version"
+    assert set(promised.split()) <= set(story.document)
+    assert set(story.unmet) == set(_POISON)
+    for row in story.unmet.values():
+        assert {"name", "wanted", "mirrored", "attempts", "next_attempt_at", "error"} <= set(row)
+        assert row["attempts"] == 1
+        assert row["mirrored"] is None
+    assert story.document["projects"] == len(_GOOD)
+    assert story.document["synced_serial"] < min(row["wanted"] for row in story.unmet.values())
+
+
+def test_a_mirror_that_was_never_complete_is_critical(story: Story) -> None:
+    assert story.status.code == 2
+    assert "last complete    never" in story.status.out
+    assert story.document["last_sync"] is None
+
+
+def test_one_projects_ledger_tells_its_last_error(story: Story) -> None:
+    assert story.shown.code == ExitCode.OK
+    assert "got sha256" in story.shown.out
+    assert "1 failed in a row" in story.shown.out
+
+
+def test_projects_that_wait_for_another_attempt_keep_a_sync_at_1(story: Story) -> None:
+    assert story.again.code == ExitCode.UNMET
+    assert "0 failed attempts" in story.again.out
+
+
+def test_once_the_poison_is_gone_the_mirror_is_true(story: Story) -> None:
+    assert story.healed.code == ExitCode.OK, story.healed.said
+    assert story.problems == []
+    assert story.status_after.code == 0, story.status_after.said
+
+
+@pytest.mark.parametrize("kind", _OUTAGES)
+def test_an_upstream_that_fails_as_a_whole_ends_69_and_the_next_sync_is_whole(outages: Outages, kind: str) -> None:
+    operator, told = outages[kind]
+    assert told.code == ExitCode.UNAVAILABLE, told.said
+    assert told.err.startswith("error: ")
+    assert all(word in told.err for word in _OUTAGES[kind][1]), told.err
+    meanwhile = operator.does("status")
+    assert meanwhile.code == 2
+    assert "halted: " in meanwhile.out
+    assert "upstream has not answered yet" in meanwhile.out
+    operator.pypi.faults.clear()
+    if kind == "down":
+        operator.pypi.start()
+    assert operator.does("sync").code == ExitCode.OK
+    assert operator.problems() == []
+
+
+@pytest.mark.parametrize("kind", ["down", "portal"])
+def test_an_upstream_that_fails_as_a_whole_comes_with_a_hint(outages: Outages, kind: str) -> None:
+    assert "\nhint: " in outages[kind][1].err

@@ -1,0 +1,143 @@
+"""`mirrorsync run`: the daemon, as a service manager has it."""
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import Operator, Result, ended, soon, terminate
+from tests.upstream.faults import Drip, Stall
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+_LARGE = b"z" * 3_000_000
+"""More than is kept in memory before a staged file is begun."""
+
+
+def heard(process: subprocess.Popen[str], words: str, seconds: float = 30.0) -> str:
+    """Return what the process says on its standard error until it says `words`."""
+    assert process.stderr is not None
+    said, end = "", time.monotonic() + seconds
+    while words not in said:
+        ready = select.select([process.stderr], [], [], end - time.monotonic())[0]
+        assert ready, f"not within {seconds:g} s: {words!r}; it said {said!r}"
+        piece = os.read(process.stderr.fileno(), 65536).decode()
+        assert piece, f"it ended without {words!r}; it said {said!r}"
+        said += piece
+    return said
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """A daemon that was told to stop while a download was under way, and the download went on."""
+
+    operator: Operator
+    end: Result
+
+
+@pytest.fixture(scope="module", autouse=True)
+def orphaned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Operator, subprocess.Popen[str]]]:
+    """A daemon that followed a change, and then lost its upstream: it goes through its retries beside the tests."""
+    world = World()
+    world.upload("alpha", "1.0")
+    with PyPI(world) as pypi:
+        operator = Operator(tmp_path_factory.mktemp("orphaned"), pypi)
+        with operator.doing("run") as process:
+            soon(lambda: operator.serves("alpha"), "the first project is served")
+            world.upload("beta", "1.0")
+            soon(lambda: operator.serves("beta"), "a change is served", seconds=5)
+            pypi.stop()
+            yield operator, process
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
+    world = World()
+    world.upload("slow", "1.0", body=_LARGE)
+    with PyPI(world) as pypi:
+        pypi.faults.add(r"/slow-.*whl$", Drip(300_000, 0.1))
+        operator = Operator(tmp_path_factory.mktemp("stopped"), pypi)
+        with operator.doing("run") as process:
+            soon(operator.staged, "the download is under way")
+            assert not operator.serves("slow")
+            yield Stopped(operator, terminate(process))
+
+
+def test_sigterm_lets_what_is_under_way_end_and_leaves_no_staging_file(stopped: Stopped) -> None:
+    assert stopped.end.code == ExitCode.OK, stopped.end.said
+    assert stopped.operator.staged() == []
+    assert stopped.operator.serves("slow")
+    assert stopped.operator.broken_links() == []
+
+
+@pytest.mark.xfail(strict=True, reason="the last publication is made before what is under way has ended")
+def test_what_ended_after_sigterm_stands_in_the_root_index_too(stopped: Stopped) -> None:
+    assert stopped.operator.problems() == []
+
+
+def test_a_second_sigterm_ends_it_at_once_and_the_second_start_heals(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("slow", "1.0", body=_LARGE)
+    pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
+    operator = Operator(tmp_path, pypi)
+    with operator.doing("run") as process:
+        soon(operator.staged, "the download is under way")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert process.poll() is None
+        began = time.monotonic()
+        end = terminate(process)
+        assert time.monotonic() - began < 5
+    assert end.code == ExitCode.OK, end.said
+    assert operator.staged() == []
+    assert not operator.serves("slow")
+    pypi.faults.clear()
+    with operator.doing("run") as process:
+        soon(lambda: operator.serves("slow"), "the second start serves what the first had not")
+        assert terminate(process).code == ExitCode.OK
+    assert operator.problems() == []
+
+
+def test_after_kill_9_the_next_sync_completes(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("slow", "1.0", body=_LARGE)
+    pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
+    operator = Operator(tmp_path, pypi)
+    with operator.doing("run") as process:
+        soon(operator.staged, "the download is under way")
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        process.communicate()
+    pypi.faults.clear()
+    assert operator.does("sync").code == ExitCode.OK
+    assert operator.staged() == []
+    assert operator.problems() == []
+
+
+def test_a_directory_that_is_gone_ends_it_with_one_clear_message(tmp_path: Path, pypi: PyPI) -> None:
+    operator = Operator(tmp_path, pypi)
+    operator.directory.rmdir()
+    told = ended(operator.begins("run"))
+    assert told.code == ExitCode.CANNOT_WRITE
+    assert f"error: [mirror] directory {operator.directory} is not there" in told.err
+
+
+def test_an_upstream_that_is_down_for_long_is_told_and_followed_again(
+    orphaned: tuple[Operator, subprocess.Popen[str]],
+) -> None:
+    operator, process = orphaned
+    told = heard(process, "no connection")
+    assert "\x1b" not in told
+    assert operator.broken_links() == []
+    operator.pypi.world.upload("gamma", "1.0")
+    operator.pypi.start()
+    soon(lambda: operator.serves("gamma"), "a change is served after upstream came back")
+    end = terminate(process)
+    assert end.code == ExitCode.OK, end.said
+    assert end.out.splitlines()[0].startswith(f"following {operator.pypi.url} into {operator.directory}")
+    assert operator.problems() == []
+    assert operator.does("status").code == 0

@@ -1,0 +1,210 @@
+"""`mirrorsync sync`, `project` and `serve` as an operator, a script and a terminal have them."""
+
+import re
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import Operator, ended, on_a_terminal, snapshot, soon, terminate
+from tests.upstream.faults import Stall, Status
+from tests.upstream.server import PyPI
+from tests.upstream.values import Shape
+from tests.upstream.world import World
+
+_LARGE = b"z" * 3_000_000
+"""More than is kept in memory before a staged file is begun."""
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """A mirror that is complete; tests that share it leave it so."""
+    world = World()
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0", body=b"x" * 2000)
+    with PyPI(world) as pypi:
+        operator = Operator(tmp_path_factory.mktemp("synced"), pypi)
+        assert operator.does("sync").code == ExitCode.OK
+        yield operator
+
+
+def test_a_named_project_is_brought_up_alone(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    for name in ("alpha", "beta"):
+        world.upload(name, "1.0")
+    operator = Operator(tmp_path, pypi)
+    told = operator.does("sync", "ALPHA")
+    assert told.code == ExitCode.OK, told.said
+    assert told.out.startswith("1 project brought up, 1 file fetched (")
+    assert operator.serves("alpha")
+    assert not operator.serves("beta")
+    assert pypi.seen("/simple/beta/") == []
+    assert operator.does("sync").code == ExitCode.OK
+    assert operator.problems() == []
+
+
+@pytest.mark.xfail(strict=True, reason="a name that never was is taken for unmet since serial 1")
+def test_a_misspelt_name_does_not_take_back_what_the_mirror_claims(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    operator = Operator(tmp_path, pypi)
+    assert operator.does("sync").code == ExitCode.OK
+    told = operator.does("sync", "alhpa")
+    assert told.code == ExitCode.UNMET
+    assert "alhpa has no page" in told.err
+    assert operator.status()["synced_serial"] == world.last_serial
+
+
+def test_a_dry_run_tells_files_and_bytes_and_changes_nothing(synced: Operator) -> None:
+    file = synced.pypi.world.upload("beta", "2.0", body=b"y" * 5000)
+    before = snapshot(synced.directory)
+    told = synced.does("sync", "--dry-run")
+    assert told.code == ExitCode.OK, told.said
+    assert snapshot(synced.directory) == before
+    size = f"{file.size / 1024:.1f} KiB"
+    assert f"beta: 1 file ({size}) to fetch, 0 objects to drop\n" in told.out
+    assert f"would bring up 1 project and fetch 1 file ({size}); nothing was changed\n" in told.out
+    assert synced.does("sync").code == ExitCode.OK
+    assert synced.problems() == []
+
+
+def test_a_dry_run_before_the_first_sync_leaves_the_directory_empty(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    operator = Operator(tmp_path, pypi)
+    told = operator.does("sync", "--dry-run")
+    assert told.code == ExitCode.OK, told.said
+    assert "would bring up 1 project and fetch 1 file (" in told.out
+    assert snapshot(operator.directory) == {}
+
+
+def test_a_complete_mirror_with_one_new_failure_is_a_warning_until_it_is_retried(synced: Operator) -> None:
+    synced.pypi.world.upload("gamma", "2.0")
+    rule = synced.pypi.faults.add(r"/gamma-2.0.*whl$", Status(404))
+    assert synced.does("sync").code == ExitCode.UNMET
+    told = synced.does("status")
+    assert told.code == 1
+    assert "gamma: wanted" in told.out
+    assert "1 attempt, again in" in told.out
+    synced.pypi.faults.remove(rule)
+    retried = synced.does("project", "retry", "Gamma")
+    assert retried.code == ExitCode.OK
+    assert retried.out.startswith("gamma is due now")
+    assert synced.does("sync").code == ExitCode.OK
+    assert synced.does("status").code == 0
+    assert synced.problems() == []
+
+
+def test_a_projects_ledger_is_told_in_any_spelling_and_as_json(synced: Operator) -> None:
+    told = synced.does("project", "show", "Alpha")
+    assert told.code == ExitCode.OK
+    assert re.search(r"^files +1 of 1 stored \(\d+(\.\d)? KiB\)$", told.out, re.MULTILINE)
+    as_json = synced.does("project", "show", "alpha", "--json")
+    assert '"name": "alpha"' in as_json.out
+
+
+@pytest.mark.parametrize("command", ["show", "retry"])
+def test_a_project_that_the_mirror_does_not_know_is_refused_with_a_hint(synced: Operator, command: str) -> None:
+    told = synced.does("project", command, "alhpa")
+    assert told.code == ExitCode.CONFIG
+    assert "this mirror does not know alhpa" in told.err
+    assert "hint: check the spelling" in told.err
+
+
+def test_on_a_terminal_a_bar_is_drawn_and_the_sum_stands_below_it(synced: Operator) -> None:
+    synced.pypi.world.upload("alpha", "2.0")
+    told = on_a_terminal("sync", "--config", str(synced.config))
+    assert told.code == ExitCode.OK
+    assert "━" in told.out
+    assert "\x1b[" in told.out
+    assert "1 project brought up" in told.out.splitlines()[-1]
+
+
+def test_the_tree_is_served_until_sigterm(synced: Operator) -> None:
+    with synced.doing("serve", "--listen", "127.0.0.1:0") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = re.fullmatch(rf"serving {synced.web} at (http://127\.0\.0\.1:\d+)/?\n", line)
+        assert address is not None, line
+        with urllib.request.urlopen(f"{address[1]}/simple/", timeout=20) as answer:  # noqa: S310 - loopback
+            assert b"alpha" in answer.read()
+        assert terminate(process).code == ExitCode.OK
+
+
+def test_a_second_run_is_refused_while_the_first_works_and_status_answers(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("quick", "1.0")
+    world.upload("slow", "1.0", body=_LARGE)
+    pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
+    operator = Operator(tmp_path, pypi)
+    with operator.doing("sync") as first:
+        soon(lambda: operator.staged() and operator.serves("quick"), "slow is under way, quick is served")
+        for command in ("sync", "run"):
+            told = operator.does(command)
+            assert told.code == ExitCode.ALREADY_RUNNING
+            assert f"another mirrorsync (process {first.pid}) is at work on {operator.directory}" in told.err
+            assert "hint: wait for it, or stop it" in told.err
+        assert [row["name"] for row in operator.status()["unmet"]] == ["slow"]
+        assert operator.broken_links() == []
+        first.send_signal(signal.SIGINT)
+        stopped = ended(first)
+    assert stopped.code == 128 + signal.SIGINT
+    assert stopped.out.startswith("stopped by SIGINT; what was brought up is kept")
+    assert operator.staged() == []
+    pypi.faults.clear()
+    assert operator.does("sync").code == ExitCode.OK
+    assert operator.problems() == []
+
+
+def test_what_was_cut_off_by_kill_9_is_completed_by_the_next_sync(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("quick", "1.0")
+    world.upload("slow", "1.0", body=_LARGE)
+    pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
+    operator = Operator(tmp_path, pypi)
+    with operator.doing("sync") as process:
+        soon(lambda: operator.staged() and operator.serves("quick"), "slow is under way, quick is served")
+        process.kill()
+        process.communicate()
+    assert operator.staged() != []
+    assert operator.broken_links() == []
+    assert not any("slow" in name for name in operator.stored())
+    pypi.faults.clear()
+    assert operator.does("sync").code == ExitCode.OK
+    assert operator.staged() == []
+    assert operator.problems() == []
+
+
+def test_a_plain_proxy_is_mirrored_by_names_and_what_it_cannot_tell_is_said(tmp_path: Path, world: World) -> None:
+    for name in ("alpha", "beta", "other"):
+        world.upload(name, "1.0")
+    with PyPI(world, shape=Shape.plain_proxy()) as proxy:
+        operator = Operator(tmp_path, proxy)
+        everything = operator.does("sync")
+        assert everything.code == ExitCode.UNAVAILABLE
+        assert "hint: name the projects that you want in [select] projects" in everything.err
+        operator.configure(select={"projects": ["alpha", "beta"]})
+        first = operator.does("sync")
+        assert first.code == ExitCode.OK, first.said
+        assert "upstream gives no changelog" in first.err
+        assert "how far upstream is ahead cannot be known" in first.err
+        assert operator.problems(projects=["alpha", "beta"]) == []
+        proxy.clear_requests()
+        assert operator.does("sync").code == ExitCode.OK
+        assert proxy.seen(r"/files/|/packages/") == []
+        assert len(proxy.seen("/simple/(alpha|beta)/")) == 2
+        document = operator.status()
+        assert (document["synced_serial"], document["upstream_serial"], document["unmet"]) == (None, None, [])
+
+
+def test_projects_that_are_no_longer_selected_leave_the_tree_and_their_files_wait(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    kept, dropped = world.upload("alpha", "1.0"), world.upload("beta", "1.0")
+    operator = Operator(tmp_path, pypi)
+    assert operator.does("sync").code == ExitCode.OK
+    operator.configure(select={"exclude": ["beta"]})
+    assert operator.does("sync").code == ExitCode.OK
+    assert operator.problems(projects=["alpha"]) == []
+    assert operator.stored() >= {kept.filename, dropped.filename}
+    assert operator.status()["condemned"] > 0

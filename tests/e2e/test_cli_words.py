@@ -1,0 +1,161 @@
+"""What the command line says before any work is done: help, versions, mistakes in configuration and arguments."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import typer
+
+from mirrorsync.cli.main import app
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import Operator, ended, mirrorsync, snapshot, start
+from tests.upstream.server import PyPI
+
+
+def commands() -> list[list[str]]:
+    """Return the words of every command and group."""
+
+    def below(command: object, words: list[str]) -> Iterator[list[str]]:
+        yield words
+        for name, one in getattr(command, "commands", {}).items():
+            yield from below(one, [*words, name])
+
+    return list(below(typer.main.get_command(app), []))
+
+
+@contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """Mount an empty read-only disk at `place`."""
+    mount = shutil.which("mount", path="/bin:/usr/bin")
+    umount = shutil.which("umount", path="/bin:/usr/bin")
+    made = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "ro", "none", place], check=False, capture_output=True)
+    if not made or made.returncode or not umount:
+        pytest.skip("mounting a read-only disk is not permitted here")
+    try:
+        yield
+    finally:
+        subprocess.run([umount, place], check=True)
+
+
+@pytest.fixture
+def operator(tmp_path: Path, pypi: PyPI) -> Operator:
+    return Operator(tmp_path, pypi)
+
+
+def test_the_version_is_told() -> None:
+    told = mirrorsync("--version")
+    assert told.code == ExitCode.OK
+    assert re.fullmatch(r"mirrorsync \d+\.\d+\.\d+\n", told.out)
+
+
+def test_the_help_of_every_command_has_an_example() -> None:
+    asked = {" ".join(words): start(*words, "--help") for words in commands()}
+    for words, process in asked.items():
+        told = ended(process)
+        assert told.code == ExitCode.OK, words
+        assert re.search(r"(Example|Start with): mirrorsync \w", told.out), f"{words}: {told.out}"
+
+
+def test_every_next_step_that_init_names_exists(tmp_path: Path) -> None:
+    told = mirrorsync("init", "--contact", "operator@site.test", cwd=tmp_path)
+    assert told.code == ExitCode.OK, told.said
+    steps = re.findall(r"mirrorsync ([a-z]+)", told.out)
+    assert steps
+    assert set(steps) <= {words[0] for words in commands() if words}, told.out
+
+
+def test_without_any_configuration_the_places_looked_at_are_named(tmp_path: Path) -> None:
+    told = mirrorsync("sync", cwd=tmp_path)
+    assert told.code == ExitCode.CONFIG
+    assert "no configuration file was found" in told.err
+    assert "mirrorsync.toml" in told.err
+    assert "hint: mirrorsync init" in told.err
+
+
+@pytest.mark.parametrize("command", ["sync", "run", "serve"])
+def test_a_misspelt_key_is_answered_with_did_you_mean(operator: Operator, command: str) -> None:
+    operator.configure(upstream={"conections": 3})
+    told = operator.does(command)
+    assert told.code == ExitCode.CONFIG
+    assert "'conections'" in told.err
+    assert "did you mean connections?" in told.err
+
+
+def test_a_mirror_directory_that_is_not_there_is_named_and_not_made(operator: Operator) -> None:
+    missing = operator.home / "not-mounted"
+    operator.configure(mirror={"directory": str(missing)})
+    told = operator.does("sync")
+    assert told.code == ExitCode.CANNOT_WRITE
+    assert f"[mirror] directory {missing} is not there" in told.err
+    assert "hint: make it" in told.err
+    assert not missing.exists()
+
+
+def test_a_mirror_directory_below_a_file_is_refused(operator: Operator) -> None:
+    (operator.home / "file").write_text("in the way")
+    operator.configure(mirror={"directory": str(operator.home / "file" / "mirror")})
+    told = operator.does("run")
+    assert told.code == ExitCode.CANNOT_WRITE
+    assert "hint: make it" in told.err
+
+
+def test_a_read_only_disk_is_called_so(operator: Operator) -> None:
+    with read_only(operator.directory):
+        told = operator.does("sync")
+    assert told.code == ExitCode.CANNOT_WRITE
+    assert "Read-only file system" in told.err
+    assert f"[mirror] directory {operator.directory} cannot be written" in told.err
+    assert "hint: " in told.err
+
+
+def test_before_the_first_sync_there_is_no_mirror_to_tell_of(operator: Operator) -> None:
+    for arguments, code in {("status",): 3, ("status", "--json"): 3, ("project", "show", "alpha"): 78}.items():
+        told = operator.does(*arguments)
+        assert told.code == code, arguments
+        assert "no mirror yet" in told.err
+        assert "hint: `mirrorsync sync`" in told.err
+
+
+def test_an_empty_index_is_mirrored_and_ok(operator: Operator) -> None:
+    told = operator.does("sync")
+    assert told.code == ExitCode.OK, told.said
+    assert told.out == "0 projects brought up, 0 files fetched (0 B), 0 failed attempts; 0 projects unmet\n"
+    assert operator.problems() == []
+    assert operator.does("status").code == 0
+
+
+@pytest.mark.parametrize("command", [["sync"], ["project", "show"], ["project", "retry"]])
+def test_what_cannot_be_a_name_is_a_usage_error(operator: Operator, command: list[str]) -> None:
+    told = operator.does(*command, "no name!")
+    assert told.code == ExitCode.USAGE
+    assert "'no name!' is not a project name" in told.err
+
+
+def test_a_name_that_the_configuration_leaves_out_is_refused_before_any_work(operator: Operator) -> None:
+    operator.configure(select={"exclude": ["Beta"]})
+    told = operator.does("sync", "BETA")
+    assert told.code == ExitCode.CONFIG
+    assert "beta is not selected by this mirror" in told.err
+    assert "hint: " in told.err
+    assert snapshot(operator.directory) == {}
+    assert operator.pypi.requests == []
+
+
+def test_nothing_is_served_from_where_no_tree_stands(operator: Operator) -> None:
+    told = operator.does("serve", "--listen", "127.0.0.1:0")
+    assert told.code == ExitCode.CONFIG
+    assert "is not a directory" in told.err
+    assert "hint: run `mirrorsync sync` first" in told.err
+
+
+def test_another_index_than_the_mirrors_own_is_refused(operator: Operator) -> None:
+    assert operator.does("sync").code == ExitCode.OK
+    operator.configure(upstream={"index": "http://another.test"})
+    told = operator.does("sync")
+    assert told.code == ExitCode.CONFIG
+    assert f"this mirror was made from {operator.pypi.url}" in told.err
+    assert "hint: " in told.err
