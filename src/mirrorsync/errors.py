@@ -152,7 +152,9 @@ class SafetyError(MirrorsyncError):
 
 
 class TooManyDeletions(SafetyError):
-    """More would be removed than the limits allow without a person's consent."""
+    """More would be removed than the limits allow without a person's consent; only the removal waits."""
+
+    recovery = Recovery.DEFER
 
 
 class SerialWentBack(SafetyError):

@@ -183,5 +183,6 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int, int]]:
         info, name = path.lstat(), path.relative_to(directory).as_posix()
         if name.endswith("-shm") or (name.endswith("-wal") and not info.st_size):
             continue
-        found[name] = info.st_mode, info.st_size, 0 if name == "state" else info.st_mtime_ns
+        its_own = name != "state"  # a folder's size and time are those of its entries
+        found[name] = info.st_mode, info.st_size if its_own else 0, info.st_mtime_ns if its_own else 0
     return found

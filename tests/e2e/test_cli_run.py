@@ -76,7 +76,6 @@ def test_sigterm_lets_what_is_under_way_end_and_leaves_no_staging_file(stopped: 
     assert stopped.operator.broken_links() == []
 
 
-@pytest.mark.xfail(strict=True, reason="the last publication is made before what is under way has ended")
 def test_what_ended_after_sigterm_stands_in_the_root_index_too(stopped: Stopped) -> None:
     assert stopped.operator.problems() == []
 

@@ -71,10 +71,12 @@ async def _heeding_signals(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     raise Stopped(received[0])
 
 
-async def sync_once(settings: Settings, audience: Audience, names: Sequence[ProjectName]) -> tuple[Totals, int]:
+async def sync_once(
+    settings: Settings, audience: Audience, names: Sequence[ProjectName], *, allow_removals: bool
+) -> tuple[Totals, int]:
     """Make one pass; return what was done, and how many projects are unmet after it."""
     with audience:
-        async with open_parts(settings, audience) as parts:
+        async with open_parts(settings, audience, allow_removals=allow_removals) as parts:
             totals = await passes.sync(parts, names)
             return totals, (await parts.state.report()).unmet_count
 

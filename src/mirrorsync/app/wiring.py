@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from mirrorsync.app.lock import hold
 from mirrorsync.config.schema import Settings
@@ -15,8 +16,9 @@ from mirrorsync.select.rules import Selection
 from mirrorsync.state.database import copy_database
 from mirrorsync.state.ledger import open_state
 from mirrorsync.store.filesystem import FilesystemStore
-from mirrorsync.sync.parts import Clock, Parts, Policy, Sleep
+from mirrorsync.sync.parts import Clock, Parts, Sleep
 from mirrorsync.sync.passes import prepare
+from mirrorsync.sync.policy import Policy
 from mirrorsync.upstream.build import open_upstream
 
 _DISK_THREADS = 8
@@ -43,23 +45,33 @@ def policy_of(settings: Settings) -> Policy:
         root_url=settings.content.root_url,
         removal_grace=settings.limits.removal_grace,
         max_removed_projects=settings.limits.max_removed_projects,
+        max_removed_files=settings.limits.max_removed_files,
         max_removed_bytes=settings.limits.max_removed_bytes,
+        needs_journal=settings.upstream.feed == "xmlrpc",
+        audit_period=settings.audit.period,
+        list_interval=settings.audit.list_interval,
         workers=2 * settings.upstream.connections,
     )
 
 
 @asynccontextmanager
 async def open_parts(
-    settings: Settings, audience: Audience, clock: Clock = time.time, sleep: Sleep = trio.sleep
+    settings: Settings,
+    audience: Audience,
+    clock: Clock = time.time,
+    sleep: Sleep = trio.sleep,
+    *,
+    allow_removals: bool = False,
 ) -> AsyncIterator[Parts]:
     """Hold the lock, prove the store, open the state and the upstream: ready to work.
 
     Raises: AlreadyRunning, StoreError, SetupError, DifferentUpstream.
     """
     directory = settings.mirror.directory
+    policy = replace(policy_of(settings), allow_removals=allow_removals)
     with hold(directory / "state" / "lock"):
         async with open_state(state_path(directory)) as state, _upstream(settings) as upstream:
-            parts = Parts(upstream, _store(settings), state, policy_of(settings), clock, audience, sleep)
+            parts = Parts(upstream, _store(settings), state, policy, clock, audience, sleep)
             await parts.store.check()
             await prepare(parts)
             yield parts

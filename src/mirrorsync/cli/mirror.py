@@ -32,6 +32,10 @@ def sync(
         list[str] | None, typer.Argument(help="Only these projects, due or not. Default: all due.")
     ] = None,
     *,
+    allow_removals: Annotated[
+        bool,
+        typer.Option("--allow-removals", help="Agree, for this pass, to removals beyond the limits in [limits]."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
     config: Config = None,
 ) -> None:
@@ -45,7 +49,9 @@ def sync(
         if dry_run:
             _print_plan(daemon.run_to_end(partial(daemon.plan_once, settings, chosen)))
             return
-        totals, unmet = daemon.run_to_end(partial(daemon.sync_once, settings, audience(), chosen))
+        totals, unmet = daemon.run_to_end(
+            partial(daemon.sync_once, settings, audience(), chosen, allow_removals=allow_removals)
+        )
     except daemon.Stopped as stopped:
         print_line(f"stopped by {stopped}; what was brought up is kept, and the next sync goes on from there")
         raise SystemExit(128 + stopped.signal) from None
@@ -54,7 +60,7 @@ def sync(
         f" {counted(totals.files, 'file')} fetched ({format_size(totals.fetched)}),"
         f" {counted(totals.errors, 'failed attempt')}; {counted(unmet, 'project')} unmet"
     )
-    if unmet:
+    if unmet or (chosen and totals.errors):
         print_line(
             "hint: `mirrorsync status` says which, why, and when each is tried again;"
             " `mirrorsync sync NAME` tries one at once"

@@ -196,6 +196,10 @@ class LimitsSettings(_Section, frozen=True):
         int,
         Meta(description="Removals of projects in one run before a person must agree.", ge=0),
     ] = 1000
+    max_removed_files: Annotated[
+        int,
+        Meta(description="Removals of files in one run before a person must agree.", ge=0),
+    ] = 100_000
     max_removed_bytes: Annotated[
         Bytes,
         Meta(description="Bytes removed in one run before a person must agree."),
@@ -210,6 +214,28 @@ class LimitsSettings(_Section, frozen=True):
     ] = 86_400.0
 
 
+class AuditSettings(_Section, frozen=True):
+    """How often the mirror is held against upstream although no serial demands it."""
+
+    period: Annotated[
+        Seconds,
+        Meta(
+            description="Time in which every project is asked for once although no serial demands it: archiving and "
+            "back-filled metadata move none. 30d is a conditional request every 3 seconds."
+        ),
+    ] = 30 * 86_400.0
+    list_interval: Annotated[
+        Seconds,
+        Meta(description="Time between two readings of the list of all projects, where the journal is followed."),
+    ] = 86_400.0
+
+    def __post_init__(self) -> None:
+        """Refuse periods that would ask for ever."""
+        for name, value in (("period", self.period), ("list-interval", self.list_interval)):
+            if value <= 0:
+                raise BadConfig(f"[audit] {name} is {format_duration(value)}", hint='write it like "30d"')
+
+
 class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, kw_only=True):
     """All of `mirrorsync.toml`."""
 
@@ -218,6 +244,7 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     select: SelectSettings = field(default_factory=SelectSettings)
     content: ContentSettings = field(default_factory=ContentSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     def __post_init__(self) -> None:
         """Refuse the example's contact towards PyPI."""

@@ -38,8 +38,9 @@ def printable(text: str) -> str:
 
 
 def trouble(outcome: Failed) -> str:
-    """Return the line that tells a failure."""
-    return printable(f"{outcome.name}: {outcome.error}")
+    """Return the lines that tell a failure."""
+    told = printable(f"{outcome.name}: {outcome.error}")
+    return f"{told}\n  hint: {printable(outcome.hint)}" if outcome.hint else told
 
 
 class Lines:
@@ -134,11 +135,14 @@ class Bar:
         name = outcome.name if isinstance(outcome, Mirrored) else "mirroring"
         self._progress.update(self._task, advance=1, description=f"{name[:24]:24}")
         if isinstance(outcome, Failed):
-            self.notes(trouble(outcome))
+            self._above(trouble(outcome))
 
     def notes(self, text: str) -> None:
         """Tell it above the bar."""
-        self._progress.console.print(printable(text), markup=False, highlight=False)
+        self._above(printable(text))
+
+    def _above(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
 
 
 def audience() -> Audience:

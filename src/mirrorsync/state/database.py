@@ -107,27 +107,43 @@ class Database:
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the database; a reader never creates, changes or locks anything.
+    """Open the database; a reader changes nothing of it, and needs no right to write.
 
-    Raises: StoreDenied with a hint.
+    (SQLite itself may leave its empty `-wal` and `-shm` beside it.) Raises: StoreDenied with a hint.
     """
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=10,
-        )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA busy_timeout = 10000")
-        if not read_only:
+        connection = _open(path, "mode=ro" if read_only else "mode=rwc")
+        if read_only:
+            connection = _readable(connection, path)
+        else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -65536")
     except sqlite3.Error as error:
         raise explain(error, path) from error
+    return connection
+
+
+def _open(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA busy_timeout = 10000")
+    return connection
+
+
+def _readable(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Return a connection that can read, also for a user who may not make SQLite's `-shm` beside the database."""
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        # Nobody has it open, so nobody changes it: it can be read as the plain file that it is.
+        return _open(path, "immutable=1")
     return connection
 
 

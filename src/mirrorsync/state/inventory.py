@@ -1,7 +1,7 @@
 """The inventory of objects: intended before they are stored (I4), condemned before they are deleted."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -10,6 +10,8 @@ from mirrorsync.errors import Malformed, StoreUnreachable
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.outcome import StoredFile
 from mirrorsync.model.page import DistFile
+from mirrorsync.simple.layout import SIDECAR_SUFFIX
+from mirrorsync.state.progress import Weight
 
 _BEING_DELETED: Final = -1.0
 """In `delete_after`: a sweep is at it. Deleting and coming back at once would leave a page without its file."""
@@ -21,6 +23,7 @@ class Need(msgspec.Struct, frozen=True):
     file: DistFile
     lacks_file: bool
     lacks_sidecar: bool
+    replaces_sidecar: bool
     may_be_here: bool
     """An earlier life may have stored it: look and re-hash before fetching."""
 
@@ -28,11 +31,26 @@ class Need(msgspec.Struct, frozen=True):
 class Intent(msgspec.Struct, frozen=True):
     """What stands between a page and its publication."""
 
-    needs: tuple[Need, ...]
-    vanished: tuple[tuple[bytes, str], ...]
+    needs: tuple[Need, ...] = ()
+    vanished: tuple[tuple[bytes, str], ...] = ()
     """(place, file name) of the objects, sidecars among them, that the page names no more."""
-    sizes: dict[tuple[bytes, str], int]
+    vanished_size: int = 0
+    """Bytes of them."""
+    sizes: Mapping[tuple[bytes, str], int] = {}
     """Bytes of the stored files whose size the index does not tell."""
+
+    @property
+    def replaces_sidecars(self) -> bool:
+        """Whether a sidecar that may be advertised now is to be replaced by another one."""
+        return any(need.replaces_sidecar for need in self.needs)
+
+
+class Fate(msgspec.Struct, frozen=True):
+    """What becomes of an object that no page names any more."""
+
+    delete_after: float
+    """Seconds since the epoch."""
+    reason: str
 
 
 class Condemned(msgspec.Struct, frozen=True):
@@ -64,7 +82,7 @@ def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[Di
         "SELECT place, filename FROM file WHERE project_id = ? AND metadata_sha256 IS NOT NULL", (project_id,)
     )
     vanished = [
-        (bytes(row["place"]), row["filename"] + ".metadata")
+        (bytes(row["place"]), row["filename"] + SIDECAR_SUFFIX)
         for row in sidecars
         if (still := kept.get((bytes(row["place"]), row["filename"]))) is not None and still.core_metadata is None
     ]
@@ -73,7 +91,12 @@ def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[Di
         for key, file in kept.items()
         if file.size is None and (row := _row(connection, project_id, key)) is not None and row["size"] is not None
     }
-    return Intent(needs=tuple(needs), vanished=(*known, *vanished), sizes=sizes)
+    return Intent(
+        needs=tuple(needs),
+        vanished=(*known, *vanished),
+        vanished_size=sum(row["size"] or 0 for row in known.values()),
+        sizes=sizes,
+    )
 
 
 def _row(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str]) -> sqlite3.Row | None:
@@ -92,7 +115,13 @@ def _compare(file: DistFile, row: sqlite3.Row) -> Need | None:
     lacks_sidecar = promised is not None and (row["metadata_stored_at"] is None or promised != told)
     if not lacks_file and not lacks_sidecar:
         return None
-    return Need(file=file, lacks_file=lacks_file, lacks_sidecar=lacks_sidecar, may_be_here=True)
+    return Need(
+        file=file,
+        lacks_file=lacks_file,
+        lacks_sidecar=lacks_sidecar,
+        replaces_sidecar=lacks_sidecar and told is not None and not lacks_file,
+        may_be_here=True,
+    )
 
 
 def _take_up(connection: sqlite3.Connection, project_id: int, file: DistFile) -> Need:
@@ -109,6 +138,7 @@ def _take_up(connection: sqlite3.Connection, project_id: int, file: DistFile) ->
         file=file,
         lacks_file=True,
         lacks_sidecar=file.core_metadata is not None,
+        replaces_sidecar=False,
         may_be_here=bool(lifted or others),
     )
 
@@ -117,7 +147,7 @@ def _lift(connection: sqlite3.Connection, file: DistFile) -> bool:
     """Take a file and its sidecar back from the condemned; tell whether there was something to take back."""
     rows = connection.execute(
         "DELETE FROM condemned WHERE place = ? AND filename IN (?, ?) RETURNING delete_after",
-        (file.place, file.filename, f"{file.filename}.metadata"),
+        (file.place, file.filename, file.filename + SIDECAR_SUFFIX),
     ).fetchall()
     if any(row["delete_after"] == _BEING_DELETED for row in rows):
         raise StoreUnreachable(
@@ -136,15 +166,21 @@ def _other_bytes(file: DistFile) -> Malformed:
     )
 
 
-def stored(connection: sqlite3.Connection, name: ProjectName, files: Sequence[StoredFile], now: float) -> None:
-    """Write down that these files stand, verified, with the sidecars told."""
+def stored(
+    connection: sqlite3.Connection, name: ProjectName, files: Sequence[StoredFile], now: float, fate: Fate
+) -> None:
+    """Write down that these files stand, verified, with the sidecars told; a sidecar that is not told has `fate`."""
+    (project_id,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()
+    for file in files:
+        if file.metadata_sha256 is None:
+            _drop_sidecar(connection, project_id, (file.place, file.filename), fate)
     connection.executemany(
         """
         UPDATE file SET size = CASE WHEN :new THEN :size ELSE size END, stored_at = coalesce(stored_at, :now),
             verified_at = CASE WHEN :new THEN :now ELSE verified_at END,
             metadata_sha256 = :metadata,
             metadata_stored_at = CASE WHEN :metadata IS NULL THEN NULL ELSE :now END
-        WHERE place = :place AND filename = :filename AND project_id = (SELECT id FROM project WHERE name = :name)
+        WHERE place = :place AND filename = :filename AND project_id = :project_id
         """,
         [
             {
@@ -154,7 +190,7 @@ def stored(connection: sqlite3.Connection, name: ProjectName, files: Sequence[St
                 "metadata": file.metadata_sha256,
                 "place": file.place,
                 "filename": file.filename,
-                "name": name,
+                "project_id": project_id,
             }
             for file in files
         ],
@@ -162,55 +198,61 @@ def stored(connection: sqlite3.Connection, name: ProjectName, files: Sequence[St
 
 
 def condemn(
-    connection: sqlite3.Connection,
-    name: ProjectName,
-    objects: Sequence[tuple[bytes, str]],
-    delete_after: float,
-    reason: str,
+    connection: sqlite3.Connection, name: ProjectName, objects: Sequence[tuple[bytes, str]], fate: Fate
 ) -> None:
-    """Forget these objects of `name`; those that no other page names are deleted after `delete_after`."""
+    """Forget these objects of `name`; to those that no other page names happens `fate`."""
     (project_id,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()
     for place, filename in objects:
         row = _row(connection, project_id, (place, filename))
-        if row is not None:
-            connection.execute(
-                "DELETE FROM file WHERE place = ? AND filename = ? AND project_id = ?",
-                (place, filename, project_id),
-            )
-            gone = [filename] if row["metadata_sha256"] is None else [filename, f"{filename}.metadata"]
-        else:
-            owner = filename.removesuffix(".metadata")
-            connection.execute(
-                "UPDATE file SET metadata_sha256 = NULL, metadata_stored_at = NULL"
-                " WHERE place = ? AND filename = ? AND project_id = ?",
-                (place, owner, project_id),
-            )
-            gone = [filename]
-        _condemn_unnamed(connection, place, gone, delete_after, reason)
-
-
-def _condemn_unnamed(
-    connection: sqlite3.Connection, place: bytes, filenames: Sequence[str], delete_after: float, reason: str
-) -> None:
-    for filename in filenames:
+        if row is None:
+            _drop_sidecar(connection, project_id, (place, filename.removesuffix(SIDECAR_SUFFIX)), fate)
+            continue
         connection.execute(
-            """
-            INSERT INTO condemned (place, filename, delete_after, reason) SELECT :place, :filename, :after, :reason
-            WHERE NOT EXISTS (SELECT 1 FROM file WHERE place = :place AND filename = :filename)
-              AND NOT EXISTS (SELECT 1 FROM file WHERE place = :place AND filename || '.metadata' = :filename
-                              AND metadata_sha256 IS NOT NULL)
-            ON CONFLICT DO NOTHING
-            """,
-            {"place": place, "filename": filename, "after": delete_after, "reason": reason},
+            "DELETE FROM file WHERE place = ? AND filename = ? AND project_id = ?", (place, filename, project_id)
         )
+        _condemn_unnamed(connection, place, filename, row["size"], fate)
+        if row["metadata_sha256"] is not None:
+            _condemn_unnamed(connection, place, filename + SIDECAR_SUFFIX, None, fate)
 
 
-def condemn_all(connection: sqlite3.Connection, name: ProjectName, delete_after: float, reason: str) -> None:
+def _drop_sidecar(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str], fate: Fate) -> None:
+    dropped = connection.execute(
+        "UPDATE file SET metadata_sha256 = NULL, metadata_stored_at = NULL"
+        " WHERE place = ? AND filename = ? AND project_id = ? AND metadata_sha256 IS NOT NULL",
+        (*key, project_id),
+    ).rowcount
+    if dropped:
+        _condemn_unnamed(connection, key[0], key[1] + SIDECAR_SUFFIX, None, fate)
+
+
+def _condemn_unnamed(connection: sqlite3.Connection, place: bytes, filename: str, size: int | None, fate: Fate) -> None:
+    connection.execute(
+        """
+        INSERT INTO condemned (place, filename, size, delete_after, reason)
+        SELECT :place, :filename, :size, :after, :reason
+        WHERE NOT EXISTS (SELECT 1 FROM file WHERE place = :place AND filename = :filename)
+          AND NOT EXISTS (SELECT 1 FROM file WHERE place = :place AND filename || '.metadata' = :filename
+                          AND metadata_sha256 IS NOT NULL)
+        ON CONFLICT DO NOTHING
+        """,
+        {"place": place, "filename": filename, "size": size, "after": fate.delete_after, "reason": fate.reason},
+    )
+
+
+def condemn_all(connection: sqlite3.Connection, name: ProjectName, fate: Fate) -> None:
     """Forget every object of `name`."""
     rows = connection.execute(
         "SELECT place, filename FROM file WHERE project_id = (SELECT id FROM project WHERE name = ?)", (name,)
     ).fetchall()
-    condemn(connection, name, [(bytes(row["place"]), row["filename"]) for row in rows], delete_after, reason)
+    condemn(connection, name, [(bytes(row["place"]), row["filename"]) for row in rows], fate)
+
+
+def weigh_past_grace(connection: sqlite3.Connection, now: float) -> Weight:
+    """Return what a sweep would delete now."""
+    files, size = connection.execute(
+        "SELECT count(*), coalesce(sum(size), 0) FROM condemned WHERE delete_after <= ?", (now,)
+    ).fetchone()
+    return Weight(projects=0, files=files, size=size)
 
 
 def take_past_grace(connection: sqlite3.Connection, now: float, limit: int) -> list[Condemned]:

@@ -60,6 +60,14 @@ class State:
         """Take up named projects that are unknown yet; return how many."""
         return await self.database.write(lambda connection: progress.name_projects(connection, names))
 
+    async def hear_of(self, names: Iterable[ProjectName]) -> None:
+        """Take up names that a person asks for once."""
+        await self.database.write(lambda connection: progress.hear_of(connection, names))
+
+    async def forget_unheard(self, names: Iterable[ProjectName]) -> None:
+        """Forget those of the names that upstream does not know."""
+        await self.database.write(lambda connection: progress.forget_unheard(connection, names))
+
     async def recheck(self, names: Iterable[ProjectName] | None) -> None:
         """Make the named projects due now, or (None) every project that is not waiting."""
         await self.database.write(lambda connection: progress.recheck(connection, names))
@@ -145,6 +153,10 @@ class State:
         await self.database.write(lambda connection: outcomes.record(connection, outcome, now, grace))
 
     # --- the sweep -------------------------------------------------------------------------------------------
+
+    async def weigh_past_grace(self, now: float) -> Weight:
+        """Return what a sweep would delete now."""
+        return await self.database.read(lambda connection: inventory.weigh_past_grace(connection, now))
 
     async def take_past_grace(self, now: float, limit: int) -> list[Condemned]:
         """Return objects to delete now, barred from coming back until `swept`."""

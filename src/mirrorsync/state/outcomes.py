@@ -6,6 +6,7 @@ from typing import Final, assert_never
 
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Outcome, Removed
 from mirrorsync.state import inventory
+from mirrorsync.state.inventory import Fate
 
 _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between attempts at a project that fails; the last one repeats."""
@@ -48,7 +49,7 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
         case Confirmed():
             connection.execute(f"UPDATE project SET unmet_since = NULL, {_MET} WHERE name = ?", (outcome.name,))
         case Removed():
-            inventory.condemn_all(connection, outcome.name, now + grace, outcome.reason)
+            inventory.condemn_all(connection, outcome.name, Fate(now + grace, outcome.reason))
             connection.execute(_REMOVED, {"name": outcome.name})
             connection.execute(_ROOT_CHANGED)
         case Failed():
@@ -58,8 +59,9 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
 
 
 def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: float, grace: float) -> None:
-    inventory.stored(connection, outcome.name, outcome.stored, now)
-    inventory.condemn(connection, outcome.name, outcome.vanished, now + grace, "no longer named by its page")
+    fate = Fate(now + grace, "no longer named by its page")
+    inventory.stored(connection, outcome.name, outcome.stored, now, fate)
+    inventory.condemn(connection, outcome.name, outcome.vanished, fate)
     before = connection.execute(
         "SELECT present, page_serial, status FROM project WHERE name = ?", (outcome.name,)
     ).fetchone()

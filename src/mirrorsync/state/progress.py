@@ -133,6 +133,24 @@ def name_projects(connection: sqlite3.Connection, names: Iterable[ProjectName]) 
     return connection.total_changes - before
 
 
+def hear_of(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
+    """Take up names that a person asks for once: nothing is claimed of them, and nothing is owed."""
+    connection.executemany(
+        "INSERT INTO project (name, display_name, wanted_serial, content_serial) VALUES (:name, :name, 0, 0)"
+        " ON CONFLICT DO NOTHING",
+        [{"name": name} for name in chosen],
+    )
+
+
+def forget_unheard(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
+    """Forget those of the names that upstream does not know and nobody but that person has asked for."""
+    connection.executemany(
+        "DELETE FROM project WHERE name = ? AND mirrored_serial IS NULL AND unmet_since IS NULL AND gone_at IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM file WHERE project_id = project.id)",
+        [(name,) for name in chosen],
+    )
+
+
 def recheck(connection: sqlite3.Connection, names: Iterable[ProjectName] | None) -> None:
     """Make projects due though no serial demands it: the named ones, waiting or not; None: every one that waits not."""
     if names is None:

@@ -24,6 +24,8 @@ class Follower:
         self._interval = interval
         self._pool = Pool(parts)
         self._polls = 0
+        self._said = Totals(), 0
+        self._said_at = parts.clock()
         self._halt: MirrorsyncError | None = None
         self.stopping = trio.Event()
         """Set it to stop: no new project is begun, those under way are finished."""
@@ -39,6 +41,7 @@ class Follower:
             nursery.start_soon(self._publish)
             await self._work()
             self.stopping.set()
+        await self._publish_news()  # what ended after the stop was asked for, too
         if self._halt is not None:
             raise self._halt
 
@@ -47,6 +50,7 @@ class Follower:
             wait = self._interval
             try:
                 await ingest(self._parts)
+                await self._parts.state.step_audit(self._parts.clock(), self._parts.policy.audit_period)
                 self._polls += 1
             except MirrorsyncError as error:
                 if error.recovery is Recovery.HALT:
@@ -68,21 +72,21 @@ class Follower:
                 self._stop_for(error)
 
     async def _publish(self) -> None:
-        """Publish a few seconds after something was done or asked, and once at the end."""
-        said, polls, started_at = Totals(), 0, self._parts.clock()
-        stopped = False
-        while not stopped:
+        while not self.stopping.is_set():
             await self._sleep(_SETTLED_EVERY)
-            stopped = self.stopping.is_set()
-            now = self._pool.totals
-            if (now, self._polls) == (said, polls):
-                continue
-            try:
-                await conclude(self._parts, started_at, now.minus(said))
-            except MirrorsyncError as error:
-                self._stop_for(error)
-                return
-            said, polls, started_at = now, self._polls, self._parts.clock()
+            await self._publish_news()
+
+    async def _publish_news(self) -> None:
+        """Make public what was done or asked since the last time, if anything was."""
+        now, polls = self._pool.totals, self._polls
+        if (now, polls) == self._said:
+            return
+        started_at, self._said_at = self._said_at, self._parts.clock()
+        try:
+            await conclude(self._parts, started_at, now.minus(self._said[0]))
+        except MirrorsyncError as error:
+            self._stop_for(error)
+        self._said = now, polls
 
     async def _sleep(self, seconds: float) -> None:
         with trio.move_on_after(seconds):

@@ -10,7 +10,8 @@ from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.listing import Missing
 from mirrorsync.state.progress import Mirror, Raised
-from mirrorsync.sync.parts import Parts, Policy
+from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.policy import Policy
 
 _TOO_FAR: Final = 1_000_000
 """Serials: further behind than this, the root list is cheaper than the journal (20 pages of 50,000 rows)."""
@@ -55,7 +56,14 @@ async def ingest(parts: Parts) -> None:
                     await parts.state.raise_wanted(coalesce(batch.changes, parts.policy.selection), batch.upto)
                     newest = max(newest, batch.upto)
         await parts.state.polled(newest, parts.clock(), has_journal=True)
+        await _compare_lists(parts)
     except NoChangelog as reason:
+        if parts.policy.needs_journal:
+            raise Unreachable(
+                reason.what,
+                why=reason.why,
+                hint='feed = "xmlrpc" takes nothing but the journal; feed = "auto" reads the root list meanwhile',
+            ) from reason
         await _without_journal(parts, mirror, reason)
 
 
@@ -82,6 +90,19 @@ async def _start(parts: Parts, mirror: Mirror, newest: Serial) -> Serial:
     return newest
 
 
+async def _compare_lists(parts: Parts) -> None:
+    """Read the root list beside the journal now and then: events get lost, and removals leave no row at times."""
+    now, mirror = parts.clock(), await parts.state.mirror()
+    fresh = mirror.list_read_at is not None and now - mirror.list_read_at < parts.policy.list_interval
+    if parts.policy.selection.names_only or fresh:
+        return
+    try:
+        await _read_list(parts, mirror, cursor=None, has_journal=True)
+    except (NoListing, Malformed) as error:
+        parts.audience.notes(f"the root list could not be held against the mirror: {error}")
+        await parts.state.list_read(now)
+
+
 async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) -> None:
     if parts.policy.selection.names_only:
         parts.tell_once(
@@ -98,12 +119,16 @@ async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) ->
         raise Unreachable(
             f"{parts.upstream.identity} tells neither what has changed nor what it holds",
             why=f"{reason}; {error}",
-            hint="name the projects that you want in [select] projects: they are then asked for one by one",
+            hint=f"{error.hint + '; or ' if error.hint else ''}name the projects that you want in [select] projects:"
+            " they are then asked for one by one",
         ) from error
 
 
-async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None) -> None:
-    """Hold the whole root list against the ledger. `cursor`: where the journal goes on; None: there is no journal."""
+async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None, has_journal: bool = False) -> None:
+    """Hold the whole root list against the ledger.
+
+    `cursor`: where the journal goes on; None: where it stands, or, without a journal, at the list's own serial.
+    """
     list_serial: Serial | None = None
     await parts.state.begin_listing()
     async with aclosing(parts.upstream.snapshot()) as listing:
@@ -111,11 +136,13 @@ async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None) -> 
             list_serial = part.serial if part.serial is not None else list_serial
             await parts.state.add_listing([row for row in part.projects if parts.policy.selection.selects(row.name)])
     missing = await parts.state.missing(list_serial)
-    refusal = judge_missing(missing, parts.policy)
+    refusal = None if parts.policy.allow_removals else judge_missing(missing, parts.policy)
     if refusal is not None:
         parts.audience.notes(f"{refusal}. {refusal.hint}")
     known = mirror.ingested_serial
-    if cursor is None:
+    if cursor is None and has_journal:
+        cursor = known
+    elif cursor is None:
         # A cached list can be half an hour older than the one before it; what is known stays known.
         cursor = known if list_serial is None or (known is not None and known > list_serial) else list_serial
         await parts.state.polled(list_serial, parts.clock(), has_journal=False)
@@ -125,6 +152,7 @@ async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None) -> 
         list_serial=list_serial,
         missing_too=refusal is None,
     )
+    await parts.state.list_read(parts.clock())
 
 
 def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeletions | None:
@@ -137,10 +165,17 @@ def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeleti
             why="less than half: it is not taken for the truth",
             hint="Nothing is removed on its word; new and changed projects are taken from it.",
         )
-    if missing.projects > policy.max_removed_projects or missing.size > policy.max_removed_bytes:
+    if (
+        missing.projects > policy.max_removed_projects
+        or missing.files > policy.max_removed_files
+        or missing.size > policy.max_removed_bytes
+    ):
         return TooManyDeletions(
-            f"the root list leaves out {missing.projects} projects ({missing.files} files, {missing.size} bytes)",
-            why=f"the limits are {policy.max_removed_projects} projects and {policy.max_removed_bytes} bytes",
-            hint="Nothing is removed; raise [limits] if upstream really removed them.",
+            f"the root list leaves out {missing.projects} projects"
+            f" ({missing.files} files, {missing.size / 2**30:.1f} GiB)",
+            why=f"the limits are {policy.max_removed_projects} projects, {policy.max_removed_files} files and"
+            f" {policy.max_removed_bytes / 2**30:.1f} GiB",
+            hint="Nothing is removed; if upstream really removed them, agree once with `mirrorsync sync"
+            " --allow-removals`.",
         )
     return None

@@ -48,11 +48,13 @@ async def sync(parts: Parts, names: Sequence[ProjectName] = ()) -> Totals:
     failure: MirrorsyncError | None = None
     try:
         if names:
-            await parts.state.name_projects(names)
+            await parts.state.hear_of(names)
             await parts.state.recheck(names)
             await pool.work_off(feed.only(parts, names))
+            await parts.state.forget_unheard(names)
         else:
             await ingest(parts)
+            await parts.state.step_audit(parts.clock(), parts.policy.audit_period)
             await pool.work_off(feed.until_idle(parts))
     except MirrorsyncError as error:
         failure = error

@@ -44,7 +44,7 @@ async def make_plan(parts: Parts, names: Sequence[ProjectName]) -> Plan:
     Raises: what ingesting raises.
     """
     if names:
-        await parts.state.name_projects(names)
+        await parts.state.hear_of(names)
         found = [await parts.state.named(name) for name in names]
         works = [work for work in found if work is not None]
         count = len(works)

@@ -11,13 +11,14 @@ from mirrorsync.model.page import DistFile, ProjectPage, Unchanged
 from mirrorsync.select import content
 from mirrorsync.simple.encode_json import content_digest
 from mirrorsync.state.inventory import Intent
-from mirrorsync.state.progress import Work
+from mirrorsync.state.progress import Weight, Work
 from mirrorsync.sync.download import fetch_all
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.publish import publish_legacy, publish_page, withdraw_page
+from mirrorsync.sync.removal import second_witness
 
-REPEAT_AFTER: Final = 180.0
-"""Seconds after which a second 404 is another answer and not the same cached one (PyPI's CDN: 60 s a layer)."""
+_PATIENCE: Final = 25 * 3600.0
+"""Seconds for which a page that stays behind is asked for again: PyPI's caches serve an old one for a day."""
 
 
 async def bring_up(parts: Parts, work: Work) -> Outcome:
@@ -27,36 +28,47 @@ async def bring_up(parts: Parts, work: Work) -> Outcome:
     Raises: MirrorsyncError; the project's page is then as it was, and what came in is found again.
     Cancel-safe at every step.
     """
-    # Never below what is served (I6). Rows of roles and invitations ask for nothing that a page could show.
-    at_least = Serial(max(work.content_serial, work.mirrored_serial or 0))
-    etag = work.etag if work.present and work.mirrored_serial is not None and at_least <= work.mirrored_serial else None
+    at_least, settles = _wanted(work, parts.clock())
+    trusted = work.present and not settles and at_least <= (work.mirrored_serial or 0)
     try:
-        page = await parts.upstream.page(work.name, at_least=at_least, etag=etag, attempt=work.attempts)
+        page = await parts.upstream.page(
+            work.name, at_least=at_least, etag=work.etag if trusted else None, attempt=work.attempts
+        )
     except ProjectGone as gone:
         return await _gone(parts, work, gone)
     if isinstance(page, Unchanged):
         return Confirmed(name=work.name)
-    return await _mirror(parts, work, content.apply(page, metadata=parts.policy.metadata))
+    return await _mirror(parts, work, content.apply(page, metadata=parts.policy.metadata), settles=settles)
 
 
-async def _mirror(parts: Parts, work: Work, page: ProjectPage) -> Outcome:
+def _wanted(work: Work, now: float) -> tuple[Serial, bool]:
+    """Return the serial that a page must carry, and whether what it then carries settles the matter.
+
+    Never below what is served (I6), but where upstream itself provably went back, or where no cache can be the
+    reason any more. Rows of roles and invitations ask for nothing that a page could show.
+    """
+    if work.regressed_to is not None and work.wanted_serial <= (work.mirrored_serial or 0):
+        return work.regressed_to, True
+    if work.stale_since is not None and now - work.stale_since >= _PATIENCE:
+        return Serial(0), True
+    return Serial(max(work.content_serial, work.mirrored_serial or 0)), False
+
+
+async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool) -> Outcome:
+    intent, stored = Intent(), list[StoredFile]()
     if parts.policy.files:
         intent = await parts.state.intend(work.name, page.files)
+        _afford(parts, work, page, intent)
+        if intent.replaces_sidecars and work.present:
+            await _retract_sidecars(parts, work, page, intent)
         stored = await _fetched(parts, intent)
         page = _as_stored(page, stored, intent)
         if stored:
             await parts.store.settle()
-    else:
-        intent, stored = Intent(needs=(), vanished=(), sizes={}), []
-    digest = content_digest(page, parts.policy.link)
-    stands = work.present and digest == work.page_digest
-    if not stands:
-        await publish_page(parts, page)
-    if parts.policy.legacy_json or (work.present and work.page_digest is None):
-        await publish_legacy(parts, work.name)
-    if parts.policy.legacy_json or not stands:
-        await parts.store.settle()
     lost = sum(held.metadata_sha256 != need.file.core_metadata for held, need in zip(stored, intent.needs, strict=True))
+    digest = content_digest(page, parts.policy.link)
+    stands = work.present and digest == work.page_digest and not intent.replaces_sidecars
+    await _publish(parts, work, page, stands=stands)
     return Mirrored(
         name=work.name,
         serial=page.serial,
@@ -67,10 +79,42 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage) -> Outcome:
         status=page.status,
         stored=tuple(stored),
         vanished=intent.vanished,
+        settles=settles,
         bytes_fetched=sum(file.size for file in stored if file.file_is_new),
         sidecars_untold=page.sidecars_untold if parts.policy.metadata else 0,
         sidecars_lost=lost,
     )
+
+
+async def _publish(parts: Parts, work: Work, page: ProjectPage, *, stands: bool) -> None:
+    if not stands:
+        if work.page_digest is not None:
+            await parts.state.about_to_publish(work.name)
+        await publish_page(parts, page)
+    if parts.policy.legacy_json or (work.present and work.page_digest is None):
+        await publish_legacy(parts, work.name)
+    if parts.policy.legacy_json or not stands:
+        await parts.store.settle()
+
+
+def _afford(parts: Parts, work: Work, page: ProjectPage, intent: Intent) -> None:
+    """Hold the page back when it takes away more than a person would expect. Raises: TooManyDeletions.
+
+    What is quarantined leaves the page whatever its weight: the sweep counts it before anything is deleted.
+    """
+    if intent.vanished and page.status != "quarantined":
+        weight = Weight(projects=0, files=len(intent.vanished), size=intent.vanished_size)
+        parts.budget.spend(weight, str(work.name), now=parts.clock())
+
+
+async def _retract_sidecars(parts: Parts, work: Work, page: ProjectPage, intent: Intent) -> None:
+    """Let no page promise a sidecar's old digest while the new sidecar takes its place (I1)."""
+    lacking = {(need.file.place, need.file.filename): need for need in intent.needs}
+    files = [file for file in page.files if (file.place, file.filename) not in lacking]
+    files += [msgspec.structs.replace(need.file, core_metadata=None) for need in intent.needs if not need.lacks_file]
+    await parts.state.about_to_publish(work.name)
+    await publish_page(parts, msgspec.structs.replace(page, serial=work.page_serial, files=tuple(files)))
+    await parts.store.settle()
 
 
 async def _fetched(parts: Parts, intent: Intent) -> list[StoredFile]:
@@ -106,26 +150,14 @@ def _as_stored(page: ProjectPage, stored: list[StoredFile], intent: Intent) -> P
 async def _gone(parts: Parts, work: Work, gone: ProjectGone) -> Removed:
     """Decide on a 404, which a cache may have kept from before the project was made (I5).
 
-    Raises: ProjectGone, while there is but one witness.
+    Raises: ProjectGone, while there is but one witness; TooManyDeletions.
     """
-    reason = await _second_witness(parts, work)
+    reason = await second_witness(parts, work)
     if not reason:
         raise gone
+    parts.budget.spend(await parts.state.weigh([work.name]), str(work.name), now=parts.clock())
+    if work.present:
+        await parts.state.about_to_publish(work.name)
     await withdraw_page(parts, work.name)
     await parts.store.settle()
     return Removed(name=work.name, reason=reason)
-
-
-async def _second_witness(parts: Parts, work: Work) -> str:
-    if work.said_removed:
-        return "removed upstream: the journal says so and the page is gone"
-    repeated = work.gone_at is not None and parts.clock() - work.gone_at >= REPEAT_AFTER
-    if not repeated:
-        return ""
-    if work.unlisted:
-        return "removed upstream: the root list leaves it out and the page is gone"
-    if parts.policy.selection.names_only and not work.present:
-        return ""  # a name that never was: the operator's spelling, to be seen in `status` until it is mended
-    if await parts.upstream.is_absent(work.name):
-        return "removed upstream: neither page nor release data is there any more"
-    return ""

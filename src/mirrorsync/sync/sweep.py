@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from mirrorsync.errors import TooManyDeletions
 from mirrorsync.model.identity import store_path
 from mirrorsync.simple import layout
 from mirrorsync.sync.parts import Parts
@@ -11,11 +12,19 @@ _BATCH: Final = 500
 
 
 async def sweep(parts: Parts) -> int:
-    """Delete every condemned object whose grace is over; return how many.
+    """Delete every condemned object whose grace is over; return how many. Beyond the limits none is.
 
     An object that comes back meanwhile is fetched again in a moment, never left half deleted. Cancel-safe: what
     was being deleted stays condemned.
     """
+    weight = await parts.state.weigh_past_grace(parts.clock())
+    if not weight.files:
+        return 0
+    try:
+        parts.sweep_budget.spend(weight, "objects that no page names any more", now=parts.clock())
+    except TooManyDeletions as refusal:
+        parts.tell_once("sweep held", f"{refusal}. {refusal.hint}")
+        return 0
     count = 0
     while objects := await parts.state.take_past_grace(parts.clock(), _BATCH):
         for condemned in objects:

@@ -1,14 +1,36 @@
 """What follows from a failure: the one function that maps errors to outcomes."""
 
+from collections.abc import Mapping
 from typing import Final
 
-from mirrorsync.errors import MirrorsyncError, ProjectGone, StalePage
+from mirrorsync.errors import (
+    Malformed,
+    MirrorsyncError,
+    Missing,
+    ProjectGone,
+    StalePage,
+    Truncated,
+    Unreachable,
+    WrongDigest,
+    WrongSize,
+)
 from mirrorsync.model.outcome import Failed
 from mirrorsync.state.progress import Work
-from mirrorsync.sync.project import REPEAT_AFTER
+from mirrorsync.sync.removal import REPEAT_AFTER
 
 _STALE: Final = (2.0, 5.0, 15.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)
 """Seconds between attempts at a page that a cache holds back; the last one repeats (caches live a day)."""
+_HINTS: Final[Mapping[type[MirrorsyncError], str]] = {
+    StalePage: "a cache in front of upstream is behind; it is asked again by itself, for a day if need be",
+    Missing: "upstream's file host lacks a file that its page names, often for minutes only; the project stays as"
+    " it was until it is there",
+    WrongDigest: "nothing of it was published; a proxy that rewrites archives is the usual cause, a damaged or"
+    " hostile upstream the other one",
+    WrongSize: "nothing of it was published; a proxy that rewrites or cuts bodies is the usual cause",
+    Truncated: "the connection broke again and again; it is tried again by itself",
+    Malformed: "the project stays as it was; look at what that address answers",
+    Unreachable: "look at the network and at upstream's status page; it is tried again by itself",
+}
 
 
 def judge(error: MirrorsyncError, work: Work, *, now: float) -> Failed:
@@ -17,17 +39,17 @@ def judge(error: MirrorsyncError, work: Work, *, now: float) -> Failed:
     The delay is upstream's own where it gave one, the stale ladder, the time after which a 404 is worth
     repeating, or else the state's back-off.
     """
-    delay = error.retry_after
-    hint = error.hint
+    hint = error.hint or next((text for kind, text in _HINTS.items() if isinstance(error, kind)), "")
     if isinstance(error, StalePage):
         delay = _STALE[min(work.attempts, len(_STALE) - 1)]
-        hint = hint or "a cache in front of upstream is behind; it is asked again, nothing to do"
-    elif isinstance(error, ProjectGone):
+        return Failed(name=work.name, error=str(error), hint=hint, delay=delay, kind="stale")
+    if isinstance(error, ProjectGone):
         waited = 0.0 if work.gone_at is None else now - work.gone_at
-        delay = max(REPEAT_AFTER - waited, 60.0 * (1 + work.attempts) if work.attempts else REPEAT_AFTER)
-        hint = hint or (
+        later = 60.0 * (1 + work.attempts) if work.attempts else REPEAT_AFTER
+        hint = (
             "it was mirrored before: it is removed once a second witness agrees"
             if work.present
-            else "check the spelling in [select] projects; a project made minutes ago can still be cached as absent"
+            else "check the spelling; a project made minutes ago can still be cached as absent"
         )
-    return Failed(name=work.name, error=str(error), hint=hint, delay=delay, kind=type(error).__name__)
+        return Failed(name=work.name, error=str(error), hint=hint, delay=max(REPEAT_AFTER - waited, later), kind="gone")
+    return Failed(name=work.name, error=str(error), hint=hint, delay=error.retry_after)

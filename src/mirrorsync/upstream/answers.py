@@ -33,6 +33,9 @@ class Barred(Unreachable):
     recovery: ClassVar[Recovery] = Recovery.DEFER
 
 
+_TROUBLE: Final = "the index has trouble of its own; nothing was lost, the next sync goes on"
+
+
 def transport_error(error: httpx.HTTPError, what: str, *, silence: float) -> UpstreamError:
     """Return what a failure before the headers means; `silence` in seconds."""
     match error:
@@ -73,7 +76,7 @@ def page_status_error(response: httpx.Response, what: str) -> UpstreamError:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
         return Barred(what, why=why, hint="the index or a proxy before it wants a login, or refuses this address")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ServerFault(what, why=why)
+        return ServerFault(what, why=why, hint=_TROUBLE)
     return Malformed(what, why=f"{why}, which its protocol does not use here")
 
 
@@ -83,7 +86,7 @@ def file_status_error(response: httpx.Response, what: str) -> UpstreamError | Do
     if throttled := _throttled(response, what, why):
         return throttled
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ServerFault(what, why=why)
+        return ServerFault(what, why=why, hint=_TROUBLE)
     return Missing(what, why=why)
 
 

@@ -1,0 +1,48 @@
+"""What the operator wants of the mirror, as the pipeline asks for it."""
+
+import hashlib
+
+import msgspec
+
+from mirrorsync.model.page import DistFile
+from mirrorsync.select.rules import Selection
+from mirrorsync.simple import layout
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What the operator wants of the mirror."""
+
+    selection: Selection
+    files: bool = True
+    metadata: bool = True
+    legacy_json: bool = False
+    root_url: str | None = None
+    removal_grace: float = 86400.0
+    """Seconds that an object stays after no page names it."""
+    max_removed_projects: int = 1000
+    max_removed_files: int = 100_000
+    max_removed_bytes: int = 500 * 2**30
+    allow_removals: bool = False
+    """A person has agreed to removals beyond the limits, for this run."""
+    needs_journal: bool = False
+    """The operator wants the journal or nothing (`feed = "xmlrpc"`)."""
+    audit_period: float = 30 * 86400.0
+    """Seconds in which every project is asked for once, though no serial demands it."""
+    list_interval: float = 86400.0
+    """Seconds between two readings of the root list beside the journal."""
+    workers: int = 20
+    """Projects under way at once: more than connections, since each also waits for the disk."""
+
+    def link(self, file: DistFile) -> str:
+        """Return what a page says for `file`: its place in this tree, or upstream's own URL if we hold no files."""
+        if not self.files:
+            return file.url
+        if self.root_url is not None:
+            return layout.absolute_link(self.root_url, file)
+        return layout.relative_link(file)
+
+    def content_fingerprint(self) -> str:
+        """Return a digest of all that changes the pages' text, so that another policy is noticed."""
+        return hashlib.sha256(
+            repr((1, self.files, self.metadata, self.legacy_json, self.root_url)).encode()
+        ).hexdigest()[:16]
