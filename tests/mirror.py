@@ -88,9 +88,11 @@ class Mirror:
     def settings(self) -> Settings:
         return parse(self.configuration, self.directory / "mirrorsync.toml", {})
 
-    async def sync(self, names: Sequence[str] = ()) -> Totals:
+    async def sync(self, names: Sequence[str] = (), *, allow_removals: bool = False) -> Totals:
         self.ears = Ears()
-        async with open_parts(self.settings, self.ears, self.clock, self.clock.sleep) as parts:
+        async with open_parts(
+            self.settings, self.ears, self.clock, self.clock.sleep, allow_removals=allow_removals
+        ) as parts:
             return await passes.sync(parts, names)  # type: ignore[arg-type]  # tests write normalised names
 
     def report(self) -> Report:

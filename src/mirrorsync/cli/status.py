@@ -73,6 +73,7 @@ def describe(found: Report, now: float) -> list[str]:
         ("projects", f"{found.projects}"),
         ("files", f"{found.files} ({format_size(found.bytes)}, sidecars not counted)"),
         ("to be deleted", f"{counted(found.condemned, 'object')}, after their grace"),
+        ("audit", _audit(found, now)),
         ("unmet", counted(found.unmet_count, "project")),
     ]
     return [*aligned(rows), *_unmet(found.unmet, now), *_runs(found, now)]
@@ -91,6 +92,15 @@ def _upstream_serial(found: Report) -> str:
     if found.polled_at is None:
         return _NEVER_ASKED
     return _or_unknown(found.upstream_serial, "upstream gives no changelog and no root list")
+
+
+def _audit(found: Report, now: float) -> str:
+    audit = found.audit
+    if audit.began_at is None:
+        return "begins with the next sync"
+    share = 100 * audit.done / max(1, found.projects)
+    last = "no whole round yet" if audit.audited_at is None else f"last whole round ended {_ago(audit.audited_at, now)}"
+    return f"{audit.done} of {found.projects} projects ({share:.0f} %) asked for in this round; {last}"
 
 
 def _or_unknown(serial: int | None, why: str) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from mirrorsync.errors import BadConfig
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.state.audit import AuditReport, audit_report
 from mirrorsync.state.database import connect, explain
 from mirrorsync.state.progress import synced_serial
 
@@ -57,6 +58,7 @@ class Report(msgspec.Struct, frozen=True):
     files: int
     bytes: int
     condemned: int
+    audit: AuditReport
     unmet_count: int
     unmet: tuple[Unmet, ...]
     runs: tuple[RunRow, ...]
@@ -102,6 +104,7 @@ def report(connection: sqlite3.Connection) -> Report:
         files=row["files"],
         bytes=row["bytes"],
         condemned=condemned,
+        audit=audit_report(connection),
         unmet_count=unmet_count,
         unmet=tuple(_unmet(connection)),
         runs=tuple(_runs(connection)),

@@ -1,5 +1,7 @@
 """The status as scripts read it."""
 
+import msgspec
+
 from mirrorsync import __version__
 from mirrorsync.state.report import Report
 
@@ -19,6 +21,7 @@ def status_document(report: Report, now: float) -> dict[str, object]:
         "files": report.files,
         "bytes": report.bytes,
         "condemned": report.condemned,
+        "audit": msgspec.structs.asdict(report.audit),
         "unmet_count": report.unmet_count,
         "unmet": [
             {
