@@ -1,12 +1,14 @@
 """What httpx's exceptions and HTTP's statuses mean: the one place where they become our errors."""
 
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import ClassVar, Final
 
 import httpx
+import msgspec
 
 from mirrorsync.errors import DownloadError, Malformed, Missing, Recovery, Throttled, Unreachable, UpstreamError
 
@@ -15,6 +17,14 @@ LONGEST_RETRY_AFTER: Final = 86_400.0
 _BLOCKED_FOR: Final = 3_600.0
 """Seconds to stay away after a block: asking on is what prolongs it."""
 _PORTAL_HINT: Final = "a captive portal, a proxy or an error page answers in the index's place; open the URL and look"
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A status line and headers, by their lower-case names."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
 
 
 class CutShort(Malformed):
@@ -60,13 +70,13 @@ def read_error(error: httpx.HTTPError, what: str, *, silence: float) -> Upstream
     return CutShort(what, why=f"the body was cut ({str(error) or type(error).__name__})")
 
 
-def page_status_error(response: httpx.Response, what: str) -> UpstreamError:
+def page_status_error(head: Head, what: str) -> UpstreamError:
     """Return what an unexpected status of the index means."""
-    status = response.status_code
-    why = f"HTTP {status} {response.reason_phrase[:60]}".rstrip()
-    if throttled := _throttled(response, what, why):
+    status = head.status
+    why = f"HTTP {status} {head.reason[:60]}".rstrip()
+    if throttled := _throttled(head, what, why):
         return throttled
-    if status == HTTPStatus.FORBIDDEN and media_type(response) == "text/plain":
+    if status == HTTPStatus.FORBIDDEN and media_type(head) == "text/plain":
         return Barred(
             what,
             why=f"{why}: this address seems to be blocked",
@@ -80,12 +90,12 @@ def page_status_error(response: httpx.Response, what: str) -> UpstreamError:
     return Malformed(what, why=f"{why}, which its protocol does not use here")
 
 
-def file_status_error(response: httpx.Response, what: str) -> UpstreamError | DownloadError:
+def file_status_error(head: Head, what: str) -> UpstreamError | DownloadError:
     """Return what an unexpected status of the file host means."""
-    why = f"HTTP {response.status_code} {response.reason_phrase[:60]}".rstrip()
-    if throttled := _throttled(response, what, why):
+    why = f"HTTP {head.status} {head.reason[:60]}".rstrip()
+    if throttled := _throttled(head, what, why):
         return throttled
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerFault(what, why=why, hint=_TROUBLE)
     return Missing(what, why=why)
 
@@ -96,9 +106,9 @@ def wrong_type(what: str, *, found: str, wanted: str) -> Malformed:
     return Malformed(what, why=f"the answer is {found[:80]!r}, not {wanted}", hint=hint)
 
 
-def media_type(response: httpx.Response) -> str:
+def media_type(head: Head) -> str:
     """Return the content type without its parameters, lower case; empty when there is none."""
-    told: str = response.headers.get("content-type", "")
+    told: str = head.headers.get("content-type", "")
     return told.partition(";")[0].strip().lower()
 
 
@@ -120,9 +130,9 @@ def retry_after(text: str | None) -> float | None:
     return min(max((aware - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
 
 
-def _throttled(response: httpx.Response, what: str, why: str) -> Throttled | None:
-    after = retry_after(response.headers.get("retry-after"))
-    status = response.status_code
+def _throttled(head: Head, what: str, why: str) -> Throttled | None:
+    after = retry_after(head.headers.get("retry-after"))
+    status = head.status
     unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE and after is not None
     if status != HTTPStatus.TOO_MANY_REQUESTS and not unavailable:
         return None

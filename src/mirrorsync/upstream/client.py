@@ -1,9 +1,8 @@
 """The one way to the network: bounded, patient, and never where it was not sent."""
 
-import http.cookiejar
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Final, Literal, TypeVar
 
@@ -13,9 +12,12 @@ import trio
 
 from mirrorsync.errors import BadConfig, Malformed, Refused
 from mirrorsync.upstream import answers
-from mirrorsync.upstream.gate import Gate
+from mirrorsync.upstream.gate import Gate, authority
 from mirrorsync.upstream.inflate import Inflater
 from mirrorsync.upstream.retry import Patience, persevere
+from mirrorsync.upstream.sending import Sender, open_sender
+from mirrorsync.upstream.transport import Answer, Call, Limits
+from mirrorsync.upstream.url import Url
 
 MIB: Final = 1024 * 1024
 PAGE_LIMIT: Final = 64 * MIB
@@ -31,6 +33,7 @@ _CONNECT_LIMIT: Final = 30.0
 _IDLE_LIMIT: Final = 30.0
 """Seconds that an unused connection is kept; content delivery networks drop them after about a minute."""
 _REDIRECTS: Final = 3
+_REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _SMALL: Final = 64 * 1024
 """Bytes of an error page that are read so that its connection can be used again."""
 
@@ -40,7 +43,7 @@ _T = TypeVar("_T")
 class Ask(msgspec.Struct, frozen=True):
     """One request."""
 
-    url: httpx.URL
+    url: Url
     headers: tuple[tuple[str, str], ...] = ()
     method: Literal["GET", "POST"] = "GET"
     content: bytes = b""
@@ -60,21 +63,36 @@ class Ask(msgspec.Struct, frozen=True):
 class Reply:
     """An answer whose body is still on the wire. It is good only inside `Client.exchange`."""
 
-    def __init__(self, ask: Ask, response: httpx.Response, *, silence: float) -> None:
-        self._response = response
+    def __init__(self, ask: Ask, url: Url, answer: Answer, *, silence: float) -> None:
+        self._body = answer.body
+        self._raw = aiter(answer.body)
         self._silence = silence
-        self._raw = response.aiter_raw()
-        self.what = ask.what
-        self.status = response.status_code
-        self.url = response.url
+        self._headers = headers_of(answer)
+        self._ask = ask
+        self.status = answer.status
+        self.reason = answer.reason.decode("ascii", "replace")
+        self.url = url
         """After redirects."""
-        self.media_type = answers.media_type(response)
-        self.coding = response.headers.get("content-encoding", "").strip().lower()
+        self.coding = self._headers.get("content-encoding", "").strip().lower()
+
+    @property
+    def what(self) -> str:
+        """The request as an operator reads it."""
+        return self._ask.what
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, lower case; empty when there is none."""
+        return self._headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def head(self) -> answers.Head:
+        """What came before the body."""
+        return answers.Head(self.status, self.reason, self._headers)
 
     def header(self, name: str) -> str | None:
         """Return a header's value, None when it is absent."""
-        value: str | None = self._response.headers.get(name)
-        return value
+        return self._headers.get(name.lower())
 
     @property
     def length(self) -> int | None:
@@ -114,11 +132,17 @@ class Reply:
 
     async def finish(self) -> None:
         """Release the connection, whole or not."""
-        await self._response.aclose()
-        # httpx nests generators that trio would find unfinished; on a closed connection they end at once.
-        with suppress(httpx.HTTPError, httpx.StreamError):
-            while await anext(self._raw, b""):
-                pass
+        await self._body.aclose()
+
+    async def discard(self) -> None:
+        """Read what is left of a small answer, so that its connection lives; close the connection of a large one."""
+        seen = 0
+        try:
+            with suppress(httpx.HTTPError, httpx.StreamError):
+                while (chunk := await anext(self._raw, b"")) and seen <= _SMALL:
+                    seen += len(chunk)
+        finally:
+            await self._body.aclose()
 
 
 class Client:
@@ -126,14 +150,16 @@ class Client:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        sender: Sender,
         *,
+        user_agent: str,
         gate: Gate,
         connections: trio.CapacityLimiter,
         patience: Patience,
         silence: float,
     ) -> None:
-        self._http = http
+        self._sender = sender
+        self._user_agent = user_agent.encode("ascii")
         self._connections = connections
         self._silence = silence
         self.gate = gate
@@ -162,8 +188,7 @@ class Client:
         place = object()  # not the task: one task may hold a body and ask for a page
         await self._connections.acquire_on_behalf_of(place)
         try:
-            response = await self._send(ask, silence)
-            reply = Reply(ask, response, silence=silence)
+            reply = await self._send(ask, silence)
             try:
                 yield reply
             finally:
@@ -171,33 +196,45 @@ class Client:
         finally:
             self._connections.release_on_behalf_of(place)
 
-    async def _send(self, ask: Ask, silence: float) -> httpx.Response:
+    async def _send(self, ask: Ask, silence: float) -> Reply:
         url = ask.url
         for _ in range(_REDIRECTS + 1):
-            response = await self._send_once(ask, url, silence)
-            if response.status_code in ask.statuses:
-                return response
+            reply = await self._send_once(ask, url, silence)
+            if reply.status in ask.statuses:
+                return reply
             try:
-                location = response.headers.get("location")
-                if not response.has_redirect_location or location is None or ask.method != "GET":
+                location = reply.header("location")
+                if reply.status not in _REDIRECTING or location is None or ask.method != "GET":
                     judge = answers.file_status_error if ask.kind == "file" else answers.page_status_error
-                    raise judge(response, ask.what)
+                    raise judge(reply.head, ask.what)
                 follow = self.gate.file_redirect if ask.kind == "file" else self.gate.page_redirect
                 url = follow(url, location)
             finally:
-                await _discard(response)
+                await reply.discard()
         error = Refused if ask.kind == "file" else Malformed
         raise error(ask.what, why=f"more than {_REDIRECTS} redirects")
 
-    async def _send_once(self, ask: Ask, url: httpx.URL, silence: float) -> httpx.Response:
-        timeout = httpx.Timeout(silence, connect=min(silence, _CONNECT_LIMIT), pool=None)
-        request = self._http.build_request(
-            ask.method, url, headers=list(ask.headers), content=ask.content or None, timeout=timeout
-        )
+    async def _send_once(self, ask: Ask, url: Url, silence: float) -> Reply:
+        headers = [(b"Host", authority(url).encode("ascii")), (b"User-Agent", self._user_agent)]
+        headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in ask.headers]
+        if ask.method == "POST":
+            headers.append((b"Content-Length", b"%d" % len(ask.content)))
+        limits = Limits(connect=min(silence, _CONNECT_LIMIT), read=silence, write=silence)
+        call = Call(method=ask.method, url=url, headers=tuple(headers), content=ask.content, limits=limits)
         try:
-            return await self._http.send(request, stream=True)
+            answer = await self._sender.exchange(call)
         except httpx.HTTPError as error:
             raise answers.transport_error(error, ask.what, silence=silence) from error
+        return Reply(ask, url, answer, silence=silence)
+
+
+def headers_of(answer: Answer) -> dict[str, str]:
+    """Return the headers by their lower-case names; one that came twice is joined by a comma (RFC 9110 5.3)."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in answer.headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 @asynccontextmanager
@@ -216,33 +253,19 @@ async def open_client(  # each is one word of the configuration
     Certificates are always verified, against `ca_file`, else SSL_CERT_FILE, else certifi's list.
     Raises: BadConfig, for an unusable proxy or certificate file.
     """
-    try:
-        context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
-        http_client = httpx.AsyncClient(
-            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
-            verify=context,
-            proxy=proxy,
-            follow_redirects=False,
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            # The limiter is the limit: it is shared, it can be seen, and waiting in it costs no timeout.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_IDLE_LIMIT),
+    async with AsyncExitStack() as stack:
+        try:
+            context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+            sender = await stack.enter_async_context(open_sender(context, proxy=proxy, keep_alive=_IDLE_LIMIT))
+        except OSError as error:
+            raise BadConfig(f"ca-file {ca_file!r} cannot be used", why=str(error)) from error
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
+        yield Client(
+            sender,
+            user_agent=user_agent,
+            gate=gate,
+            connections=connections,
+            patience=patience or Patience(),
+            silence=silence,
         )
-    except OSError as error:
-        raise BadConfig(f"ca-file {ca_file!r} cannot be used", why=str(error)) from error
-    except (ValueError, ImportError, httpx.InvalidURL) as error:
-        raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
-    async with http_client:
-        yield Client(http_client, gate=gate, connections=connections, patience=patience or Patience(), silence=silence)
-
-
-async def _discard(response: httpx.Response) -> None:
-    """Read what is left of a small answer, so that its connection lives; close the connection of a large one."""
-    seen = 0
-    try:
-        with suppress(httpx.HTTPError, httpx.StreamError):
-            async for chunk in response.aiter_raw():
-                seen += len(chunk)
-                if seen > _SMALL:
-                    await response.aclose()  # the iteration ends with an error, which finishes httpx's generators
-    finally:
-        await response.aclose()

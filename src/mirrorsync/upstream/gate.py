@@ -1,6 +1,6 @@
 """Which URLs we go to: pure decisions about hosts, schemes and redirects.
 
-A decision and the request use the same parsed `httpx.URL`, so that no second parser can read it otherwise.
+A decision and the request use the same parsed URL, so that no second parser can read it otherwise.
 """
 
 from typing import Final
@@ -10,11 +10,14 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from mirrorsync.errors import Malformed, Refused
+from mirrorsync.upstream.url import Url, full, parse
 
 _SCHEME_PORTS: Final = {"https": 443, "http": 80}
+_NO_URL: Final = (httpx.InvalidURL, ValueError)
+"""ValueError: httpx joins with the standard library, which has its own word for an address like `//[`."""
 
 
-def authority(url: httpx.URL) -> str:
+def authority(url: Url) -> str:
     """Return host, and port where it is not the scheme's own (httpx keeps it in `HTTPS://HOST:443`)."""
     own = _SCHEME_PORTS.get(url.scheme)
     host = url.raw_host.decode("ascii")
@@ -29,36 +32,38 @@ class Gate(msgspec.Struct, frozen=True):
     file_hosts: frozenset[str]
     allow_http: bool = False
 
-    def file(self, url: str) -> httpx.URL:
+    def file(self, url: str) -> Url:
         """Return a file's URL, fit to be requested.
 
         Raises: Refused, for another host or port, plain HTTP, credentials, or what is no URL.
         """
         try:
-            parsed = httpx.URL(url)
+            parsed = parse(url)
         except httpx.InvalidURL as error:
             raise Refused(f"file URL {url[:200]!r} is not a URL", why=str(error)) from error
         return self._fit_file(parsed)
 
-    def file_redirect(self, origin: httpx.URL, location: str) -> httpx.URL:
+    def file_redirect(self, origin: Url, location: str) -> Url:
         """Return where `origin` redirects to. Raises: Refused, as `file`, and for https to http."""
         try:
-            target = origin.join(location)
-        except httpx.InvalidURL as error:
-            raise Refused(f"{origin} redirects to {location[:200]!r}", why="that is not a URL") from error
+            target = full(origin).join(location)
+        except _NO_URL as error:
+            raise Refused(f"{_shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
         if origin.scheme == "https" and target.scheme != "https":
-            raise Refused(f"{origin} redirects to {target}", why="that would leave TLS; we did not follow")
+            raise Refused(
+                f"{_shown(origin)} redirects to {_shown(target)}", why="that would leave TLS; we did not follow"
+            )
         return self._fit_file(target)
 
-    def page_redirect(self, origin: httpx.URL, location: str) -> httpx.URL:
+    def page_redirect(self, origin: Url, location: str) -> Url:
         """Return where a page redirects to: the same host, and the same path up to spelling of names.
 
         Raises: Malformed, for anything else.
         """
         try:
-            target = origin.join(location)
-        except httpx.InvalidURL as error:
-            raise Malformed(f"{origin} redirects to {location[:200]!r}", why="that is not a URL") from error
+            target = full(origin).join(location)
+        except _NO_URL as error:
+            raise Malformed(f"{_shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
         leaves_tls = origin.scheme == "https" and target.scheme != "https"
         if (
             leaves_tls
@@ -67,16 +72,16 @@ class Gate(msgspec.Struct, frozen=True):
             or authority(target) != authority(origin)
         ):
             raise Malformed(
-                f"{origin} redirects to {_shown(target)}",
+                f"{_shown(origin)} redirects to {_shown(target)}",
                 why="the index promises its pages on its own host; we did not follow",
                 hint="a captive portal or a proxy; or the index has moved: see [upstream] index",
             )
-        if _spelling_free(target.path) != _spelling_free(origin.path):
-            raise Malformed(f"{origin} redirects to {_shown(target)}", why="that is another resource")
+        if _spelling_free(target.path) != _spelling_free(full(origin).path):
+            raise Malformed(f"{_shown(origin)} redirects to {_shown(target)}", why="that is another resource")
         return target
 
-    def _fit_file(self, url: httpx.URL) -> httpx.URL:
-        if url.userinfo:
+    def _fit_file(self, url: Url) -> Url:
+        if isinstance(url, httpx.URL) and url.userinfo:
             raise Refused(
                 f"file URL on {authority(url)[:100]!r} carries credentials", why="we send none that upstream chose"
             )
@@ -91,8 +96,8 @@ class Gate(msgspec.Struct, frozen=True):
         return url
 
 
-def _shown(url: httpx.URL) -> str:
-    return str(url.copy_with(userinfo=b""))[:200]
+def _shown(url: Url) -> str:
+    return str(full(url).copy_with(userinfo=b""))[:200]
 
 
 def _spelling_free(path: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Journal rows as changes: what each action means for a mirror. Pure."""
 
 import re
+import reprlib
 from typing import Any, Final
 
 from mirrorsync.errors import Malformed
@@ -59,14 +60,14 @@ def _to_change(name: str, version: str | None, action: str, serial: Serial) -> C
 def to_serial(value: Any, *, what: str) -> Serial:
     """Return `value` as a serial. Raises: Malformed."""
     if type(value) is not int or not 0 <= value <= _SERIAL_MAX:  # True is an int to isinstance
-        raise Malformed(what, why=f"{str(value)[:40]!r} is not a serial")
+        raise Malformed(what, why=f"{reprlib.repr(value)} is not a serial")
     return Serial(value)
 
 
 def _fields(row: Any, what: str) -> tuple[str, str | None, str, Serial]:
     if not isinstance(row, list) or len(row) != _FIELDS:
-        raise Malformed(what, why=f"a row is not a list of {_FIELDS} values: {str(row)[:100]!r}")
+        raise Malformed(what, why=f"a row is not a list of {_FIELDS} values: {reprlib.repr(row)}")
     name, version, _, action, serial = row
     if not all(text is None or isinstance(text, str) for text in (name, version, action)):
-        raise Malformed(what, why=f"a row's name, version or action is not text: {str(row)[:100]!r}")
+        raise Malformed(what, why=f"a row's name, version or action is not text: {reprlib.repr(row)}")
     return name or "", version, action or "", to_serial(serial, what=what)

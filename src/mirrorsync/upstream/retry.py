@@ -36,6 +36,24 @@ async def persevere(patience: Patience, work: Callable[[], Awaitable[_T]]) -> _T
     Cancellation: between and within attempts.
     """
     started = trio.current_time()
+    try:
+        return await work()
+    except MirrorsyncError as error:
+        if not is_worth_retrying(error):
+            raise
+        first = error
+    return await _go_on(patience, work, first, started)
+
+
+async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: MirrorsyncError, started: float) -> _T:
+    """Go on after a first attempt that failed; tenacity is made only now, since it costs as much as a request."""
+    failed: list[MirrorsyncError] = [first]
+
+    async def attempt() -> _T:
+        if failed:
+            raise failed.pop()
+        return await work()
+
     jitter = tenacity.wait_random(0, patience.first_wait)
     backoff = tenacity.wait_exponential(multiplier=patience.first_wait, max=patience.longest_wait) + jitter
 
@@ -53,7 +71,7 @@ async def persevere(patience: Patience, work: Callable[[], Awaitable[_T]]) -> _T
         sleep=trio.sleep, stop=stop, wait=wait, retry=tenacity.retry_if_exception(is_worth_retrying), reraise=True
     )
     try:
-        return await retrying(work)
+        return await retrying(attempt)
     except MirrorsyncError as error:
         attempts = retrying.statistics.get("attempt_number", 1)
         if attempts == 1:

@@ -1,6 +1,7 @@
 """XML-RPC as PyPI speaks it: calls out, values and faults in. Pure."""
 
 import re
+import reprlib
 from typing import Any, Final
 from xml.parsers.expat import ExpatError
 from xmlrpc import client as marshal  # entity bombs are refused in `loads` before a parser sees the body
@@ -64,8 +65,9 @@ def loads(body: bytes, *, what: str) -> Any:
 
 def _fault_error(fault: marshal.Fault, what: str) -> Throttled | NoChangelog | Unreachable:
     # Both are what the answer says, of whatever type it likes.
-    code, text = fault.faultCode, str(fault.faultString)[:300]
-    why = f"fault {str(code)[:20]}: {text}"
+    code, told = fault.faultCode, fault.faultString
+    text = told[:300] if isinstance(told, str) else reprlib.repr(told)
+    why = f"fault {reprlib.repr(code)}: {text}"
     if text.startswith("HTTPTooManyRequests") or "too many requests" in text:
         reset = _RESET.search(text)
         after = min(float(reset[1]) + 1, LONGEST_RETRY_AFTER) if reset else None

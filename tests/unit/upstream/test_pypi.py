@@ -154,7 +154,7 @@ async def test_calls_keep_their_distance(pypi: PyPI, world: World) -> None:
         await journal_of(upstream)
     times = [request.time for request in pypi.seen(RPC)]
     assert len(times) == 4
-    assert all(after - before > 0.18 for before, after in itertools.pairwise(times))
+    assert all(after - before > 0.1 for before, after in itertools.pairwise(times))
 
 
 async def test_a_call_is_text_xml(pypi: PyPI, upstream: Upstream) -> None:

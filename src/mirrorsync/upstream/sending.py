@@ -1,0 +1,76 @@
+"""The two ways to send a request: our own transport, and httpx's for whatever goes through a proxy."""
+
+import http.cookiejar
+import ssl
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+import httpx
+
+from mirrorsync.upstream.transport import Answer, Call, Transport
+from mirrorsync.upstream.url import full
+
+
+class Sender(Protocol):
+    """Sends one request and hands back its answer, the body unread. Raises: httpx.HTTPError."""
+
+    async def exchange(self, call: Call) -> Answer:
+        """Send `call`. Cancellation: the connection of the exchange is closed."""
+
+
+class Proxied:
+    """Sends through httpx, which knows proxies and the environment's words for them."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def exchange(self, call: Call) -> Answer:
+        """Send `call` to the proxy, or past it where the environment says so."""
+        limits = call.limits
+        timeout = httpx.Timeout(connect=limits.connect, read=limits.read, write=limits.write, pool=None)
+        request = self._client.build_request(
+            call.method, full(call.url), headers=list(call.headers), content=call.content or None, timeout=timeout
+        )
+        response = await self._client.send(request, stream=True)
+        return Answer(response.status_code, response.reason_phrase.encode(), response.headers.raw, _HttpxBody(response))
+
+
+class _HttpxBody(httpx.AsyncByteStream):
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._raw = response.aiter_raw()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._raw
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+        # httpx nests generators that trio would find unfinished; on a closed connection they end at once.
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            while await anext(self._raw, b""):
+                pass
+
+
+@asynccontextmanager
+async def open_sender(context: ssl.SSLContext, *, proxy: str | None, keep_alive: float) -> AsyncIterator[Sender]:
+    """Open a sender whose connections are closed when the context ends; `keep_alive` in seconds.
+
+    Raises: ValueError, ImportError, httpx.InvalidURL for a proxy that cannot be used.
+    """
+    if proxy is None and not urllib.request.getproxies():
+        async with Transport(context) as transport:
+            yield transport
+        return
+    async with httpx.AsyncClient(
+        headers={"Accept-Encoding": "identity"},
+        verify=context,
+        transport=Transport(context),
+        proxy=proxy,
+        follow_redirects=False,
+        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+        # The client's limiter is the limit: it is shared, it can be seen, and waiting in it costs no timeout.
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=keep_alive),
+    ) as client:
+        yield Proxied(client)
