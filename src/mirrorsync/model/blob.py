@@ -25,6 +25,14 @@ class Expect(msgspec.Struct, frozen=True):
     """Bytes at most; None for what we make ourselves."""
 
 
+class Small(msgspec.Struct, frozen=True):
+    """A small object that is held whole in memory on its way in."""
+
+    path: StorePath
+    expect: Expect
+    body: bytes
+
+
 class ObjectInfo(msgspec.Struct, frozen=True):
     """An object that stands in the store."""
 

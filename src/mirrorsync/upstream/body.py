@@ -19,6 +19,9 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18}|
 """Source: RFC 9110 14.4."""
 
 
+_WHOLE: Final = (("Accept-Encoding", "identity"), ("Accept", "*/*"))
+
+
 @asynccontextmanager
 async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterator[bytes]]:
     """Open `remote`: its bytes as they travel, which the caller verifies by their digest.
@@ -35,6 +38,42 @@ async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterat
         yield body
     finally:
         await body.disconnect()
+
+
+async def fetch_whole(client: Client, remote: Remote) -> bytes:
+    """Return the whole of a small `remote`, held in memory; asked for again from the start when it breaks.
+
+    Raises: Missing, Refused, Unreachable, Throttled, Truncated, WrongSize. Cancellation: the connection is closed.
+    """
+    url = client.gate.file(remote.url)
+    size, limit = remote.size, remote.limit if remote.size is None else min(remote.limit, remote.size)
+    name = str(url)[:300]
+
+    async def read(reply: Reply) -> bytes:
+        if reply.length is not None:
+            _check_total(name, reply.length, size=size, limit=limit, media_type=reply.media_type)
+        pieces: list[bytes] = []
+        received = 0
+        try:
+            while chunk := await reply.chunk():
+                received += len(chunk)
+                if received > limit:
+                    raise WrongSize(name, why=f"more than the promised {limit:,} bytes come; we stopped")
+                pieces.append(chunk)
+        except CutShort as cut:
+            raise Truncated(name, why=f"{cut.why} after {received:,} bytes") from cut
+        if size is not None and received < size:
+            raise Truncated(name, why=f"the body ended after {received:,} of {size:,} bytes")
+        return b"".join(pieces)
+
+    return await client.ask(Ask(url=url, headers=_WHOLE, kind="file"), read)
+
+
+def _check_total(name: str, total: int, *, size: int | None, limit: int, media_type: str) -> None:
+    if total > limit or (size is not None and total != size):
+        hint = "a captive portal or an error page" if "html" in media_type else ""
+        expected = f"{limit:,} bytes at most" if size is None else f"{size:,} bytes"
+        raise WrongSize(name, why=f"its host tells {total:,} bytes, promised are {expected}", hint=hint)
 
 
 class _ResumingBody:
@@ -103,7 +142,7 @@ class _ResumingBody:
     async def _connect(self) -> Reply:
         if self._offset:
             self._restarts += 1
-        headers = [("Accept-Encoding", "identity"), ("Accept", "*/*")]
+        headers = list(_WHOLE)
         if self._offset and self._ranges_work:
             headers.append(("Range", f"bytes={self._offset}-"))
         ask = Ask(url=self._url, headers=tuple(headers), kind="file", statuses=_STATUSES)
@@ -148,11 +187,7 @@ class _ResumingBody:
         self._complete = True
 
     def _check_total(self, total: int, reply: Reply) -> None:
-        promised = self._size
-        if total > self._limit or (promised is not None and total != promised):
-            hint = "a captive portal or an error page" if "html" in reply.media_type else ""
-            expected = f"{self._limit:,} bytes at most" if promised is None else f"{promised:,} bytes"
-            raise WrongSize(self._name, why=f"its host tells {total:,} bytes, promised are {expected}", hint=hint)
+        _check_total(self._name, total, size=self._size, limit=self._limit, media_type=reply.media_type)
 
     @property
     def _name(self) -> str:

@@ -17,7 +17,7 @@ from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.page import ProjectPage, Unchanged
 from mirrorsync.simple.decode import decode_page
 from mirrorsync.upstream import answers, legacy
-from mirrorsync.upstream.body import open_body
+from mirrorsync.upstream.body import fetch_whole, open_body
 from mirrorsync.upstream.client import PAGE_LIMIT, ROOT_LIMIT, Ask, Client, Reply
 from mirrorsync.upstream.inflate import Inflater
 from mirrorsync.upstream.root_list import RootReader
@@ -135,6 +135,10 @@ class SimpleIndex:
     def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a body; see `body.open_body`."""
         return open_body(self._client, remote)
+
+    async def fetch(self, remote: Remote) -> bytes:
+        """Return a small body whole; see `body.fetch_whole`."""
+        return await fetch_whole(self._client, remote)
 
     async def _status(self, accept: str, statuses: frozenset[int], *path: str) -> int:
         ask = Ask(url=self._url(*path), headers=_accept(accept, "gzip"), statuses=_OK | statuses)

@@ -33,7 +33,10 @@ class Proxied:
         request = self._client.build_request(
             call.method, full(call.url), headers=list(call.headers), content=call.content or None, timeout=timeout
         )
-        response = await self._client.send(request, stream=True)
+        try:
+            response = await self._client.send(request, stream=True)
+        except (httpx.InvalidURL, ValueError) as error:  # httpx reads a redirect's target, though it follows none
+            raise httpx.RemoteProtocolError(f"it redirects to what is no URL, {error}") from error
         return Answer(response.status_code, response.reason_phrase.encode(), response.headers.raw, _HttpxBody(response))
 
 
