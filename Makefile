@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 SCRIPTS := scripts/demo
 
-.PHONY: help setup system-packages test lint format demo bench torture clean
+.PHONY: help setup system-packages test lint format demo bench rivals torture clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -48,8 +48,11 @@ torture: setup system-packages ## the long versions of the tests: random machine
 demo: setup ## mirror five small projects from the real index into ./demo, prove it, install from it
 	$(BIN)/python scripts/demo
 
-bench: setup ## the side-by-side benchmark
-	@echo "not yet: bench/ holds no benchmark so far"
+bench: setup system-packages ## run side by side with bandersnatch and curl, and print the ratios
+	$(BIN)/python -m bench.run $(ARGS)
+
+rivals: setup ## play tests/field against bandersnatch and shadowmire, for real: ARGS="--python python3.13 --shadowmire CHECKOUT"
+	$(BIN)/python -m bench.rivals $(ARGS)
 
 clean: ## remove what can be made again: caches, coverage, ./demo (.venv stays)
 	rm -rf demo build dist htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

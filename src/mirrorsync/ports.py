@@ -3,11 +3,12 @@
 Each has a conformance suite in tests/contract/ that every implementation passes.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from mirrorsync.model.blob import Expect, ObjectInfo, Remote
+from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.blob import Expect, ObjectInfo, Remote, Small
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, StorePath
 from mirrorsync.model.page import ProjectPage, Unchanged
@@ -40,8 +41,20 @@ class Store(Protocol):
         """Open an object for writing; leaving the context without `commit` discards it."""
         ...
 
+    async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
+        """Stage and commit small objects together; return each one's bytes or its failure, in their order.
+
+        Each is visible whole or not at all, as by `stage`. Raises: StoreError, when nothing could be made durable.
+        Cancellation: those that are visible stay.
+        """
+        ...
+
     async def publish(self, path: StorePath, body: bytes) -> bool:
         """Replace the object at `path` atomically; an equal body is left untouched. True if it was replaced."""
+        ...
+
+    async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
+        """Publish each of the pages, in their order; return how many were replaced. Raises: StoreError."""
         ...
 
     async def stat(self, path: StorePath) -> ObjectInfo | None:
@@ -132,6 +145,13 @@ class Upstream(Protocol):
         """Ask a second witness, another resource than the page, whether the index knows `project` no more.
 
         Raises: Unreachable, Throttled.
+        """
+        ...
+
+    async def fetch(self, remote: Remote) -> bytes:
+        """Return a small body whole, `limit` bytes at most, held in memory.
+
+        Raises: Missing, Refused, Truncated, WrongSize, Unreachable, Throttled.
         """
         ...
 

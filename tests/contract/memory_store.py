@@ -1,14 +1,14 @@
 """A store in memory: quick for the tests of what is above it, and able to lose its power."""
 
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import trio
 
-from mirrorsync.errors import StoreDenied
-from mirrorsync.model.blob import Expect, ObjectInfo
+from mirrorsync.errors import MirrorsyncError, StoreDenied
+from mirrorsync.model.blob import Expect, ObjectInfo, Small
 from mirrorsync.model.identity import StorePath
 from mirrorsync.store.verifier import Verifier
 
@@ -79,6 +79,20 @@ class MemoryStore:
             yield MemoryStaged(self, path, expect)
         finally:
             self.staged -= 1
+
+    async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
+        results: list[int | MirrorsyncError] = []
+        for small in objects:
+            try:
+                async with self.stage(small.path, small.expect) as staged:
+                    await staged.write(small.body)
+                    results.append(await staged.commit())
+            except MirrorsyncError as error:
+                results.append(error)
+        return results
+
+    async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
+        return sum([await self.publish(path, body) for path, body in pages])
 
     async def publish(self, path: StorePath, body: bytes) -> bool:
         await trio.lowlevel.checkpoint()

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: parse, answer, deliver, well or badly. Written for many small requests a second."""
 
 import asyncio
+import itertools
 import socket
 import struct
 import time
@@ -9,7 +10,7 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from tests.upstream.exchange import PLAIN, Answer, Recorded, Request, head_of, parse_head
+from tests.upstream.exchange import PLAIN, Answer, Recorded, Repeated, Request, head_of, parse_head
 from tests.upstream.log import Log
 
 _PIECE = 65_536
@@ -111,8 +112,11 @@ class Connection(asyncio.Protocol):
         if delivery.headless:
             await self._end(delivery.ending)
             return
-        self._transport.write(head_of(answer, length=None if delivery.endless else len(answer.body)))
+        self._transport.write(head_of(answer, length=None if delivery.endless or delivery.repeat else len(answer.body)))
         self._log.settle(number, status=answer.status, sent=0)
+        if delivery.repeat is not None:
+            await self._send_repeated(delivery.repeat, number, answer.status)
+            return
         if delivery.endless:
             await self._send_for_ever(body, number, answer.status)
         goes_out = body[: delivery.stop_after]
@@ -126,6 +130,17 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(delivery.interval)
         if delivery.stop_after is not None:
             await self._end(delivery.ending)
+
+    async def _send_repeated(self, repeat: Repeated, number: int, status: int) -> None:
+        sent = 0
+        for piece in itertools.chain((repeat.head,), itertools.repeat(repeat.piece, repeat.times), (repeat.tail,)):
+            await self._writable.wait()
+            if piece:
+                self._transport.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            sent += len(piece)
+            self._log.settle(number, status=status, sent=sent)
+            await asyncio.sleep(0)
+        self._transport.write(b"0\r\n\r\n")
 
     async def _send_for_ever(self, body: bytes, number: int, status: int) -> None:
         sent, chunk = 0, body or b" "

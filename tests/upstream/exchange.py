@@ -47,6 +47,17 @@ class Delivery(msgspec.Struct, frozen=True):
     interval: float = 0.0
     """Seconds between pieces."""
     endless: bool = False
+    repeat: "Repeated | None" = None
+    """A body that nobody holds in memory; the answer's own does not go out."""
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """`head`, then `piece` so many `times`, then `tail`."""
+
+    head: bytes
+    piece: bytes
+    times: int
+    tail: bytes
 
 
 PLAIN: Final = Delivery()

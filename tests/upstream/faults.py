@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tests.upstream import wire_xmlrpc
-from tests.upstream.exchange import Answer, Delivery, Request
+from tests.upstream.exchange import Answer, Delivery, Repeated, Request
 
 Ask: TypeAlias = Callable[[Request], Answer]
 """Answers a request as if nothing were wrong."""
@@ -143,6 +143,25 @@ class Endless(_Delivered, frozen=True):
         return replace(delivery, endless=True)
 
 
+class Repeat(Fault, frozen=True):
+    """Another body: `head`, then `piece` so many `times`, then `tail`; with `gzipped` each is a member of its own."""
+
+    piece: bytes
+    times: int
+    head: bytes = b""
+    tail: bytes = b""
+    gzipped: bool = False
+
+    def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
+        parts = [self.head, self.piece, self.tail]
+        headers = answer.headers
+        if self.gzipped:
+            parts = [gzip.compress(part, compresslevel=9, mtime=0) for part in parts]
+            headers = (*headers, ("Content-Encoding", "gzip"))
+        delivery = replace(answer.delivery, repeat=Repeated(parts[0], parts[1], self.times, parts[2]))
+        return replace(answer, delivery=delivery, headers=headers, cached=False, compressed=False)
+
+
 class Throttle429(Fault, frozen=True):
     """429, with Retry-After in seconds (or whatever text is given) unless that is None."""
 
@@ -196,6 +215,15 @@ class HugeHeader(Fault, frozen=True):
 
     def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
         return replace(answer, headers=(*answer.headers, ("X-Huge", "x" * self.size)))
+
+
+class Headers(Fault, frozen=True):
+    """More headers, and none of the edge's own (ETag, gzip)."""
+
+    headers: tuple[tuple[str, str], ...]
+
+    def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
+        return replace(answer, headers=(*answer.headers, *self.headers), cached=False, compressed=False)
 
 
 class MediaType(Fault, frozen=True):

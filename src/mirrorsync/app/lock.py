@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mirrorsync.errors import AlreadyRunning, StoreDenied
@@ -39,8 +39,9 @@ def hold(path: Path) -> Iterator[None]:
                 f"another mirrorsync (process {holder}) is at work on {directory}",
                 hint="wait for it, or stop it; `mirrorsync status` works meanwhile",
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk has no room for our number; the lock needs none
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

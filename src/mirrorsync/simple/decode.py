@@ -15,7 +15,7 @@ from mirrorsync.model.identity import ProjectName, Serial, project_name
 from mirrorsync.model.page import DistFile, ProjectPage
 from mirrorsync.simple.decode_file import decode_file, leaves_sidecar_untold
 from mirrorsync.simple.tolerance import tidy_page
-from mirrorsync.simple.wire import Entry, Parsed, Unfit, WirePage, WireStatus, refuse_version
+from mirrorsync.simple.wire import NAME_SHOWN, Entry, Parsed, Unfit, WirePage, WireStatus, refuse_version
 
 _STRUCTURE_MAX: Final = 2_000_000
 """Brackets and commas: each can cost some 100 bytes of memory once decoded, and 130,000 files need no more."""
@@ -118,4 +118,4 @@ def _make_files(entries: Iterable[Entry], page_url: str) -> tuple[tuple[DistFile
 def _refuse_contradiction(first: DistFile, second: DistFile) -> None:
     """One path in the mirror can keep one promise only; the same file at two addresses is no contradiction."""
     if msgspec.structs.replace(second, url=first.url) != first:
-        raise Unfit(f"file {first.filename!r}: it is listed twice, and the entries contradict each other")
+        raise Unfit(f"file {first.filename[:NAME_SHOWN]!r}: it is listed twice, and the entries contradict each other")

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from mirrorsync.model.identity import is_segment
 from mirrorsync.model.page import DistFile, Hashes
 from mirrorsync.simple.layout import PLACE_BYTES, SIDECAR_SUFFIX
-from mirrorsync.simple.wire import Entry, Unfit, WireDigest, WireFile
+from mirrorsync.simple.wire import NAME_SHOWN, Entry, Unfit, WireDigest, WireFile
 
 _DIGITS: Final = 64
 _PLACE: Final = r"packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/"
@@ -39,7 +39,7 @@ def decode_file(entry: Entry, page_url: str) -> DistFile:
         sha256 = _verifiable(wire.hashes.sha256)
         url, place = _locate(wire.filename, wire.url, page_url)
     except Unfit as fault:
-        raise Unfit(f"file {wire.filename!r}: {fault}") from None
+        raise Unfit(f"file {wire.filename[:NAME_SHOWN]!r}: {fault}") from None
     return DistFile(
         wire.filename,
         place or sha256,

@@ -5,7 +5,18 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from mirrorsync.simple.wire import Entry, Parsed, Unfit, WireFile, WireHead, WireMeta, WirePage, keys_of, refuse_version
+from mirrorsync.simple.wire import (
+    NAME_SHOWN,
+    Entry,
+    Parsed,
+    Unfit,
+    WireFile,
+    WireHead,
+    WireMeta,
+    WirePage,
+    keys_of,
+    refuse_version,
+)
 
 _Wire = TypeVar("_Wire", bound=msgspec.Struct)
 
@@ -52,7 +63,7 @@ def _tidy_entries(files: list[Any]) -> Iterator[Entry]:
         try:
             tidied = _tidy_entry(entry)
         except Unfit as fault:
-            raise Unfit(f"file {filename!r}: {fault}") from None
+            raise Unfit(f"file {filename[:NAME_SHOWN]!r}: {fault}") from None
         yield tidied
 
 

@@ -13,6 +13,9 @@ from msgspec import UNSET, UnsetType
 
 _API_VERSION: Final = re.compile(r"([0-9]{1,9})\.[0-9]{1,9}").fullmatch
 
+NAME_SHOWN: Final = 255
+"""Characters of a file's name in a message: upstream must not choose how long our log gets."""
+
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
 """Bytes, at most 1 PiB: a million times PyPI's largest file, and what every file system can still count."""
 

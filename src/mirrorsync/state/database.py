@@ -80,8 +80,8 @@ class Database:
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            failure = explain(error, self._path)
-            results = [Error(failure)] * len(batch)
+            # One for each: an outcome is unwrapped once.
+            results = [Error(explain(error, self._path)) for _ in batch]
         for job, result in zip(batch, results, strict=True):
             job.result = result
 

@@ -24,6 +24,7 @@ class Need(msgspec.Struct, frozen=True):
     lacks_file: bool
     lacks_sidecar: bool
     replaces_sidecar: bool
+    """Another one may stand there, and a page promise it."""
     may_be_here: bool
     """An earlier life may have stored it: look and re-hash before fetching."""
 
@@ -38,11 +39,6 @@ class Intent(msgspec.Struct, frozen=True):
     """Bytes of them."""
     sizes: Mapping[tuple[bytes, str], int] = {}
     """Bytes of the stored files whose size the index does not tell."""
-
-    @property
-    def replaces_sidecars(self) -> bool:
-        """Whether a sidecar that may be advertised now is to be replaced by another one."""
-        return any(need.replaces_sidecar for need in self.needs)
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -75,8 +71,11 @@ def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[Di
     for file in files:
         row = known.pop((file.place, file.filename), None)
         need = _take_up(connection, project_id, file) if row is None else _compare(file, row)
-        if need is not None:
-            needs.append(need)
+        if need is None:
+            continue
+        if row is not None and need.lacks_sidecar:
+            _take_up_sidecar(connection, project_id, file)
+        needs.append(need)
     kept = {(file.place, file.filename): file for file in files}
     sidecars = connection.execute(
         "SELECT place, filename FROM file WHERE project_id = ? AND metadata_sha256 IS NOT NULL", (project_id,)
@@ -119,7 +118,7 @@ def _compare(file: DistFile, row: sqlite3.Row) -> Need | None:
         file=file,
         lacks_file=lacks_file,
         lacks_sidecar=lacks_sidecar,
-        replaces_sidecar=lacks_sidecar and told is not None and not lacks_file,
+        replaces_sidecar=lacks_sidecar and told is not None,
         may_be_here=True,
     )
 
@@ -129,7 +128,7 @@ def _take_up(connection: sqlite3.Connection, project_id: int, file: DistFile) ->
     others = connection.execute("SELECT sha256, stored_at FROM file WHERE place = ? AND filename = ?", key).fetchall()
     if any(bytes(other["sha256"]) != file.hashes.sha256 for other in others):
         raise _other_bytes(file)
-    lifted = _lift(connection, file)
+    lifted = _lift(connection, file.place, file.filename, file.filename + SIDECAR_SUFFIX)
     connection.execute(
         "INSERT INTO file (project_id, place, filename, size, sha256, metadata_sha256) VALUES (?, ?, ?, ?, ?, ?)",
         (project_id, *key, file.size, file.hashes.sha256, file.core_metadata),
@@ -139,19 +138,35 @@ def _take_up(connection: sqlite3.Connection, project_id: int, file: DistFile) ->
         lacks_file=True,
         lacks_sidecar=file.core_metadata is not None,
         replaces_sidecar=False,
-        may_be_here=bool(lifted or others),
+        may_be_here=bool(lifted or others or _tree_was_there(connection)),
     )
 
 
-def _lift(connection: sqlite3.Connection, file: DistFile) -> bool:
-    """Take a file and its sidecar back from the condemned; tell whether there was something to take back."""
+def _tree_was_there(connection: sqlite3.Connection) -> bool:
+    (was_there,) = connection.execute("SELECT tree_was_there FROM mirror").fetchone()
+    return bool(was_there)
+
+
+def _take_up_sidecar(connection: sqlite3.Connection, project_id: int, file: DistFile) -> None:
+    """Expect a sidecar beside a file that is known: from now on nobody may rely on what stands there, if anything."""
+    _lift(connection, file.place, file.filename + SIDECAR_SUFFIX)
+    connection.execute(
+        "UPDATE file SET metadata_sha256 = coalesce(metadata_sha256, ?), metadata_stored_at = NULL"
+        " WHERE place = ? AND filename = ? AND project_id = ?",
+        (file.core_metadata, file.place, file.filename, project_id),
+    )
+
+
+def _lift(connection: sqlite3.Connection, place: bytes, *filenames: str) -> bool:
+    """Take objects back from the condemned; tell whether there was something to take back."""
     rows = connection.execute(
-        "DELETE FROM condemned WHERE place = ? AND filename IN (?, ?) RETURNING delete_after",
-        (file.place, file.filename, file.filename + SIDECAR_SUFFIX),
+        f"DELETE FROM condemned WHERE place = ? AND filename IN ({', '.join('?' * len(filenames))})"
+        " RETURNING delete_after",
+        (place, *filenames),
     ).fetchall()
     if any(row["delete_after"] == _BEING_DELETED for row in rows):
         raise StoreUnreachable(
-            f"{file.filename} came back while it is being deleted",
+            f"{filenames[0]} came back while it is being deleted",
             hint="nothing to do: it is fetched again in a moment",
             retry_after=5,
         )

@@ -27,12 +27,12 @@ class State:
 
     # --- the mirror and its cursor ---------------------------------------------------------------------------
 
-    async def introduce(self, upstream: str, selection: str, content: str) -> Mirror:
+    async def introduce(self, upstream: str, selection: str, content: str, *, tree_has_files: bool) -> Mirror:
         """Return the mirror's row as it stood, made now if it was absent; what a dead run was deleting is unbarred."""
 
         def operation(connection: sqlite3.Connection) -> Mirror:
             inventory.unbar(connection)
-            return progress.introduce(connection, upstream, selection, content)
+            return progress.introduce(connection, upstream, selection, content, int(tree_has_files))
 
         return await self.database.write(operation)
 
@@ -110,7 +110,7 @@ class State:
         def operation(connection: sqlite3.Connection) -> None:
             listing.raise_from(connection, since=since, list_serial=list_serial)
             if missing_too:
-                listing.doubt_missing(connection, list_serial)
+                listing.doubt_missing(connection, since=since, list_serial=list_serial)
             progress.start_at(connection, cursor)
             listing.end(connection)
 
@@ -140,13 +140,25 @@ class State:
         """Return how many projects wait, and the earliest attempt (seconds since the epoch)."""
         return await self.database.read(progress.waiting)
 
-    async def intend(self, name: ProjectName, files: Sequence[DistFile]) -> Intent:
-        """Write down what `name` is to have, before anything of it is stored; return what is lacking."""
-        return await self.database.write(lambda connection: inventory.intend(connection, name, files))
+    async def intend(self, name: ProjectName, files: Sequence[DistFile], serial: Serial | None) -> Intent:
+        """Write down what `name` is to have, before anything of it is stored; return what is lacking.
 
-    async def about_to_publish(self, name: ProjectName) -> None:
-        """Forget what stands as `name`'s page: after a death nobody may take it for what was recorded."""
-        await self.database.write(lambda connection: progress.doubt_page(connection, name))
+        `serial`: what the page carries that is to be published.
+        """
+
+        def operation(connection: sqlite3.Connection) -> Intent:
+            intent = inventory.intend(connection, name, files)
+            progress.attempt(connection, name, serial)
+            return intent
+
+        return await self.database.write(operation)
+
+    async def about_to_publish(self, name: ProjectName, serial: Serial | None) -> None:
+        """Forget what stands as `name`'s page: after a death nobody may take it for what was recorded.
+
+        `serial`: what the page carries that is to stand there; None: none.
+        """
+        await self.database.write(lambda connection: progress.doubt_page(connection, name, serial))
 
     async def record(self, outcome: Outcome, now: float, grace: float) -> None:
         """Write down how bringing up a project ended."""

@@ -78,7 +78,9 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
             unmet_since = coalesce(unmet_since, excluded.unmet_since),
             said_removed = 0, unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL,
             gone_at = NULL
-        WHERE excluded.wanted_serial > coalesce(mirrored_serial, -1)
+        -- What the ledger knew is no news: it would restart a stale page's ladder, or demand what an invitation moved.
+        WHERE excluded.wanted_serial > CASE WHEN mirrored_serial IS NULL AND unmet_since IS NULL THEN -1
+            ELSE max(wanted_serial, coalesce(mirrored_serial, -1)) END
         """,
         names,
     )
@@ -100,11 +102,15 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
     )
 
 
-def doubt_missing(connection: sqlite3.Connection, list_serial: Serial | None) -> None:
-    """Mark what the list does not name and make it due: the page is the second witness."""
+def doubt_missing(connection: sqlite3.Connection, *, since: Serial, list_serial: Serial | None) -> None:
+    """Mark what the list does not name and make it due: the page is the second witness.
+
+    Until that has spoken, nothing from `since` on may be claimed: a removal or a quarantine is not served yet.
+    """
     connection.execute(
-        f"UPDATE project SET unlisted = 1, recheck = 1, next_attempt_at = 0 WHERE id IN (SELECT id {_NOT_LISTED})",
-        {"list_serial": list_serial},
+        "UPDATE project SET unlisted = 1, recheck = 1, next_attempt_at = 0, unmet_since = coalesce(unmet_since, :since)"
+        f" WHERE id IN (SELECT id {_NOT_LISTED})",
+        {"since": since, "list_serial": list_serial},
     )
 
 

@@ -13,7 +13,7 @@ _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
 
 _MET: Final = """
     recheck = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL,
-    regressed_to = NULL, last_error = NULL, last_hint = NULL
+    regressed_to = NULL, attempted_serial = NULL, unlisted = 0, last_error = NULL, last_hint = NULL
 """
 
 _ROOT_CHANGED: Final = "UPDATE mirror SET root_version = root_version + 1"
@@ -26,8 +26,10 @@ UPDATE project SET
     unmet_since = CASE
         WHEN :settles OR :serial IS NULL OR :serial >= wanted_serial OR :serial >= content_serial THEN NULL
         ELSE max(unmet_since, :serial + 1) END,
-    -- Upstream will never say more: asking for it again would only fail again.
-    wanted_serial = CASE WHEN :settles THEN coalesce(:serial, wanted_serial) ELSE wanted_serial END,
+    -- Upstream will never say more: asking for it again would only fail again. What was wanted stays known unless
+    -- upstream went back, or the root list's next repetition of it would be taken for news.
+    wanted_serial = CASE WHEN :settles AND regressed_to IS NOT NULL THEN coalesce(:serial, wanted_serial)
+        ELSE wanted_serial END,
     content_serial = CASE WHEN :settles THEN coalesce(:serial, content_serial) ELSE content_serial END,
     {_MET}
 WHERE name = :name
@@ -36,7 +38,7 @@ WHERE name = :name
 _REMOVED: Final = f"""
 UPDATE project SET
     mirrored_serial = max(wanted_serial, coalesce(mirrored_serial, 0)), page_serial = NULL, page_digest = NULL,
-    etag = NULL, status = NULL, present = 0, unlisted = 0, unmet_since = NULL, {_MET}
+    etag = NULL, status = NULL, present = 0, unmet_since = NULL, {_MET}
 WHERE name = :name
 """
 

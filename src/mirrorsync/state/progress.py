@@ -30,6 +30,7 @@ class Work(msgspec.Struct, frozen=True):
     content_serial: Serial
     mirrored_serial: Serial | None
     page_serial: Serial | None
+    attempted_serial: Serial | None
     present: bool
     status: str | None
     said_removed: bool
@@ -84,11 +85,15 @@ WHERE coalesce(mirrored_serial, -1) < excluded.wanted_serial
 """
 
 
-def introduce(connection: sqlite3.Connection, upstream: str, selection: str, content: str) -> Mirror:
-    """Make the mirror's row if it is absent, and return it as it stood before."""
+def introduce(connection: sqlite3.Connection, upstream: str, selection: str, content: str, files: int) -> Mirror:
+    """Make the mirror's row if it is absent, and return it as it stood before.
+
+    `files`: whether the tree holds files already (0 or 1), which a ledger that is made now knows nothing of.
+    """
     connection.execute(
-        "INSERT INTO mirror (id, upstream, selection, content) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (upstream, selection, content),
+        "INSERT INTO mirror (id, upstream, selection, content, tree_was_there) VALUES (1, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (upstream, selection, content, files),
     )
     return mirror(connection)
 
@@ -170,9 +175,19 @@ def render_anew(connection: sqlite3.Connection, selection: str, content: str) ->
     )
 
 
-def doubt_page(connection: sqlite3.Connection, name: ProjectName) -> None:
-    """Forget what stands as the project's page."""
+def doubt_page(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
+    """Forget what stands as the project's page; from now on it may carry `serial`."""
     connection.execute("UPDATE project SET page_digest = NULL, etag = NULL WHERE name = ?", (name,))
+    attempt(connection, name, serial)
+
+
+def attempt(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
+    """Note that a page of `serial` may come to stand: none of an older serial may take its place (I6)."""
+    connection.execute(
+        "UPDATE project SET attempted_serial = max(coalesce(attempted_serial, -1), :serial)"
+        " WHERE name = :name AND :serial IS NOT NULL",
+        {"name": name, "serial": serial},
+    )
 
 
 def due(connection: sqlite3.Connection, now: float, limit: int) -> list[Work]:

@@ -54,7 +54,7 @@ def log(connection: sqlite3.Connection, started_at: float, totals: Totals, now: 
     ).fetchone()[0]
     connection.execute("DELETE FROM run WHERE id <= ?", (number - _KEPT_RUNS,))
     connection.execute(
-        "UPDATE mirror SET complete_at = polled_at WHERE NOT EXISTS"
+        "UPDATE mirror SET complete_at = polled_at, tree_was_there = 0 WHERE NOT EXISTS"
         " (SELECT 1 FROM project WHERE unmet_since IS NOT NULL)"
         # What only the audit asks for is no lag, unless it fails; without a journal asking is all there is.
         " AND NOT EXISTS (SELECT 1 FROM project WHERE (unmet_since IS NOT NULL OR recheck = 1)"

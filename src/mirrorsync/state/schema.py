@@ -25,6 +25,7 @@ CREATE TABLE mirror (
     audit_position TEXT NOT NULL DEFAULT '',  -- the last name that the rolling audit has asked for
     audit_stepped_at REAL,             -- when it got there
     audit_began_at REAL,               -- when this round began
+    tree_was_there INTEGER NOT NULL DEFAULT 0, -- made over files of an earlier ledger: look before fetching
     audited_at REAL,                   -- when the last whole round ended
     projects INTEGER NOT NULL DEFAULT 0,
     files INTEGER NOT NULL DEFAULT 0,
@@ -39,6 +40,7 @@ CREATE TABLE project (
     content_serial INTEGER NOT NULL,   -- the last row that can change the page (not a role, not an invitation)
     mirrored_serial INTEGER,           -- what the page carried that was last brought up; NULL: never
     page_serial INTEGER,               -- what the page on disk carries (older where only roles moved the serial)
+    attempted_serial INTEGER,          -- of a page that may stand although nobody recorded it
     present INTEGER NOT NULL DEFAULT 0,-- a page stands in the served tree
     status TEXT,
     unmet_since INTEGER,               -- the first serial that is not served; NULL: nothing to do

@@ -1,22 +1,23 @@
 """The served tree as files: what any web server can serve."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
-from mirrorsync.model.blob import Expect, ObjectInfo
+from mirrorsync.errors import LowSpace, MirrorsyncError
+from mirrorsync.model.blob import Expect, ObjectInfo, Small
 from mirrorsync.model.identity import StorePath
+from mirrorsync.store.batch import Batch
 from mirrorsync.store.directory import Directory
-from mirrorsync.store.disk import SHORT, Disk, OffLoop
+from mirrorsync.store.disk import Disk, OffLoop
 from mirrorsync.store.durable import GroupSync
 from mirrorsync.store.failures import in_words
 from mirrorsync.store.space import FreeSpace, in_gib
 from mirrorsync.store.staged import Landing, StagedFile
 from mirrorsync.store.survey import survey
-from mirrorsync.store.temporary import Temporary
 from mirrorsync.store.tree import Tree
 from mirrorsync.store.verifier import Verifier
 
@@ -54,30 +55,36 @@ class FilesystemStore:
             promise.release()
             await landing.discard()
 
+    async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
+        """See `Store.store_all`; each fails with LowSpace, when together they would leave less than `min_free`."""
+        size = sum(len(small.body) for small in objects)
+        try:
+            promise = await self._space.promise(size)
+        except LowSpace as error:
+            return [error] * len(objects)
+        try:
+            results = await self._batch().put(objects)
+            promise.wrote(size)
+        finally:
+            promise.release()
+        return results
+
     async def publish(self, path: StorePath, body: bytes) -> bool:
         """See `Store.publish`. Goes on below `min_free`: pages are small, and a page that is true matters more.
 
         Cancellation: replaced whole or not at all. Raises: StoreError.
         """
-        landing = self._landing(path)
-        try:
-            run = self._disk.run_short if len(body) <= SHORT else self._disk.run
-            if not await run(landing.what, self._fill_unless_equal, landing.temporary, path, body):
-                return False
-            await landing.land()
-        finally:
-            await landing.discard()
-        return True
+        return bool(await self._batch().publish([(path, body)]))
+
+    async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
+        """See `Store.publish_all`. Raises: StoreError."""
+        return await self._batch().publish(pages)
+
+    def _batch(self) -> Batch:
+        return Batch(self._tree, self._staging, sync=self.sync, disk=self._disk)
 
     def _landing(self, path: StorePath) -> Landing:
         return Landing(path, self._tree, self._staging, sync=self.sync, disk=self._disk)
-
-    def _fill_unless_equal(self, temporary: Temporary, path: StorePath, body: bytes) -> bool:
-        if self._tree.holds(path, body):
-            return False
-        temporary.append(body)
-        temporary.close()
-        return True
 
     async def stat(self, path: StorePath) -> ObjectInfo | None:
         """See `Store.stat`. Raises: StoreError."""

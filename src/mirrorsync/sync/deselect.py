@@ -16,7 +16,7 @@ async def drop_deselected(parts: Parts) -> int:
     weight = await parts.state.weigh(names)
     parts.budget.spend(weight, "what [select] now leaves out", now=parts.clock())
     for name in names:
-        await parts.state.about_to_publish(name)
+        await parts.state.about_to_publish(name, None)
         await withdraw_page(parts, name)
     await parts.store.settle()
     for name in names:

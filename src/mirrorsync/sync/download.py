@@ -1,12 +1,14 @@
-"""Bringing one file, and its sidecar, into the store."""
+"""Bringing files, and their sidecars, into the store: small ones many at a time, large ones as they stream."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import trio
 
-from mirrorsync.errors import MirrorsyncError, Missing
-from mirrorsync.model.blob import Expect, Remote
+from mirrorsync.errors import MirrorsyncError, Missing, WrongSize
+from mirrorsync.model.blob import Expect, Remote, Small
 from mirrorsync.model.identity import StorePath
 from mirrorsync.model.outcome import StoredFile
 from mirrorsync.simple import layout
@@ -15,11 +17,87 @@ from mirrorsync.sync.parts import Parts
 
 _FILE_LIMIT: Final = 4 * 2**30
 """Bytes at most of a file whose size the index does not tell (PyPI's own cap is 1 GiB)."""
-_SIDECAR_LIMIT: Final = 16 * 2**20
-"""Bytes at most of a `.metadata` sidecar: its text is bounded by the 100 MiB wheel that it describes; real ones
-stay below 1 MiB."""
+_SIDECAR_LIMIT: Final = 4 * 2**20
+"""Bytes at most of a `.metadata` sidecar, which is held whole in memory; real ones stay below 1 MiB. A longer one is
+not advertised."""
+_SMALL: Final = 256 * 2**10
+"""Bytes up to which a file is held whole in memory on its way (half of PyPI's files have less than 20 KiB)."""
+_BATCH: Final = 64
+"""Small objects that are written together."""
+_BATCH_SIZE: Final = 2 * 2**20
+"""Bytes after which small objects are written without waiting for more: with 20 projects under way, 40 MiB in all."""
 _AT_ONCE: Final = 10
-"""Files of one project under way at once; the connections are limited by the client."""
+"""Objects of one project under way at once; the connections are limited by the client."""
+
+
+class _Job(msgspec.Struct, frozen=True):
+    """One object to bring in."""
+
+    path: StorePath
+    remote: Remote
+    expect: Expect
+    whole: bool
+    """It is held whole in memory on its way."""
+    may_be_here: bool
+
+
+class _Bringing:
+    """The objects of one project on their way in; `results` holds each one's bytes or failure, in their order."""
+
+    def __init__(self, parts: Parts, jobs: Sequence[_Job]) -> None:
+        self._parts = parts
+        self._jobs = jobs
+        self._next = iter(range(len(jobs)))
+        self._waiting: list[tuple[int, Small]] = []
+        self._waiting_size = 0
+        self.results: list[int | MirrorsyncError] = [0] * len(jobs)
+
+    async def run(self) -> None:
+        """Bring all of them in. Cancellation: nothing partial is left."""
+        workers = min(_AT_ONCE, len(self._jobs))
+        if workers <= 1:
+            await self._work()
+        else:
+            async with trio.open_nursery() as nursery:
+                for _ in range(workers):
+                    nursery.start_soon(self._work)
+        await self._put()
+
+    async def _work(self) -> None:
+        for index in self._next:
+            try:
+                await self._bring(index, self._jobs[index])
+            except MirrorsyncError as error:
+                self.results[index] = error
+
+    async def _bring(self, index: int, job: _Job) -> None:
+        parts = self._parts
+        if job.may_be_here and (size := await _size_if_right(parts, job.path, job.expect)) is not None:
+            self.results[index] = size
+        elif job.whole:
+            body = await parts.upstream.fetch(job.remote)
+            parts.audience.fetched(len(body))
+            await self._hold(index, Small(path=job.path, expect=job.expect, body=body))
+        else:
+            self.results[index] = await _stream(parts, job)
+
+    async def _hold(self, index: int, small: Small) -> None:
+        self._waiting.append((index, small))
+        self._waiting_size += len(small.body)
+        if len(self._waiting) >= _BATCH or self._waiting_size >= _BATCH_SIZE:
+            await self._put()
+
+    async def _put(self) -> None:
+        batch, self._waiting, self._waiting_size = self._waiting, [], 0
+        if not batch:
+            return
+        results: Sequence[int | MirrorsyncError]
+        try:
+            results = await self._parts.store.store_all([small for _, small in batch])
+        except MirrorsyncError as error:
+            results = [error] * len(batch)
+        for (index, _), result in zip(batch, results, strict=True):
+            self.results[index] = result
 
 
 async def fetch_all(parts: Parts, needs: tuple[Need, ...]) -> list[StoredFile | MirrorsyncError]:
@@ -28,65 +106,77 @@ async def fetch_all(parts: Parts, needs: tuple[Need, ...]) -> list[StoredFile | 
     Files are independent: one that fails does not stop the others, and what came in is found again later.
     Cancellation: nothing partial is left.
     """
-    results: list[StoredFile | MirrorsyncError | None] = [None] * len(needs)
-    indexes = iter(range(len(needs)))
-
-    async def work() -> None:
-        for index in indexes:
-            try:
-                results[index] = await _fetch(parts, needs[index])
-            except MirrorsyncError as error:
-                results[index] = error
-
-    if len(needs) == 1:
-        await work()
-    else:
-        async with trio.open_nursery() as nursery:
-            for _ in range(min(_AT_ONCE, len(needs))):
-                nursery.start_soon(work)
-    return [result for result in results if result is not None]
+    files = [_file_job(need) if need.lacks_file else None for need in needs]
+    sidecars = [_sidecar_job(need) for need in needs]
+    bringing = _Bringing(parts, [job for job in (*files, *sidecars) if job is not None])
+    await bringing.run()
+    results = iter(bringing.results)
+    file_results = [None if job is None else next(results) for job in files]
+    sidecar_results = [None if job is None else next(results) for job in sidecars]
+    return [_judge(*each) for each in zip(needs, file_results, sidecar_results, strict=True)]
 
 
-async def _fetch(parts: Parts, need: Need) -> StoredFile:
+def _judge(
+    need: Need, file_result: int | MirrorsyncError | None, sidecar_result: int | MirrorsyncError | None
+) -> StoredFile | MirrorsyncError:
+    if isinstance(file_result, MirrorsyncError):
+        return file_result
+    # A sidecar is a convenience: one that upstream lost holds nothing up, the page just does not advertise it.
+    lost = isinstance(sidecar_result, Missing | WrongSize)
+    if isinstance(sidecar_result, MirrorsyncError) and not lost:
+        return sidecar_result
     file = need.file
-    size = file.size or 0
-    if need.lacks_file:
-        size = await _bring(
-            parts,
-            layout.file_path(file.place, file.filename),
-            Remote(url=file.url, size=file.size, limit=_FILE_LIMIT if file.size is None else file.size),
-            Expect(size=file.size, sha256=file.hashes.sha256, limit=_FILE_LIMIT if file.size is None else file.size),
-            may_be_here=need.may_be_here,
-        )
-    sidecar = file.core_metadata
-    if need.lacks_sidecar and sidecar is not None:
-        try:
-            await _bring(
-                parts,
-                layout.sidecar_path(file.place, file.filename),
-                Remote(url=f"{file.url}.metadata", size=None, limit=_SIDECAR_LIMIT),
-                Expect(size=None, sha256=sidecar, limit=_SIDECAR_LIMIT),
-                may_be_here=need.may_be_here,
-            )
-        except Missing:
-            # A convenience that upstream lost holds nothing up: the page just does not advertise it.
-            sidecar = None
     return StoredFile(
         place=file.place,
         filename=file.filename,
-        size=size,
+        size=file_result if file_result is not None else file.size or 0,
         file_is_new=need.lacks_file,
-        metadata_sha256=sidecar,
+        metadata_sha256=None if lost else file.core_metadata,
     )
 
 
-async def _bring(parts: Parts, path: StorePath, remote: Remote, expect: Expect, *, may_be_here: bool) -> int:
-    """Make `path` hold what `expect` says, by the bytes that stand there if they are right; return its size."""
-    if may_be_here:
-        size = await _size_if_right(parts, path, expect)
-        if size is not None:
-            return size
-    async with parts.upstream.open(remote) as body, parts.store.stage(path, expect) as staged:
+def _file_job(need: Need) -> _Job:
+    file = need.file
+    limit = _FILE_LIMIT if file.size is None else file.size
+    return _Job(
+        path=layout.file_path(file.place, file.filename),
+        # An index that tells no sizes may have anything behind a URL: it is streamed.
+        remote=Remote(url=file.url, size=file.size, limit=limit),
+        expect=Expect(size=file.size, sha256=file.hashes.sha256, limit=limit),
+        whole=file.size is not None and file.size <= _SMALL,
+        may_be_here=need.may_be_here,
+    )
+
+
+def _sidecar_job(need: Need) -> _Job | None:
+    file = need.file
+    if not need.lacks_sidecar or file.core_metadata is None:
+        return None
+    return _Job(
+        path=layout.sidecar_path(file.place, file.filename),
+        remote=Remote(url=f"{file.url}.metadata", size=None, limit=_SIDECAR_LIMIT),
+        expect=Expect(size=None, sha256=file.core_metadata, limit=_SIDECAR_LIMIT),
+        whole=True,
+        may_be_here=need.may_be_here,
+    )
+
+
+async def replaces_sidecar(parts: Parts, needs: tuple[Need, ...]) -> bool:
+    """Tell whether a sidecar that a page may promise now would be replaced by another one (I1).
+
+    What an earlier life left, just as it is promised, replaces nothing.
+    """
+    for need in needs:
+        if need.replaces_sidecar:
+            path = layout.sidecar_path(need.file.place, need.file.filename)
+            right = Expect(size=None, sha256=need.file.core_metadata)
+            if await parts.store.stat(path) is not None and await _size_if_right(parts, path, right) is None:
+                return True
+    return False
+
+
+async def _stream(parts: Parts, job: _Job) -> int:
+    async with parts.upstream.open(job.remote) as body, parts.store.stage(job.path, job.expect) as staged:
         async for chunk in body:
             await staged.write(chunk)
             parts.audience.fetched(len(chunk))
@@ -94,6 +184,7 @@ async def _bring(parts: Parts, path: StorePath, remote: Remote, expect: Expect, 
 
 
 async def _size_if_right(parts: Parts, path: StorePath, expect: Expect) -> int | None:
+    """Return the size of what stands at `path`, None unless it is just what is expected."""
     info = await parts.store.stat(path)
     if info is None or (expect.size is not None and info.size != expect.size):
         return None

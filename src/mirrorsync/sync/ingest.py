@@ -86,7 +86,8 @@ async def _start(parts: Parts, mirror: Mirror, newest: Serial) -> Serial:
             await parts.state.recheck(parts.policy.selection.names)
         await parts.state.start_at(newest)
     else:
-        await _read_list(parts, mirror, cursor=newest)
+        reached = await _read_list(parts, mirror, cursor=newest)
+        return newest if reached is None else reached
     return newest
 
 
@@ -124,10 +125,12 @@ async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) ->
         ) from error
 
 
-async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None, has_journal: bool = False) -> None:
-    """Hold the whole root list against the ledger.
+async def _read_list(
+    parts: Parts, mirror: Mirror, *, cursor: Serial | None, has_journal: bool = False
+) -> Serial | None:
+    """Hold the whole root list against the ledger; return the cursor that this leads to.
 
-    `cursor`: where the journal goes on; None: where it stands, or, without a journal, at the list's own serial.
+    `cursor`: where the journal goes on at most; None: where it stands, or, without a journal, at the list's own serial.
     """
     list_serial: Serial | None = None
     await parts.state.begin_listing()
@@ -142,10 +145,15 @@ async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None, has
     known = mirror.ingested_serial
     if cursor is None and has_journal:
         cursor = known
+    elif cursor is not None and list_serial is not None:
+        # A cached list ends half an hour before the journal does: what lies between, only the journal tells.
+        cursor = max(known or Serial(0), min(cursor, list_serial))
     elif cursor is None:
         # A cached list can be half an hour older than the one before it; what is known stays known.
         cursor = known if list_serial is None or (known is not None and known > list_serial) else list_serial
         await parts.state.polled(list_serial, parts.clock(), has_journal=False)
+    if refusal is not None and known is not None:
+        cursor = known  # what the list leaves out is not believed, nor that it is all there was up to its serial
     await parts.state.believe_listing(
         cursor=cursor,
         since=Serial(1 if known is None else known + 1),
@@ -153,6 +161,7 @@ async def _read_list(parts: Parts, mirror: Mirror, *, cursor: Serial | None, has
         missing_too=refusal is None,
     )
     await parts.state.list_read(parts.clock())
+    return cursor
 
 
 def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeletions | None:

@@ -1,11 +1,12 @@
 """One pass of a mirror: ask, bring up, publish, sweep."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from mirrorsync.errors import DifferentUpstream, MirrorsyncError
-from mirrorsync.model.identity import ProjectName
+from mirrorsync.model.identity import ProjectName, StorePath
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import feed
 from mirrorsync.sync.deselect import drop_deselected
@@ -16,6 +17,8 @@ from mirrorsync.sync.publish import publish_root
 from mirrorsync.sync.sweep import sweep
 from mirrorsync.sync.traces import leave_traces
 
+_FILES: Final = StorePath("packages")
+
 
 async def prepare(parts: Parts) -> None:
     """Take up the mirror's row, and hold the configuration against it.
@@ -24,7 +27,8 @@ async def prepare(parts: Parts) -> None:
     """
     policy = parts.policy
     selection, content = policy.selection.fingerprint(), policy.content_fingerprint()
-    mirror = await parts.state.introduce(parts.upstream.identity, selection, content)
+    tree_has_files = await anext(aiter(parts.store.list(_FILES)), None) is not None
+    mirror = await parts.state.introduce(parts.upstream.identity, selection, content, tree_has_files=tree_has_files)
     if mirror.upstream != parts.upstream.identity:
         raise DifferentUpstream(
             f"this mirror was made from {mirror.upstream}, the configuration says {parts.upstream.identity}",

@@ -62,7 +62,7 @@ async def _step(parts: Parts, work: Work) -> Step:
             return Step(name=work.name, says="unchanged")
         if not parts.policy.files:
             return Step(name=work.name, says="page only")
-        intent = await parts.state.intend(work.name, content.apply(page, metadata=parts.policy.metadata).files)
+        intent = await parts.state.intend(work.name, content.apply(page, metadata=parts.policy.metadata).files, None)
     except ProjectGone:
         return Step(name=work.name, says="upstream has no page of it")
     except MirrorsyncError as error:

@@ -12,7 +12,7 @@ from mirrorsync.select import content
 from mirrorsync.simple.encode_json import content_digest
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.progress import Weight, Work
-from mirrorsync.sync.download import fetch_all
+from mirrorsync.sync.download import fetch_all, replaces_sidecar
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.publish import publish_legacy, publish_page, withdraw_page
 from mirrorsync.sync.removal import second_witness
@@ -49,17 +49,21 @@ def _wanted(work: Work, now: float) -> tuple[Serial, bool]:
     """
     if work.regressed_to is not None and work.wanted_serial <= (work.mirrored_serial or 0):
         return work.regressed_to, True
-    if work.stale_since is not None and now - work.stale_since >= _PATIENCE:
+    # A page from before a removal is never accepted: it would bring back what upstream took away, malware mostly.
+    patient = work.stale_since is None or now - work.stale_since < _PATIENCE
+    if not patient and not work.said_removed:
         return Serial(0), True
-    return Serial(max(work.content_serial, work.mirrored_serial or 0)), False
+    return Serial(max(work.content_serial, work.mirrored_serial or 0, work.attempted_serial or 0)), False
 
 
 async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool) -> Outcome:
-    intent, stored = Intent(), list[StoredFile]()
+    intent, stored, replaces = Intent(), list[StoredFile](), False
     if parts.policy.files:
-        intent = await parts.state.intend(work.name, page.files)
+        intent = await parts.state.intend(work.name, page.files, page.serial)
         _afford(parts, work, page, intent)
-        if intent.replaces_sidecars and work.present:
+        _tell_replaced(parts, work, intent)
+        replaces = await replaces_sidecar(parts, intent.needs)
+        if replaces:
             await _retract_sidecars(parts, work, page, intent)
         stored = await _fetched(parts, intent)
         page = _as_stored(page, stored, intent)
@@ -67,7 +71,8 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool)
             await parts.store.settle()
     lost = sum(held.metadata_sha256 != need.file.core_metadata for held, need in zip(stored, intent.needs, strict=True))
     digest = content_digest(page, parts.policy.link)
-    stands = work.present and digest == work.page_digest and not intent.replaces_sidecars
+    leads = None not in (page.serial, work.page_serial) and (work.page_serial or 0) > (page.serial or 0)
+    stands = work.present and digest == work.page_digest and not replaces and not leads
     await _publish(parts, work, page, stands=stands)
     return Mirrored(
         name=work.name,
@@ -88,8 +93,8 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool)
 
 async def _publish(parts: Parts, work: Work, page: ProjectPage, *, stands: bool) -> None:
     if not stands:
-        if work.page_digest is not None:
-            await parts.state.about_to_publish(work.name)
+        if work.page_digest is not None or not parts.policy.files:
+            await parts.state.about_to_publish(work.name, page.serial)
         await publish_page(parts, page)
     if parts.policy.legacy_json or (work.present and work.page_digest is None):
         await publish_legacy(parts, work.name)
@@ -107,13 +112,32 @@ def _afford(parts: Parts, work: Work, page: ProjectPage, intent: Intent) -> None
         parts.budget.spend(weight, str(work.name), now=parts.clock())
 
 
+def _tell_replaced(parts: Parts, work: Work, intent: Intent) -> None:
+    """Tell an operator of names that stand for other bytes from now on: PyPI gives no name twice."""
+    gone = {filename for _, filename in intent.vanished}
+    for file in (need.file for need in intent.needs if need.lacks_file and need.file.filename in gone):
+        digest = file.hashes.sha256.hex()
+        parts.tell_once(
+            f"replaced {file.filename} {digest}",
+            f"{work.name}: {file.filename} has other bytes now (sha256 {digest}). Both are verified, and the old ones"
+            " stay for the grace; on PyPI no file of today can change, so ask its authors before you trust it",
+        )
+
+
 async def _retract_sidecars(parts: Parts, work: Work, page: ProjectPage, intent: Intent) -> None:
     """Let no page promise a sidecar's old digest while the new sidecar takes its place (I1)."""
     lacking = {(need.file.place, need.file.filename): need for need in intent.needs}
-    files = [file for file in page.files if (file.place, file.filename) not in lacking]
-    files += [msgspec.structs.replace(need.file, core_metadata=None) for need in intent.needs if not need.lacks_file]
-    await parts.state.about_to_publish(work.name)
-    await publish_page(parts, msgspec.structs.replace(page, serial=work.page_serial, files=tuple(files)))
+    needs = [(file, lacking.get((file.place, file.filename))) for file in page.files]
+    files = [
+        file if need is None else msgspec.structs.replace(file, core_metadata=None)
+        for file, need in needs
+        if need is None or not need.lacks_file
+    ]
+    await parts.state.about_to_publish(work.name, None)
+    if work.present:
+        await publish_page(parts, msgspec.structs.replace(page, serial=work.page_serial, files=tuple(files)))
+    else:
+        await withdraw_page(parts, work.name)  # a page that no record tells of, whose run died before it was made
     await parts.store.settle()
 
 
@@ -157,7 +181,7 @@ async def _gone(parts: Parts, work: Work, gone: ProjectGone) -> Removed:
         raise gone
     parts.budget.spend(await parts.state.weigh([work.name]), str(work.name), now=parts.clock())
     if work.present:
-        await parts.state.about_to_publish(work.name)
+        await parts.state.about_to_publish(work.name, None)
     await withdraw_page(parts, work.name)
     await parts.store.settle()
     return Removed(name=work.name, reason=reason)

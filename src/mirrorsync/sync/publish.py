@@ -18,9 +18,8 @@ async def publish_page(parts: Parts, page: ProjectPage) -> None:
     """
     paths = layout.page_paths(page.name)
     html = encode_html.encode_page(page, parts.policy.link)
-    await parts.store.publish(paths.json, encode_json.encode_page(page, parts.policy.link))
-    await parts.store.publish(paths.html, html)
-    await parts.store.publish(paths.index_html, html)
+    json = encode_json.encode_page(page, parts.policy.link)
+    await parts.store.publish_all([(paths.json, json), (paths.html, html), (paths.index_html, html)])
 
 
 async def publish_legacy(parts: Parts, name: ProjectName) -> None:

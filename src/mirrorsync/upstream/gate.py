@@ -40,7 +40,7 @@ class Gate(msgspec.Struct, frozen=True):
         try:
             parsed = parse(url)
         except httpx.InvalidURL as error:
-            raise Refused(f"file URL {url[:200]!r} is not a URL", why=str(error)) from error
+            raise Refused(f"file URL {url[:200]!r} is not a URL", why=str(error)[:200]) from error
         return self._fit_file(parsed)
 
     def file_redirect(self, origin: Url, location: str) -> Url:

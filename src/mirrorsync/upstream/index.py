@@ -1,7 +1,7 @@
 """Any index with PEP 691 pages: the root list, the pages, the files."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Final, Literal
@@ -34,7 +34,7 @@ _LARGE_PAGE: Final = 256 * 1024
 """Bytes from which decoding a page would hold up everything else for milliseconds."""
 _SERIAL_DIGITS: Final = 18
 _ETAG_MAX: Final = 256
-"""Characters: a longer validator is not worth keeping for every project."""
+"""Characters: a longer validator is not worth keeping for every project, nor one that no request may carry."""
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _NO_SUCH_RESOURCE: Final = _GONE | {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 _OK: Final = frozenset({HTTPStatus.OK})
@@ -47,6 +47,8 @@ class SimpleIndex:
         self.identity = identity
         self._client = client
         self._base_url = base_url
+        self._large = trio.CapacityLimiter(1)
+        """Large pages are decoded one at a time: each may cost some 200 MiB while it is judged."""
 
     async def last_serial(self) -> Serial | None:
         """Raise NoChangelog: the Simple API has no journal."""
@@ -72,8 +74,9 @@ class SimpleIndex:
         reader = RootReader(what)
         inflater = Inflater(what, coding=reply_coding, limit=ROOT_LIMIT)
         waiting: list[Listed] = []
-        for group in _groups(pieces):
-            waiting.extend(await trio.to_thread.run_sync(_read_group, reader, inflater, group))
+        decoded = (data for piece in pieces for data in inflater.feed(piece))
+        while (listed := await trio.to_thread.run_sync(_read_some, reader, decoded)) is not None:
+            waiting.extend(listed)
             while len(waiting) > _PART:
                 yield SnapshotPart(serial=reader.serial, projects=tuple(waiting[:_PART]))
                 del waiting[:_PART]
@@ -103,7 +106,7 @@ class SimpleIndex:
         if answer.status == HTTPStatus.NOT_MODIFIED:
             self._refuse_stale(project, answer.serial, at_least)
             return Unchanged(name=project)
-        page = await _decode(answer, project)
+        page = await _decode(answer, project, self._large)
         if None not in (page.serial, answer.serial) and page.serial != answer.serial:
             raise StalePage(
                 f"{project}: the page's header says serial {answer.serial} and its body {page.serial}",
@@ -193,16 +196,17 @@ async def _read_status(reply: Reply) -> int:
     return reply.status
 
 
-async def _decode(answer: _PageAnswer, project: ProjectName) -> ProjectPage:
+async def _decode(answer: _PageAnswer, project: ProjectName, large: trio.CapacityLimiter) -> ProjectPage:
     def decode() -> ProjectPage:
         return decode_page(answer.body, requested=project, page_url=answer.url, etag=answer.etag)
 
-    return decode() if len(answer.body) <= _LARGE_PAGE else await trio.to_thread.run_sync(decode)
+    return decode() if len(answer.body) <= _LARGE_PAGE else await trio.to_thread.run_sync(decode, limiter=large)
 
 
 def _etag(reply: Reply) -> str | None:
     etag = reply.header("etag")
-    return etag if etag is not None and len(etag) <= _ETAG_MAX else None
+    sendable = etag is not None and len(etag) <= _ETAG_MAX and etag.isascii() and etag.isprintable()
+    return etag if sendable else None
 
 
 def _serial(reply: Reply) -> Serial | None:
@@ -215,19 +219,13 @@ def _accept(media_type: str, coding: Literal["gzip", "identity"]) -> tuple[tuple
     return ("Accept", media_type), ("Accept-Encoding", coding)
 
 
-def _groups(pieces: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
-    """Return `pieces` in groups of at least `_HOP` bytes, but the last."""
-    groups: list[tuple[bytes, ...]] = []
-    group: list[bytes] = []
+def _read_some(reader: RootReader, decoded: Iterator[bytes]) -> list[Listed] | None:
+    """Return the projects in the next `_HOP` bytes, None when there are no more: bounded as decoded, not as sent."""
+    listed: list[Listed] = []
     size = 0
-    for piece in pieces:
-        group.append(piece)
-        size += len(piece)
+    for data in decoded:
+        listed.extend(reader.feed(data))
+        size += len(data)
         if size >= _HOP:
-            groups.append(tuple(group))
-            group, size = [], 0
-    return [*groups, tuple(group)]
-
-
-def _read_group(reader: RootReader, inflater: Inflater, pieces: tuple[bytes, ...]) -> list[Listed]:
-    return [listed for piece in pieces for data in inflater.feed(piece) for listed in reader.feed(data)]
+            break
+    return listed if size else None

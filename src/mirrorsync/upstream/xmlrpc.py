@@ -65,7 +65,8 @@ def loads(body: bytes, *, what: str) -> Any:
 
 def _fault_error(fault: marshal.Fault, what: str) -> Throttled | NoChangelog | Unreachable:
     # Both are what the answer says, of whatever type it likes.
-    code, told = fault.faultCode, fault.faultString
+    code: Any = fault.faultCode
+    told: Any = fault.faultString
     text = told[:300] if isinstance(told, str) else reprlib.repr(told)
     why = f"fault {reprlib.repr(code)}: {text}"
     if text.startswith("HTTPTooManyRequests") or "too many requests" in text:

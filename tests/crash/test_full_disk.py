@@ -1,0 +1,205 @@
+"""Disks that are full, read-only or out of inodes: nothing false is served or lost, and it goes on when mended."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from mirrorsync.errors import ExitCode, StoreFull
+from mirrorsync.state.database import Database, open_database
+from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
+from tests.crash.reader import Reader, unknown_objects, unmet
+from tests.e2e.cli import Operator, Result, ended, soon
+from tests.upstream.faults import DelayHeaders
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+_LARGE = b"x" * 300_000
+
+
+def _more(*values: object) -> list[object]:
+    """Return parameters for which the test runs only in `make torture`."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+@pytest.fixture
+def operator(tmp_path: Path, pypi: PyPI) -> Operator:
+    return Operator(tmp_path, pypi)
+
+
+@contextmanager
+def witnessed(operator: Operator) -> Iterator[None]:
+    """Let someone read the tree meanwhile, to whom nothing false may be served."""
+    reader = Reader(operator.web, operator.pypi.world)
+    with reader.reading():
+        yield
+    reader.look()
+    assert reader.violations == []
+    assert operator.staged() == []
+    assert unknown_objects(operator.directory) == set()
+
+
+def refused(told: Result, *words: str) -> None:
+    """Hold that it ended because it cannot write, with these words for the operator."""
+    assert told.code == ExitCode.CANNOT_WRITE, told.said
+    assert "\nhint: " in f"\n{told.err}", told.err
+    assert all(word in told.err for word in words), told.err
+
+
+def whole(operator: Operator, *names: str) -> None:
+    """Hold that a sync completes the mirror (of `names` that wait for another attempt, at once)."""
+    if names:
+        assert operator.does("sync", *names).code == ExitCode.OK
+    told = operator.does("sync")
+    assert told.code == ExitCode.OK, told.said
+    assert operator.problems() == []
+    assert operator.status()["unmet"] == []
+
+
+def test_a_disk_that_fills_up_in_a_first_sync_ends_it_and_more_room_completes_it(
+    operator: Operator, world: World
+) -> None:
+    for number in range(10):
+        world.upload(f"project-{number}", "1.0", body=_LARGE)
+    with small_disk(operator.directory, "size=2m") as disk:
+        with witnessed(operator):
+            refused(operator.does("sync"), "hint: free s")
+        assert not all(operator.serves(f"project-{number}") for number in range(10))
+        shown = operator.does("status")
+        assert shown.code == 2, shown.said
+        assert disk.remount("size=20m")
+        whole(operator, *unmet(operator))
+
+
+def test_a_disk_without_any_room_stops_a_mirror_that_stands_and_it_stays_true(operator: Operator, world: World) -> None:
+    world.upload("alpha", "1.0", body=_LARGE)
+    world.upload("beta", "1.0")
+    with small_disk(operator.directory, "size=8m") as disk:
+        whole(operator)
+        ballast = disk.fill(leaving=0)
+        world.upload("alpha", "2.0", body=_LARGE)
+        world.remove_project("beta")
+        with witnessed(operator):
+            refused(operator.does("sync"), str(operator.directory))
+        assert operator.does("status").code in (0, 1, 2)
+        ballast.unlink()
+        whole(operator)
+
+
+@pytest.mark.parametrize("kib", [0, 40, *_more(*range(4, 240, 16))])
+def test_a_state_that_cannot_grow_stops_the_first_sync_and_room_mends_it(
+    operator: Operator, world: World, kib: int
+) -> None:
+    for number in range(5):
+        world.upload(f"project-{number}", "1.0", body=b"x" * 20_000)
+    with small_disk(operator.directory, "size=2m") as disk:
+        ballast = disk.fill(leaving=kib * 1024)
+        with witnessed(operator):
+            refused(operator.does("sync"))
+        ballast.unlink()
+        whole(operator)
+
+
+def test_too_few_inodes_end_a_first_sync_and_more_complete_it(operator: Operator, world: World) -> None:
+    for number in range(20):
+        world.upload(f"project-{number}", "1.0")
+    with small_disk(operator.directory, "size=8m,nr_inodes=70") as disk:
+        with witnessed(operator):
+            refused(operator.does("sync"), "inodes")
+        assert disk.remount("nr_inodes=10000")
+        whole(operator)
+
+
+def test_a_disk_that_becomes_read_only_ends_the_sync_and_is_taken_up_again(operator: Operator, world: World) -> None:
+    world.upload("fast", "1.0")
+    world.upload("slow", "1.0")
+    operator.pypi.faults.add("/slow-.*whl$", DelayHeaders(2.0), times=1)
+    # The state has a disk of its own here: the kernel makes nothing read-only that has a file open for writing.
+    with small_disk(operator.directory, "size=8m") as disk, small_disk(operator.directory / "state", "size=8m"):
+        with witnessed(operator):
+            with operator.doing("sync") as process:
+                soon(lambda: operator.pypi.seen("/slow-.*whl$"), "the slow file is asked for")
+                soon(lambda: operator.serves("fast"), "the fast project is served")
+                soon(lambda: disk.remount("ro"), "the disk is read-only")
+                refused(ended(process), "Read-only file system", "mount it writable again")
+            refused(operator.does("sync"), "read-only")
+            assert operator.serves("fast")
+            assert not operator.serves("slow")
+        assert disk.remount("rw")
+        whole(operator)
+
+
+@pytest.mark.parametrize("place", ["web/simple/alpha", "state", *_more("web/simple", "web/packages", "web", "staging")])
+def test_a_directory_that_may_not_be_written_is_named_and_taken_up_again(
+    operator: Operator, world: World, place: str
+) -> None:
+    world.upload("alpha", "1.0")
+    whole(operator)
+    world.upload("alpha", "2.0")
+    world.upload("beta", "1.0")
+    for log in operator.directory.glob("state/*-[sw]*"):  # empty logs, in which SQLite could go on
+        log.unlink()
+    (operator.directory / place).chmod(0o555)
+    with witnessed(operator):
+        refused(under(WITHOUT_OVERRIDE, operator, "sync"), place.rpartition("/")[2])
+    (operator.directory / place).chmod(0o755)
+    whole(operator)
+
+
+def test_below_min_free_downloads_wait_while_yanks_and_removals_come_through(operator: Operator, world: World) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0")
+    with small_disk(operator.directory, "size=20m") as disk:
+        operator.configure(limits={"min-free": "10 MiB", "removal-grace": "0s"})
+        whole(operator)
+        ballast = disk.fill(leaving=5 * 2**20)
+        world.upload("alpha", "2.0")
+        world.yank("beta", "1.0", "broken")
+        world.remove_project("gamma")
+        with witnessed(operator):
+            told = operator.does("sync")
+        assert told.code == ExitCode.UNMET, told.said
+        assert all(word in told.err for word in ("alpha: ", "must stay free (min-free)", "hint: free space")), told.err
+        assert "broken" in (operator.web / "simple/beta/index.v1_json").read_text()
+        assert operator.stored() == {
+            f"{name}-1.0-py3-none-any.whl{end}" for name in ("alpha", "beta") for end in ("", ".metadata")
+        }
+        assert not operator.serves("gamma")
+        assert unmet(operator) == ["alpha"]
+        ballast.unlink()
+        whole(operator, "alpha")
+
+
+@pytest.mark.parametrize("files", [20, *_more(13, 14, 15, 17, 24, 28, 32, 40)])
+def test_too_few_open_files_stop_or_defer_and_nothing_false_is_served(
+    operator: Operator, world: World, files: int
+) -> None:
+    for number in range(10):
+        for version in range(4):
+            world.upload(f"project-{number}", f"{version}.0")
+    with witnessed(operator):
+        told = under(("prlimit", f"--nofile={files}:{files}"), operator, "sync")
+    assert told.code in (ExitCode.OK, ExitCode.UNMET, ExitCode.CANNOT_WRITE, ExitCode.UNAVAILABLE), told.said
+    if told.code != ExitCode.OK:
+        assert "hint: " in told.err, told.err
+    whole(operator, *unmet(operator))
+
+
+async def test_all_who_share_a_transaction_that_found_no_room_are_told_so(tmp_path: Path) -> None:
+    told: list[StoreFull] = []
+
+    async def write(database: Database) -> None:
+        try:
+            await database.write(lambda connection: connection.execute("CREATE TABLE more AS SELECT zeroblob(100000)"))
+        except StoreFull as error:
+            told.append(error)
+
+    async with open_database(tmp_path / "state") as database:
+        await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchone())
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(write, database)
+    assert len(told) == 5
+    assert all(error.hint for error in told)

@@ -1,0 +1,125 @@
+"""Real processes, killed without warning while upstream goes on changing: every reader sees the truth at all times."""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.crash.reader import Reader, unknown_objects, unmet
+from tests.crash.restless import Restless, Sometimes
+from tests.e2e.cli import Operator, ended
+from tests.upstream.faults import Drip, Status
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+if TYPE_CHECKING:
+    import subprocess
+
+_ROUNDS = 12
+_MANY_ROUNDS = int(os.environ.get("MIRRORSYNC_TORTURE_KILLS", "300"))
+_SEED = int(os.environ.get("MIRRORSYNC_TORTURE_SEED", "20261122"))
+_LATEST = 1.5
+"""Seconds after which a process is killed if it never got as far as was meant."""
+_PATIENT = 20.0
+"""Seconds given to those that are to come to the end of a pass, and publish what they claim."""
+
+
+class Tally(msgspec.Struct):
+    """What happened in all rounds."""
+
+    killed: int = 0
+    ended_first: int = 0
+    """Processes that were done before their end came."""
+    unknown: list[str] = []
+
+    def __str__(self) -> str:
+        return f"{self.killed} killed, {self.ended_first} had ended"
+
+
+class Killer:
+    """Starts mirrorsync, and kills it once it has asked so many things of upstream, and a moment later."""
+
+    def __init__(self, operator: Operator, chance: random.Random) -> None:
+        self.operator = operator
+        self.chance = chance
+        self.tally = Tally()
+
+    def round(self, number: int) -> None:
+        self.operator.pypi.clear_requests()
+        follows, concludes = number % 3 == 2, number % 4 == 1
+        with self.operator.doing("run" if follows else "sync") as process:
+            if concludes:
+                stood = self._root()
+                self._wait(process, lambda: self._root() != stood, longest=_PATIENT)
+            else:
+                asked = self.chance.choice((0, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30))
+                self._wait(process, lambda: len(self.operator.pypi.requests) >= asked, longest=_LATEST)
+            # Most moments lie close to a step, some anywhere.
+            time.sleep(self.chance.choice((self.chance.uniform(0, 0.4), *[self.chance.expovariate(1 / 0.02)] * 4)))
+            if process.poll() is None:
+                process.kill()
+                self.tally.killed += 1
+                process.communicate()
+            else:
+                self.tally.ended_first += 1
+                told = ended(process)
+                assert told.code in (ExitCode.OK, ExitCode.UNMET), told.said
+        self.tally.unknown += sorted(unknown_objects(self.operator.directory))
+
+    def _root(self) -> int:
+        """Return when the root index was last replaced."""
+        path = self.operator.web / "simple" / "index.v1_json"
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    def _wait(self, process: "subprocess.Popen[str]", holds: Callable[[], bool], *, longest: float) -> None:
+        end = time.monotonic() + longest
+        while not holds() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.001)
+
+
+def torture(directory: Path, rounds: int, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable, and no secret
+    world = World()
+    restless = Restless(world, random.Random(seed + 1))  # noqa: S311 - as above
+    for _ in range(20):
+        restless.happen()
+    with PyPI(world) as pypi:
+        pypi.faults.add(r"^/packages/", Drip(20_000, 0.01), Sometimes(Status(404), 8, random.Random(seed + 2)))  # noqa: S311 - as above
+        operator = Operator(directory, pypi, limits={"min-free": "0", "removal-grace": "0s"})
+        reader, killer = Reader(operator.web, world), Killer(operator, chance)
+        with reader.reading():
+            for number in range(rounds):
+                for _ in range(chance.randrange(6)):
+                    restless.happen()
+                with restless.changing(every=0.05):
+                    killer.round(number)
+                assert reader.violations == [], f"round {number}, seed {seed}"
+            pypi.faults.clear()
+            # What failed waits for its next attempt: asked for by name it is tried at once.
+            operator.does("sync", *unmet(operator))
+            end = operator.does("sync")
+        print(f"{killer.tally}; {restless.happened} changes, {reader.passes} reader's passes, seed {seed}")  # noqa: T201 - pytest -rP shows it
+        assert reader.violations == [], f"seed {seed}"
+        assert killer.tally.unknown == [], f"seed {seed}"
+        assert end.code == ExitCode.OK, end.said
+        assert operator.staged() == []
+        assert operator.problems() == []
+        assert unknown_objects(operator.directory) == set()
+        assert operator.status()["synced_serial"] == world.last_serial
+        assert killer.tally.killed > rounds / 2
+        assert reader.passes > rounds
+
+
+def test_killed_at_a_dozen_moments_it_serves_only_truth_and_ends_whole(tmp_path: Path) -> None:
+    torture(tmp_path, _ROUNDS, _SEED)
+
+
+@pytest.mark.slow
+def test_killed_hundreds_of_times_it_serves_only_truth_and_ends_whole(tmp_path: Path) -> None:
+    torture(tmp_path, _MANY_ROUNDS, _SEED + 1)

@@ -1,0 +1,270 @@
+"""Cases of every day: removals, caches, throttling, interruptions, other wishes."""
+
+import time
+from collections.abc import Iterator
+
+from tests.e2e.cli import soon
+from tests.field import oracle
+from tests.field.cases import Case, Scene, clean, last_line, small, unclean
+from tests.field.contender import Wishes, finish, kill
+from tests.upstream.checker import check_links
+from tests.upstream.faults import Drip, Stale, Stall, Status, Throttle429, WrongBytes
+
+_LARGE = b"z" * 3_000_000
+_MISSING = Status(404)
+
+
+def first_sync(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences()
+
+
+def sidecars(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    yield from oracle.differences(scene.mirror.web, scene.world)
+
+
+def removed_project(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    scene.world.remove_project("beta")
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences()
+
+
+def quarantine(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    scene.world.quarantine("beta")
+    yield from clean(scene.mirror.sync())
+    yield from (f"{name} is still offered" for name in oracle.files(scene.mirror.web, "beta"))
+
+
+def removed_file(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    scene.world.remove_file("beta", "beta-1.0.tar.gz")
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences()
+
+
+def missing_file_then_news(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.pypi.faults.add(r"/gamma-1\.0.*whl$", _MISSING)
+    scene.mirror.sync()
+    small(scene.world, "later")
+    scene.mirror.sync()
+    scene.mirror.sync_anew()
+    yield from (
+        f"{name} is not served" for name in ("alpha", "beta", "later") if not oracle.files(scene.mirror.web, name)
+    )
+    scene.pypi.faults.clear()
+    yield from clean(scene.mirror.sync_anew())
+    yield from scene.differences()
+
+
+def stale_page(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    scene.world.upload("alpha", "2.0")
+    scene.world.upload("gamma", "2.0")
+    scene.pypi.faults.add("/(simple/alpha/|pypi/alpha/json)", Stale())
+    scene.mirror.sync()
+    small(scene.world, "later")
+    scene.mirror.sync_anew()
+    if not oracle.files(scene.mirror.web, "later"):
+        yield "later is not served"
+    scene.pypi.faults.clear()
+    yield from clean(scene.mirror.sync_anew())
+    yield from scene.differences()
+
+
+def throttled(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.pypi.faults.add("/(simple/beta/|pypi/beta/json)", Throttle429(2), times=1)
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences()
+    asked = scene.pypi.seen("/(simple/beta/|pypi/beta/json)")
+    if len(asked) > 1 and asked[1].time - asked[0].time < 2:
+        yield f"it came back after {asked[1].time - asked[0].time:.1f} s, and was asked to wait 2 s"
+
+
+def unavailable_page(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    for path in ("/simple/beta/", "/pypi/beta/json"):
+        scene.pypi.faults.add(path, Status(503), times=1)
+    for _ in range(3):
+        scene.mirror.sync_anew()
+    yield from scene.differences()
+
+
+def unavailable_once(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.pypi.faults.add("/(simple/beta/|pypi/beta/json)", Status(503), times=1)
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences()
+
+
+def wrong_bytes(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.pypi.faults.add(r"/beta-1\.0.*whl$", WrongBytes())
+    scene.mirror.sync()
+    yield from check_links(scene.mirror.web)
+    scene.pypi.faults.clear()
+    yield from clean(scene.mirror.sync_anew())
+    yield from scene.differences()
+
+
+def partial_failure(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.pypi.faults.add(r"/beta-1\.0.*whl$", _MISSING)
+    yield from unclean(scene.mirror.sync())
+
+
+def _kill_in_a_download(scene: Scene) -> None:
+    small(scene.world)
+    scene.world.upload("slow", "1.0", body=_LARGE)
+    scene.pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
+    process = scene.mirror.begin()
+    soon(lambda: scene.pypi.seen(r"/slow-.*whl$"), "the download has begun")
+    time.sleep(0.5)
+    kill(process)
+
+
+def killed(scene: Scene) -> Iterator[str]:
+    _kill_in_a_download(scene)
+    yield from check_links(scene.mirror.web)
+    scene.pypi.faults.clear()
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences()
+
+
+def nothing_left_over(scene: Scene) -> Iterator[str]:
+    _kill_in_a_download(scene)
+    scene.pypi.faults.clear()
+    scene.pypi.faults.add(r"/beta-1\.0.*whl$", WrongBytes())
+    scene.mirror.sync_anew()
+    scene.pypi.faults.clear()
+    scene.mirror.sync_anew()
+    yield from oracle.leftovers(scene.mirror.web, scene.world)
+
+
+def two_at_once(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.world.upload("slow", "1.0", body=_LARGE)
+    scene.pypi.faults.add(r"/slow-.*whl$", Drip(200_000, 0.2))
+    first = scene.mirror.begin()
+    soon(lambda: scene.pypi.seen(r"/slow-.*whl$"), "the download has begun")
+    second = finish(scene.mirror.begin())
+    yield from clean(finish(first))
+    if second.code == 0:
+        yield "the second process was let in"
+    yield from scene.differences()
+
+
+def selected_later(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.choose(Wishes(only=["alpha"]))
+    scene.mirror.sync()
+    yield from scene.differences(only={"alpha"})
+    scene.mirror.choose(Wishes(only=["alpha", "beta"]))
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences(only={"alpha", "beta"})
+
+
+def excluded_later(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    scene.mirror.choose(Wishes(without=["beta"]))
+    yield from clean(scene.mirror.sync())
+    yield from scene.differences(only={"alpha", "gamma"})
+
+
+def unknown_key(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.choose(Wishes(unknown_key=True))
+    told = scene.mirror.sync()
+    yield from unclean(told)
+    if "worker" not in told.said:
+        yield "it does not name the key"
+
+
+def missing_sidecar(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.pypi.faults.add(r"/beta-.*\.metadata$", _MISSING)
+    scene.mirror.sync()
+    offered = oracle.files(scene.mirror.web, "beta")
+    if len(offered) != 2:
+        yield f"of two files {offered} are offered"
+    yield from check_links(scene.mirror.web)
+
+
+def replaced_while_upstream_fails(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    scene.world.remove_file("beta", "beta-1.0.tar.gz")
+    scene.world.upload("beta", "1.0.post1", kind="sdist")
+    scene.pypi.faults.add("/beta-1.0.post1", _MISSING)
+    scene.mirror.sync()
+    if not oracle.files(scene.mirror.web, "beta"):
+        yield "beta is not served any more"
+    yield from check_links(scene.mirror.web)
+
+
+def whats_there_is_offered(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.mirror.sync()
+    scene.world.upload("beta", "2.0")
+    scene.world.upload("beta", "2.0", kind="sdist")
+    scene.pypi.faults.add(r"/beta-2\.0\.tar\.gz$", _MISSING)
+    scene.mirror.sync()
+    if "beta-2.0-py3-none-any.whl" not in oracle.files(scene.mirror.web, "beta"):
+        yield "the wheel of 2.0, which is there, is not offered while the sdist of 2.0 is missing"
+
+
+def tried_again_at_once(scene: Scene) -> Iterator[str]:
+    small(scene.world)
+    scene.pypi.faults.add(r"/beta-1\.0.*whl$", _MISSING)
+    scene.mirror.sync()
+    scene.pypi.faults.clear()
+    told = scene.mirror.sync()
+    if not oracle.files(scene.mirror.web, "beta"):
+        yield f"beta is not served after the next pass: {last_line(told)}"
+
+
+CASES = (
+    Case("a first pass serves what upstream serves", first_sync),
+    Case("metadata sidecars (PEP 658) are served and advertised", sidecars),
+    Case("a project that upstream removes is gone after one pass", removed_project),
+    Case("a project that upstream quarantines (malware) offers no file after one pass", quarantine),
+    Case("a file that upstream removes is gone from its page after one pass", removed_file),
+    Case("a file that is 404 holds up no other project, and is fetched once it is there", missing_file_then_news),
+    Case(
+        "a page that a cache holds back holds up no other project, and comes once it is renewed", stale_page, slow=True
+    ),
+    Case("after 429 with Retry-After a project still comes in the same pass, and no sooner than asked", throttled),
+    Case("after one 503 on its page a project still comes in the same pass", unavailable_once),
+    Case("after 503s on a project's pages nothing of it stays lost", unavailable_page, slow=True),
+    Case("bytes of the right size and the wrong digest are never served, and replaced once right", wrong_bytes),
+    Case("a pass that leaves something unmet does not end 0", partial_failure),
+    Case("after kill -9 in a download the next pass completes", killed),
+    Case("downloads that failed or were killed leave no partial file in the served tree", nothing_left_over),
+    Case("a second process at once is refused", two_at_once, slow=True),
+    Case("a project that is selected later is there after the next pass", selected_later),
+    Case("a project that is excluded later is gone after the next pass", excluded_later),
+    Case("an unknown configuration key is refused by its name", unknown_key),
+    Case("a sidecar that upstream lacks is not advertised, and its wheel is offered", missing_sidecar),
+    Case("a page that stands never links to a file deleted before its update succeeded", replaced_while_upstream_fails),
+    Case(
+        "the files of a release that are there are offered while another one is 404",
+        whats_there_is_offered,
+        fails_because="by design: a page is published whole or not at all",
+    ),
+    Case(
+        "what failed is tried again by a pass that follows at once",
+        tried_again_at_once,
+        fails_because="by design: a failed project waits 60 s, unless `mirrorsync project retry` ends the wait",
+    ),
+)

@@ -1,0 +1,29 @@
+"""What other mirrors are known to fail at, played against real `mirrorsync` processes.
+
+The same cases are played against bandersnatch and shadowmire by bench/rivals; README.md has the table.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.field import everyday, rare
+from tests.field.cases import Case, Scene
+from tests.field.contender import Mirrorsync
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+
+def _marked(case: Case) -> object:
+    marks: list[pytest.MarkDecorator] = []
+    if case.slow:
+        marks.append(pytest.mark.slow)
+    if case.fails_because:
+        marks.append(pytest.mark.xfail(strict=True, reason=case.fails_because))
+    return pytest.param(case, id=case.sentence.replace(" ", "-"), marks=marks)
+
+
+@pytest.mark.parametrize("case", [_marked(case) for case in (*everyday.CASES, *rare.CASES)])
+def test_mirrorsync_stands_it(case: Case, tmp_path: Path, world: World, pypi: PyPI) -> None:
+    problems = list(case.play(Scene(world=world, pypi=pypi, mirror=Mirrorsync(tmp_path / "home", pypi.url))))
+    assert problems == []

@@ -1,0 +1,29 @@
+"""A small mirror of a small world, for one case of the protocol at a time."""
+
+from pathlib import Path
+
+import pytest
+from trio.testing import MockClock
+
+from tests.mirror import Mirror
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0")
+        world.upload(name, "1.0", kind="sdist")
+    return world
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, pypi: PyPI) -> Mirror:
+    return Mirror(tmp_path / "mirror", pypi)
+
+
+@pytest.fixture
+def hurried() -> MockClock:
+    """A test that asks for this has its retries wait 20 times as fast."""
+    return MockClock(rate=20)

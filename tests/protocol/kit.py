@@ -1,0 +1,92 @@
+"""What the cases have in common: looking at what was asked and at what stands, and lies that are made to measure."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from mirrorsync.app.wiring import open_parts
+from mirrorsync.state.runs import Totals
+from mirrorsync.sync import passes
+from tests.mirror import Ears, Mirror
+from tests.upstream.exchange import Answer, Recorded, Request
+from tests.upstream.faults import Ask, Fault
+from tests.upstream.server import PyPI
+
+HOUR = 3600.0
+DAY = 86400.0
+REPEAT = 181.0
+"""Seconds after which a 404 that is repeated is another answer."""
+
+
+class Edited(Fault, frozen=True):
+    """The same JSON, changed by `edit` in place."""
+
+    edit: Callable[[dict[str, Any]], object]
+
+    def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
+        document = json.loads(answer.body)
+        self.edit(document)
+        return replace(answer, body=json.dumps(document).encode())
+
+
+class Meanwhile(Fault, frozen=True):
+    """The answer is true, and `happen` comes about before it goes out."""
+
+    happen: Callable[[], object]
+
+    def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
+        self.happen()
+        return answer
+
+
+def page_asks(pypi: PyPI, name: str = "[^/]+") -> list[Recorded]:
+    return [request for request in pypi.requests if re.fullmatch(f"/simple/{name}/", request.path)]
+
+
+def asked_for(pypi: PyPI) -> list[str]:
+    return sorted(request.path.split("/")[2] for request in page_asks(pypi))
+
+
+def cursors(pypi: PyPI) -> list[int]:
+    """Return the serials from which the journal was read."""
+    asked = pypi.seen("/pypi", call="changelog_since_serial")
+    return [int(match[1]) for request in asked if (match := re.search(rb"<int>(\d+)</int>", request.body))]
+
+
+def stamps(web: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in web.glob("simple/*/index.*")}
+
+
+def tree(web: Path) -> dict[str, bytes]:
+    """Return all that clients see but the status."""
+    files = (path for folder in ("simple", "packages") for path in (web / folder).rglob("*") if path.is_file())
+    return {path.relative_to(web).as_posix(): path.read_bytes() for path in files}
+
+
+def serves(mirror: Mirror, name: str) -> bool:
+    return (mirror.web / "simple" / name).exists()
+
+
+def listed(mirror: Mirror) -> dict[str, int]:
+    """Return the mirror's own root list: display names and serials."""
+    root = json.loads((mirror.web / "simple" / "index.v1_json").read_bytes())
+    return {project["name"]: project["_last-serial"] for project in root["projects"]}
+
+
+def unmet(mirror: Mirror) -> list[str]:
+    return sorted(project["name"] for project in mirror.status()["unmet"])
+
+
+def told(mirror: Mirror) -> str:
+    return " ".join([*mirror.ears.notices, *map(str, mirror.ears.outcomes)])
+
+
+async def sync_with_consent(mirror: Mirror) -> Totals:
+    """Make a pass as with `--allow-removals`."""
+    mirror.ears = Ears()
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep, allow_removals=True) as parts:
+        return await passes.sync(parts)

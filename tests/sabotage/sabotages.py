@@ -1,0 +1,187 @@
+"""Ways to break mirrorsync on purpose, and for each the tests that must notice."""
+
+from typing import Final
+
+import msgspec
+
+_HELD: Final = "tests/sync/test_invariants.py::"
+_LIMITS: Final = "tests/sync/test_limits.py::"
+_STORES: Final = "tests/contract/test_stores.py::TestFilesystemStore::"
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One place in src/mirrorsync that is changed; `old` stands there exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Sabotage(msgspec.Struct, frozen=True):
+    """What is broken, where, and who must notice."""
+
+    edits: tuple[Edit, ...]
+    caught_by: tuple[str, ...]
+    """Node ids: each of them must fail."""
+
+
+_FETCHED: Final = "        stored = await _fetched(parts, intent)\n"
+_REHEARSED: Final = """
+        def rehearse(connection: sqlite3.Connection) -> Intent:
+            connection.execute("SAVEPOINT rehearsal")
+            found = inventory.intend(connection, name, files)
+            connection.execute("ROLLBACK TO rehearsal")
+            self.__dict__.setdefault("later", {})[name] = files
+            return found
+
+        return await self.database.write(rehearse)
+"""
+_RECORDED_LATE: Final = """
+        def late(connection: sqlite3.Connection) -> None:
+            files = self.__dict__.get("later", {}).get(outcome.name)
+            if files is not None and type(outcome).__name__ == "Mirrored":
+                inventory.intend(connection, outcome.name, files)
+            outcomes.record(connection, outcome, now, grace)
+
+        await self.database.write(late)
+"""
+
+SABOTAGES: Final[dict[str, Sabotage]] = {
+    "digests are not verified": Sabotage(
+        edits=(
+            Edit("store/verifier.py", "self._expect.sha256 is not None and digest != self._expect.sha256", "False"),
+        ),
+        caught_by=(_STORES + "test_a_wrong_digest_leaves_nothing_and_what_stood_there_stays",),
+    ),
+    "a page is published before its files are there": Sabotage(
+        edits=(Edit("sync/project.py", _FETCHED, f"        await publish_page(parts, page)\n{_FETCHED}"),),
+        caught_by=(
+            _HELD + "test_no_page_names_a_file_that_is_still_on_its_way",
+            _HELD + "test_a_file_that_cannot_be_had_leaves_the_page_as_it_was",
+        ),
+    ),
+    "a page is published although a file failed": Sabotage(
+        edits=(
+            Edit("sync/project.py", "        raise worst\n", "        pass\n"),
+            Edit(
+                "sync/project.py", "zip(stored, intent.needs, strict=True)", "zip(stored, intent.needs, strict=False)"
+            ),
+        ),
+        caught_by=(
+            _HELD + "test_a_file_that_cannot_be_had_leaves_the_page_as_it_was",
+            _HELD + "test_what_fails_holds_back_the_claimed_serial_and_nothing_else",
+        ),
+    ),
+    "the cursor is claimed although something is unmet": Sabotage(
+        edits=(Edit("state/progress.py", "cursor if unmet is None else min(cursor, unmet - 1)", "cursor"),),
+        caught_by=(_HELD + "test_what_fails_holds_back_the_claimed_serial_and_nothing_else",),
+    ),
+    "files are stored before they are intended": Sabotage(
+        edits=(
+            Edit(
+                "state/ledger.py",
+                """
+        def operation(connection: sqlite3.Connection) -> Intent:
+            intent = inventory.intend(connection, name, files)
+            progress.attempt(connection, name, serial)
+            return intent
+
+        return await self.database.write(operation)
+""",
+                _REHEARSED,
+            ),
+            Edit(
+                "state/ledger.py",
+                "await self.database.write(lambda connection: outcomes.record(connection, outcome, now, grace))",
+                _RECORDED_LATE,
+            ),
+        ),
+        caught_by=(_HELD + "test_a_stored_file_whose_page_never_came_is_known_and_goes_when_upstream_drops_it",),
+    ),
+    "one 404 is believed": Sabotage(
+        edits=(
+            Edit(
+                "sync/removal.py",
+                '    if work.gone_at is None or parts.clock() - work.gone_at < REPEAT_AFTER:\n        return ""\n',
+                '    if work.name:\n        return "removed upstream: its page is gone"\n',
+            ),
+        ),
+        caught_by=(_HELD + "test_one_404_removes_nothing_and_neither_do_many_of_one_cache",),
+    ),
+    "many 404s are believed without a second witness": Sabotage(
+        edits=(
+            Edit("sync/removal.py", "if await parts.upstream.is_absent(work.name):", "if work.name:"),
+            Edit("sync/removal.py", "    if work.unlisted:\n", "    if not work.unlisted:\n"),
+        ),
+        caught_by=(_HELD + "test_one_404_removes_nothing_and_neither_do_many_of_one_cache",),
+    ),
+    "the serial that was asked for is recorded": Sabotage(
+        edits=(
+            Edit(
+                "sync/project.py",
+                "        serial=page.serial,\n        page_serial",
+                "        serial=work.wanted_serial,\n        page_serial",
+            ),
+        ),
+        caught_by=(_HELD + "test_the_serial_that_counts_is_the_one_that_the_page_carried",),
+    ),
+    "files are not settled before a page names them": Sabotage(
+        edits=(Edit("sync/project.py", "        if stored:\n            await parts.store.settle()\n", ""),),
+        caught_by=(_HELD + "test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded",),
+    ),
+    "a page is recorded before it is settled": Sabotage(
+        edits=(
+            Edit(
+                "sync/project.py",
+                "    if parts.policy.legacy_json or not stands:\n        await parts.store.settle()\n",
+                "",
+            ),
+        ),
+        caught_by=(_HELD + "test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded",),
+    ),
+    "what stands is not forgotten before another page is published": Sabotage(
+        edits=(
+            Edit(
+                "sync/project.py",
+                "        if work.page_digest is not None or not parts.policy.files:\n"
+                "            await parts.state.about_to_publish(work.name, page.serial)\n",
+                "",
+            ),
+        ),
+        caught_by=(_HELD + "test_a_page_of_which_its_death_left_no_record_is_compared_and_not_believed",),
+    ),
+    "the sweep deletes what came back": Sabotage(
+        edits=(
+            Edit(
+                "state/inventory.py",
+                "DELETE FROM condemned WHERE place = ? AND filename IN (",
+                "DELETE FROM condemned WHERE 0 AND place = ? AND filename IN (",
+            ),
+        ),
+        caught_by=(_HELD + "test_what_comes_back_within_its_grace_is_not_swept_after_it",),
+    ),
+    "a sidecar that is missing is advertised": Sabotage(
+        edits=(
+            Edit(
+                "sync/project.py",
+                "metadata = file.core_metadata if now is None else now.metadata_sha256",
+                "metadata = file.core_metadata",
+            ),
+        ),
+        caught_by=(
+            "tests/sync/test_indexes.py::test_a_sidecar_that_upstream_lost_is_not_advertised_and_holds_nothing_up",
+        ),
+    ),
+    "the limits on removals are ignored": Sabotage(
+        edits=(Edit("sync/budget.py", "if beyond and not policy.allow_removals:", "if not beyond and beyond:"),),
+        caught_by=(
+            _LIMITS + "test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees",
+            _LIMITS + "test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole",
+        ),
+    ),
+    "a cut root list is believed": Sabotage(
+        edits=(Edit("sync/ingest.py", "missing_too=refusal is None", "missing_too=True"),),
+        caught_by=(_LIMITS + "test_a_root_list_that_is_cut_wipes_nothing",),
+    ),
+}
+"""By what is broken."""

@@ -1,0 +1,236 @@
+"""The invariants one by one, each where an order of steps or a single word holds it (docs/invariants.md)."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from mirrorsync.app.wiring import open_parts
+from mirrorsync.ports import Store
+from mirrorsync.sync import passes
+from tests.crash.reader import unknown_objects
+from tests.mirror import Mirror
+from tests.upstream.checker import check_links
+from tests.upstream.exchange import Answer, Request
+from tests.upstream.faults import Ask, DelayHeaders, False404, Fault, Stale, Status
+from tests.upstream.server import PyPI
+from tests.upstream.values import Shape
+from tests.upstream.world import World
+
+_DAY = 86_400.0
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+class Watched:
+    """A store whose steps are told to `hear` before they are done; the rest is the store's own."""
+
+    def __init__(self, store: Store, hear: Callable[[str], None]) -> None:
+        self._store = store
+        self._hear = hear
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def told(*arguments: Any, **named: Any) -> Any:
+            if name == "store_all":
+                steps = [f"stage {small.path}" for small in arguments[0]]
+            elif name == "publish_all":
+                steps = [f"publish {path}" for path, _ in arguments[0]]
+            else:
+                steps = [f"{name} {arguments[0] if arguments else ''}".strip()]
+            for step in steps:
+                self._hear(step)
+            return method(*arguments, **named)
+
+        return told
+
+
+async def watched_sync(mirror: Mirror, hear: Callable[[str], None]) -> None:
+    """Make a pass, each step of the store told to `hear`, which may let the process die."""
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as parts:
+        store: Any = Watched(parts.store, hear)
+        await passes.sync(replace(parts, store=store))
+
+
+async def dies(mirror: Mirror, before: str, after: str) -> None:
+    """Make a pass that dies before its first step `before` that follows a step `after`."""
+    told: list[str] = []
+
+    def hear(step: str) -> None:
+        if step.startswith(before) and any(earlier.startswith(after) for earlier in told):
+            raise Died
+        told.append(step)
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - alone or in nurseries' groups
+        await watched_sync(mirror, hear)
+    error: BaseException = caught.value
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Died), repr(error)
+
+
+async def test_no_page_names_a_file_that_is_still_on_its_way(mirror: Mirror, pypi: PyPI, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    world.upload("alpha", "2.0")
+    pypi.faults.add(r"/alpha-2\.0.*whl$", DelayHeaders(0.3), times=1)
+    looked = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mirror.sync)
+        while "alpha-2.0-py3-none-any.whl" not in mirror.stored():
+            assert check_links(mirror.web) == []
+            looked += 1
+            await trio.sleep(0.02)
+    assert looked > 3
+    assert mirror.problems() == []
+
+
+async def test_a_file_that_cannot_be_had_leaves_the_page_as_it_was(mirror: Mirror, pypi: PyPI, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    before = mirror.page("alpha")
+    world.upload("alpha", "2.0")
+    world.upload("alpha", "3.0")
+    pypi.faults.add(r"/alpha-2\.0.*whl$", Status(404))
+    assert (await mirror.sync()).errors == 1
+    assert mirror.page("alpha") == before
+    assert check_links(mirror.web) == []
+
+
+async def test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded(
+    mirror: Mirror, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    told: list[str] = []
+    await watched_sync(mirror, told.append)
+    pages = [number for number, step in enumerate(told) if step.startswith("publish simple/alpha/")]
+    files = [number for number, step in enumerate(told) if "packages/" in step]
+    assert len(pages) == 3
+    assert files
+    assert "settle" in told[files[-1] : pages[0]]
+    assert told[pages[-1] + 1] == "settle"
+
+
+async def test_a_page_of_which_its_death_left_no_record_is_compared_and_not_believed(
+    mirror: Mirror, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    world.yank("alpha", "1.0")
+    await dies(mirror, "settle", after="publish simple/alpha/index.html")
+    assert mirror.page("alpha")["files"][0]["yanked"]
+    world.unyank("alpha", "1.0")
+    await mirror.sync()
+    assert mirror.problems() == []
+
+
+async def test_a_stored_file_whose_page_never_came_is_known_and_goes_when_upstream_drops_it(
+    mirror: Mirror, pypi: PyPI, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("alpha", "2.0")
+    pypi.faults.add(r"/alpha-2\.0.*whl$", Status(404))
+    await mirror.sync()
+    assert {name for name in mirror.stored() if name.endswith("whl")} == {"alpha-1.0-py3-none-any.whl"}
+    assert unknown_objects(mirror.directory) == set()
+    pypi.faults.clear()
+    world.remove_release("alpha", "1.0")
+    await mirror.sync(["alpha"])
+    mirror.clock.forward(_DAY + 1)
+    await mirror.sync()
+    assert {name for name in mirror.stored() if name.endswith("whl")} == {"alpha-2.0-py3-none-any.whl"}
+    assert mirror.problems() == []
+
+
+async def test_what_fails_holds_back_the_claimed_serial_and_nothing_else(
+    mirror: Mirror, pypi: PyPI, world: World
+) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0")
+    await mirror.sync()
+    before = world.last_serial or 0
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "2.0")
+    pypi.faults.add(r"/beta-2\.0.*whl$", Status(404))
+    assert (await mirror.sync()).errors == 1
+    status = mirror.status()
+    assert before <= status["synced_serial"] < (world.last_serial or 0)
+    root = json.loads((mirror.web / "simple/index.v1_json").read_bytes())
+    assert root["meta"]["_last-serial"] == status["synced_serial"]
+    assert [row["name"] for row in status["unmet"]] == ["beta"]
+    assert [len(mirror.page(name)["versions"]) for name in ("alpha", "beta", "gamma")] == [2, 1, 2]
+
+
+async def test_one_404_removes_nothing_and_neither_do_many_of_one_cache(
+    mirror: Mirror, pypi: PyPI, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    world.upload("alpha", "2.0")
+    pypi.faults.add("^/simple/alpha/", False404())
+    for _ in range(3):
+        await mirror.sync(["alpha"])
+        assert mirror.page("alpha")["versions"] == ["1.0"]
+        mirror.clock.forward(200)
+    pypi.faults.clear()
+    await mirror.sync(["alpha"])
+    assert mirror.problems() == []
+
+
+async def test_the_serial_that_counts_is_the_one_that_the_page_carried(tmp_path: Path, world: World) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("alpha", "2.0")
+    with PyPI(world, shape=Shape(xmlrpc=False, root_json=False)) as pypi:
+        mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": ["alpha"]})
+        await mirror.sync()
+        served = mirror.page("alpha")
+        pypi.faults.add("^/simple/alpha/", Stale())
+        await mirror.sync()
+        assert mirror.page("alpha") == served
+
+
+async def test_what_comes_back_within_its_grace_is_not_swept_after_it(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    world.quarantine("alpha")
+    await mirror.sync()
+    world.clear_quarantine("alpha")
+    await mirror.sync()
+    mirror.clock.forward(2 * _DAY)
+    await mirror.sync()
+    assert check_links(mirror.web) == []
+    assert mirror.problems() == []
+
+
+class Meanwhile(Fault, frozen=True):
+    """All is well, but for something that happens just before the answer is made."""
+
+    happen: Callable[[], object]
+
+    def apply(self, _answer: Answer, request: Request, ask: Ask, /) -> Answer:
+        self.happen()
+        return ask(request)
+
+
+async def test_a_page_that_its_death_left_unrecorded_is_not_replaced_by_an_older_one_from_a_cache(
+    mirror: Mirror, pypi: PyPI, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    world.upload("alpha", "2.0")
+    wanted = world.last_serial or 0
+    pypi.faults.add("^/simple/alpha/", Meanwhile(lambda: world.upload("alpha", "3.0")), times=1)
+    await dies(mirror, "settle", after="publish simple/alpha/index.html")
+    served = mirror.page("alpha")
+    assert served["versions"] == ["1.0", "2.0", "3.0"]
+    pypi.faults.add("^/simple/alpha/", Stale(before=wanted + 1))
+    pypi.faults.add("^/pypi", Status(503))  # the journal's news of 3.0 is not heard yet
+    await mirror.sync(["alpha"])
+    assert mirror.page("alpha") == served
