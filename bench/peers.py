@@ -1,5 +1,6 @@
 """Who is measured: mirrorsync, bandersnatch and curl, each with its best fair settings and ten connections."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,6 @@ _HERE: Final = Path(__file__).parent
 _ROOT: Final = _HERE.parent
 # Not below bench/: the house's own tests read every module there.
 _RIVALS: Final = _ROOT / ".venv" / "rivals"
-_CONSTRAINTS: Final = _HERE / "constraints-rivals.txt"
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -73,23 +73,17 @@ def profiled(command: Command, table: Path) -> Command:
 
 
 def bandersnatch(home: Home, *, files: bool = True) -> Command:
-    """Its own defaults, but for: ten workers (the most it takes), no JSON copies, times and sizes compared."""
+    """Its own defaults, its log among them, but for: ten workers (the most it takes), no JSON copies, times and
+    sizes compared.
+    """
     recipe = home.recipe
     home.mirror.mkdir(parents=True, exist_ok=True)
     path = home.directory / "bandersnatch.conf"
-    logging = home.directory / "logging.conf"
     path.write_text(
         f"[mirror]\ndirectory = {home.mirror}\nmaster = {recipe.base}\nallow-non-https = true\njson = false\n"
         f"release-files = {str(files).lower()}\nroot_uri = {'' if files else recipe.base}\nworkers = {CONNECTIONS}\n"
         "hash-index = false\ncompare-method = stat\nstop-on-error = false\ntimeout = 60\nglobal-timeout = 18000\n"
-        f"api-method = xmlrpc\nsimple-format = ALL\nlog-config = {logging}\n"
-    )
-    # A line for each file costs time, and mirrorsync writes none: warnings only.
-    logging.write_text(
-        "[loggers]\nkeys=root\n[handlers]\nkeys=console\n[formatters]\nkeys=plain\n"
-        "[logger_root]\nlevel=WARNING\nhandlers=console\n"
-        "[handler_console]\nclass=StreamHandler\nlevel=WARNING\nformatter=plain\nargs=(sys.stderr,)\n"
-        "[formatter_plain]\nformat=%(levelname)s %(message)s\n"
+        f"api-method = xmlrpc\nsimple-format = ALL\n"
     )
     trust = {"SSL_CERT_FILE": str(nginx.authority(home.prefix))} if recipe.tls else {}
     return Command([str(_RIVALS / "bin" / "bandersnatch"), "--config", str(path), "mirror"], environment=trust)
@@ -114,9 +108,10 @@ def install_rivals() -> None:
     if (_RIVALS / "bin" / "bandersnatch").exists():
         return
     print("installing bandersnatch …", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", str(_RIVALS)], check=True)
+    # bandersnatch 8, which fetches sidecars too, wants a newer Python than mirrorsync does.
+    subprocess.run([os.environ.get("RIVAL_PYTHON", sys.executable), "-m", "venv", str(_RIVALS)], check=True)
     pip = [str(_RIVALS / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    subprocess.run([*pip, "--constraint", str(_CONSTRAINTS), "bandersnatch"], check=True)
+    subprocess.run([*pip, "bandersnatch"], check=True)
 
 
 def versions() -> dict[str, str]:

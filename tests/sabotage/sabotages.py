@@ -179,9 +179,5 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             _LIMITS + "test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole",
         ),
     ),
-    "a cut root list is believed": Sabotage(
-        edits=(Edit("sync/ingest.py", "missing_too=refusal is None", "missing_too=True"),),
-        caught_by=(_LIMITS + "test_a_root_list_that_is_cut_wipes_nothing",),
-    ),
 }
 """By what is broken."""

@@ -18,7 +18,6 @@ from mirrorsync.state.runs import Totals
 from mirrorsync.sync import passes
 from mirrorsync.sync.follow import Follower
 from mirrorsync.sync.plan import Plan, make_plan
-from mirrorsync.web.server import serve
 
 GRACE: Final = 60.0
 """Seconds that a stop gives to what is under way; the units' TimeoutStopSec is longer."""
@@ -90,6 +89,8 @@ async def plan_once(settings: Settings, names: Sequence[ProjectName]) -> Plan:
 
 async def serve_tree(settings: Settings, listen: str, ready: Callable[[Path, list[str]], None]) -> None:
     """Serve the tree until SIGTERM or SIGINT; `ready` hears the tree and the addresses once it accepts."""
+
+    from mirrorsync.web.server import serve  # noqa: PLC0415 -- a web server is a tenth of a second to import
 
     async def signalled() -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -3,8 +3,6 @@
 import sqlite3
 from typing import Final
 
-import sqlite_utils
-
 from mirrorsync.errors import NewerSchema
 
 _FIRST: Final = """
@@ -119,14 +117,18 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises: NewerSchema, when a newer mirrorsync wrote it.
     """
-    database = sqlite_utils.Database(connection)
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(_MIGRATIONS):
         raise NewerSchema(
             f"the state has schema {version}, this mirrorsync knows {len(_MIGRATIONS)}",
             why="a newer mirrorsync has used this mirror",
             hint="install that version again; nothing was changed",
         )
+    if version == len(_MIGRATIONS):
+        return
+    import sqlite_utils  # noqa: PLC0415 -- a tenth of a second, once in the life of a schema
+
+    database = sqlite_utils.Database(connection)
     for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
         # One transaction a step, the version with it: a death between two steps repeats only the second.
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        database.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -1,114 +1,150 @@
-"""Many small objects at once: one thread hop to write them, one flush for all, one hop to name them."""
+"""Many small objects at once: written, made durable and named in one thread hop, with whoever comes at the same time.
+
+An empty hop costs as much as storing two or three small files, and a flush serves all that was written before it.
+"""
 
 from collections.abc import Sequence
-
-import trio
+from typing import Final
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import StorePath
 from mirrorsync.store.directory import Directory
-from mirrorsync.store.disk import Disk
 from mirrorsync.store.durable import GroupSync
 from mirrorsync.store.failures import in_words
 from mirrorsync.store.temporary import Temporary
+from mirrorsync.store.together import Call, Together
 from mirrorsync.store.tree import Tree
 from mirrorsync.store.verifier import Verifier
 
-_DISCARD_WITHIN = 10.0
-"""Seconds to wait for a free thread when temporary files must go although we were cancelled."""
+_LANES: Final = 2
+"""Threads: while one waits for the disk, the other hashes and writes."""
+
+Result = int | MirrorsyncError
 
 
 class Batch:
-    """Objects that are written together; each succeeds or fails by itself.
+    """Objects on their way; `results` holds each one's bytes or failure. Every method blocks."""
 
-    Cancellation: what has its name keeps it, the rest leaves nothing.
-    """
-
-    def __init__(self, tree: Tree, staging: Directory, *, sync: GroupSync, disk: Disk) -> None:
+    def __init__(self, tree: Tree, staging: Directory, count: int) -> None:
         self._tree = tree
         self._staging = staging
-        self._sync = sync
-        self._disk = disk
-        self._failures_before = sync.failures
         self._waiting: list[tuple[int, StorePath, Temporary]] = []
+        self.results: list[Result] = [0] * count
 
-    async def put(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
-        """Verify and store the objects; return each one's bytes or its failure, in their order."""
-        results: list[int | MirrorsyncError] = [len(small.body) for small in objects]
-        try:
-            await self._disk.run("files cannot be stored", self._fill, objects, results)
-            await self._land(results)
-        finally:
-            await self._discard()
-        return results
+    def fill(self) -> None:
+        """Verify and write what is to be stored, not yet under its name."""
+        raise NotImplementedError
 
-    async def publish(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
-        """Replace those pages whose bytes differ from what stands; return how many. Raises: StoreError."""
-        results: list[int | MirrorsyncError] = [0] * len(pages)
-        try:
-            await self._disk.run("pages cannot be stored", self._fill_changed, pages)
-            count = len(self._waiting)
-            if count:
-                await self._land(results)
-        finally:
-            await self._discard()
-        for result in results:
-            if isinstance(result, MirrorsyncError):
-                raise result
-        return count
-
-    def _fill(self, objects: Sequence[Small], results: list[int | MirrorsyncError]) -> None:
-        for index, small in enumerate(objects):
-            verifier = Verifier(small.path, small.expect)
-            try:
-                verifier.admit(len(small.body))
-                verifier.update(small.body)
-                verifier.verify()
-                self._write(index, small.path, small.body)
-            except MirrorsyncError as error:
-                results[index] = error
-
-    def _fill_changed(self, pages: Sequence[tuple[StorePath, bytes]]) -> None:
-        for index, (path, body) in enumerate(pages):
-            with in_words(f"{path} cannot be stored"):
-                if self._tree.holds(path, body):
-                    continue
-            self._write(index, path, body)
-
-    def _write(self, index: int, path: StorePath, body: bytes) -> None:
+    def write(self, index: int, path: StorePath, body: bytes) -> None:
+        """Write one object; a failure is its result."""
         temporary = Temporary(self._staging)
-        self._waiting.append((index, path, temporary))
         try:
             with in_words(f"{path} cannot be stored"):
                 temporary.append(body)
                 temporary.close()
-        except MirrorsyncError:
-            self._waiting.pop()
+        except MirrorsyncError as error:
             temporary.discard()
-            raise
+            self.results[index] = error
+        else:
+            self.results[index] = len(body)
+            self._waiting.append((index, path, temporary))
 
-    async def _land(self, results: list[int | MirrorsyncError]) -> None:
-        """Make the data durable, then give the names in the order of the objects."""
-        with in_words("the disk cannot be flushed"):
-            await self._sync.flush(failures_before=self._failures_before)
-        await self._disk.run("files cannot be stored", self._name_all, results)
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be named."""
+        return not self._waiting
 
-    def _name_all(self, results: list[int | MirrorsyncError]) -> None:
+    def name_all(self) -> None:
+        """Give the objects their names, in their order."""
         for index, path, temporary in self._waiting:
             try:
                 with in_words(f"{path} cannot be stored"):
                     temporary.move(self._tree, path)
             except MirrorsyncError as error:
-                results[index] = error
+                self.results[index] = error
+                temporary.discard()
 
-    async def _discard(self) -> None:
-        left = [temporary for _, _, temporary in self._waiting if temporary.exists]
-        if left:
-            with trio.move_on_after(_DISCARD_WITHIN, shield=True):
-                await self._disk.run("files cannot be removed", _discard_all, left)
+    def give_up(self, error: MirrorsyncError) -> None:
+        """Name none of the objects: what was written is not known to be on the disk."""
+        for index, _, temporary in self._waiting:
+            temporary.discard()
+            self.results[index] = error
 
 
-def _discard_all(temporaries: Sequence[Temporary]) -> None:
-    for temporary in temporaries:
-        temporary.discard()
+class Files(Batch):
+    """Small files, each judged by itself."""
+
+    def __init__(self, tree: Tree, staging: Directory, objects: Sequence[Small]) -> None:
+        super().__init__(tree, staging, len(objects))
+        self._objects = objects
+
+    def fill(self) -> None:
+        """Hash and write each object that is what its page promises."""
+        for index, small in enumerate(self._objects):
+            verifier = Verifier(small.path, small.expect)
+            try:
+                verifier.admit(len(small.body))
+                verifier.update(small.body)
+                verifier.verify()
+            except MirrorsyncError as error:
+                self.results[index] = error
+            else:
+                self.write(index, small.path, small.body)
+
+
+class Pages(Batch):
+    """Pages, of which those that stand already with the same bytes are left untouched."""
+
+    def __init__(self, tree: Tree, staging: Directory, pages: Sequence[tuple[StorePath, bytes]]) -> None:
+        super().__init__(tree, staging, len(pages))
+        self._tree_of_pages = tree
+        self._pages = pages
+        self.replaced = 0
+        """Pages that did not stand with the same bytes."""
+
+    def fill(self) -> None:
+        """Write each page that differs from what stands; the result of another is 0."""
+        for index, (path, body) in enumerate(self._pages):
+            try:
+                with in_words(f"{path} cannot be looked up"):
+                    stands = self._tree_of_pages.holds(path, body)
+            except MirrorsyncError as error:
+                self.results[index] = error
+            else:
+                if not stands:
+                    self.replaced += 1
+                    self.write(index, path, body)
+
+
+class Batches:
+    """Takes batches from many tasks; those that come while a thread is busy go together in the next."""
+
+    def __init__(self, sync: GroupSync) -> None:
+        self._sync = sync
+        self._together = Together(self._serve, lanes=_LANES)
+
+    async def store(self, batch: Batch) -> list[Result]:
+        """Fill, flush and name `batch`; return its results.
+
+        Cancellation: heeded until a thread takes the batch; then it is stored to its end.
+        """
+        await self._together.call(batch)
+        return batch.results
+
+    def _serve(self, calls: Sequence[Call]) -> None:
+        failures_before = self._sync.failures
+        batches: list[Batch] = [call.work for call in calls]
+        for batch in batches:
+            batch.fill()
+        if all(batch.is_empty for batch in batches):
+            return
+        try:
+            with in_words("the disk cannot be flushed"):
+                self._sync.flush_here(failures_before)
+        except MirrorsyncError as error:
+            for batch in batches:
+                batch.give_up(error)
+            return
+        for batch in batches:
+            batch.name_all()

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -37,6 +38,7 @@ class GroupSync:
         self._directory = directory
         self._flush_file_system = flush_file_system
         self._failure = OSError()
+        self._counting = threading.Lock()
         # One flush for all calls, in a thread of its own: behind the writers' limiter it would wait for those who
         # are to share the next.
         self._together = Together(self._flush, lanes=1)
@@ -53,14 +55,24 @@ class GroupSync:
         if failures_before is None:
             failures_before = self.failures
         await self._together.call()
+        self._refuse_since(failures_before)
+
+    def flush_here(self, failures_before: int) -> None:
+        """As `flush`, in the thread that calls. Blocks. Raises: OSError."""
+        self._flush(())
+        self._refuse_since(failures_before)
+
+    def _refuse_since(self, failures_before: int) -> None:
         if self.failures > failures_before:
             raise OSError(self._failure.errno, self._failure.strerror) from self._failure
 
     def _flush(self, _served: Sequence[Call]) -> None:
-        self.flushes += 1
+        with self._counting:
+            self.flushes += 1
         try:
             handle = self._directory.hold()
             self._flush_file_system(handle.descriptor)
         except OSError as error:
-            self._failure = error
-            self.failures += 1
+            with self._counting:
+                self._failure = error
+                self.failures += 1

@@ -10,7 +10,7 @@ import trio
 from mirrorsync.errors import LowSpace, MirrorsyncError
 from mirrorsync.model.blob import Expect, ObjectInfo, Small
 from mirrorsync.model.identity import StorePath
-from mirrorsync.store.batch import Batch
+from mirrorsync.store.batch import Batches, Files, Pages
 from mirrorsync.store.directory import Directory
 from mirrorsync.store.disk import Disk, OffLoop
 from mirrorsync.store.durable import GroupSync
@@ -41,6 +41,7 @@ class FilesystemStore:
         self._space = FreeSpace(self._web, self._disk, min_free=min_free)
         self.sync = GroupSync(self._web)
         """The flushes that all commits share."""
+        self._batches = Batches(self.sync)
 
     @asynccontextmanager
     async def stage(self, path: StorePath, expect: Expect) -> AsyncIterator[StagedFile]:
@@ -63,7 +64,7 @@ class FilesystemStore:
         except LowSpace as error:
             return [error] * len(objects)
         try:
-            results = await self._batch().put(objects)
+            results = await self._batches.store(Files(self._tree, self._staging, objects))
             promise.wrote(size)
         finally:
             promise.release()
@@ -74,14 +75,15 @@ class FilesystemStore:
 
         Cancellation: replaced whole or not at all. Raises: StoreError.
         """
-        return bool(await self._batch().publish([(path, body)]))
+        return bool(await self.publish_all([(path, body)]))
 
     async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
         """See `Store.publish_all`. Raises: StoreError."""
-        return await self._batch().publish(pages)
-
-    def _batch(self) -> Batch:
-        return Batch(self._tree, self._staging, sync=self.sync, disk=self._disk)
+        batch = Pages(self._tree, self._staging, pages)
+        for result in await self._batches.store(batch):
+            if isinstance(result, MirrorsyncError):
+                raise result
+        return batch.replaced
 
     def _landing(self, path: StorePath) -> Landing:
         return Landing(path, self._tree, self._staging, sync=self.sync, disk=self._disk)

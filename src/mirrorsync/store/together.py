@@ -15,7 +15,7 @@ def _nothing() -> None:
 class Call:
     """One task's wish, and what came of it."""
 
-    def __init__(self, work: Callable[[], Any], task: Task) -> None:
+    def __init__(self, work: Any, task: Task) -> None:
         self.work = work
         self.result: outcome.Outcome[Any] = outcome.Value(None)
         self._task = task
@@ -44,8 +44,8 @@ class Together:
         self._waiting: list[Call] = []
         self._start_is_due = False
 
-    async def call(self, work: Callable[[], Any] = _nothing) -> Any:
-        """Return what `work` returns, served in a thread that started after this call.
+    async def call(self, work: Any = _nothing) -> Any:
+        """Return what comes of `work` (a function, unless `serve` knows better) in a thread that started after this.
 
         Cancellation: heeded until a thread takes the call, which is never abandoned then.
         """
