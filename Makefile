@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 # One more argument list for pytest: make test ARGS="-k serial -x"
 ARGS ?=
 SCRIPTS := scripts/demo
+# Hundreds of small mirrors are made and synced to the disk: in memory that is minutes less, where there is such a place.
+TEMPORARY := $(shell test -w /dev/shm && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 
 .PHONY: help setup system-packages test lint format demo bench rivals torture clean
 
@@ -40,10 +42,11 @@ format: setup ## format the code and sort its imports
 	$(BIN)/ruff format . $(SCRIPTS)
 
 test: setup system-packages lint ## lint, then every test but the long ones, with coverage
-	$(BIN)/pytest -m "not slow" --cov=mirrorsync --cov-report=term $(ARGS)
+	$(TEMPORARY) $(BIN)/pytest -m "not slow" -n 2 --dist worksteal --cov=mirrorsync --cov-report=term $(ARGS)
 
 torture: setup system-packages ## the long versions of the tests: random machines, crash points, big trees
-	$(BIN)/pytest -m slow $(ARGS)
+	$(TEMPORARY) $(BIN)/pytest -m slow $(ARGS)
+	$(BIN)/python -m tests.fuzz
 
 demo: setup ## mirror five small projects from the real index into ./demo, prove it, install from it
 	$(BIN)/python scripts/demo

@@ -89,7 +89,6 @@ async def plan_once(settings: Settings, names: Sequence[ProjectName]) -> Plan:
 
 async def serve_tree(settings: Settings, listen: str, ready: Callable[[Path, list[str]], None]) -> None:
     """Serve the tree until SIGTERM or SIGINT; `ready` hears the tree and the addresses once it accepts."""
-
     from mirrorsync.web.server import serve  # noqa: PLC0415 -- a web server is a tenth of a second to import
 
     async def signalled() -> None:

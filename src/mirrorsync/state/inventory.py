@@ -128,6 +128,7 @@ def _take_up(connection: sqlite3.Connection, project_id: int, file: DistFile) ->
     others = connection.execute("SELECT sha256, stored_at FROM file WHERE place = ? AND filename = ?", key).fetchall()
     if any(bytes(other["sha256"]) != file.hashes.sha256 for other in others):
         raise _other_bytes(file)
+    _refuse_other_sidecar(connection, project_id, file)
     lifted = _lift(connection, file.place, file.filename, file.filename + SIDECAR_SUFFIX)
     connection.execute(
         "INSERT INTO file (project_id, place, filename, size, sha256, metadata_sha256) VALUES (?, ?, ?, ?, ?, ?)",
@@ -147,8 +148,24 @@ def _tree_was_there(connection: sqlite3.Connection) -> bool:
     return bool(was_there)
 
 
+def _refuse_other_sidecar(connection: sqlite3.Connection, project_id: int, file: DistFile) -> None:
+    """Raise StoreUnreachable, while another project's page promises another sidecar there (a legacy rename)."""
+    other = connection.execute(
+        "SELECT 1 FROM file WHERE place = ? AND filename = ? AND project_id != ?"
+        " AND metadata_sha256 IS NOT NULL AND metadata_sha256 != ?",
+        (file.place, file.filename, project_id, file.core_metadata),
+    ).fetchone()
+    if other is not None:
+        raise StoreUnreachable(
+            f"{file.filename}: another project's page promises another metadata sidecar for the same file",
+            hint="nothing to do: it is taken up once that project is brought up to date or removed",
+            retry_after=300,
+        )
+
+
 def _take_up_sidecar(connection: sqlite3.Connection, project_id: int, file: DistFile) -> None:
     """Expect a sidecar beside a file that is known: from now on nobody may rely on what stands there, if anything."""
+    _refuse_other_sidecar(connection, project_id, file)
     _lift(connection, file.place, file.filename + SIDECAR_SUFFIX)
     connection.execute(
         "UPDATE file SET metadata_sha256 = coalesce(metadata_sha256, ?), metadata_stored_at = NULL"

@@ -135,7 +135,9 @@ async def _retract_sidecars(parts: Parts, work: Work, page: ProjectPage, intent:
     ]
     await parts.state.about_to_publish(work.name, None)
     if work.present:
-        await publish_page(parts, msgspec.structs.replace(page, serial=work.page_serial, files=tuple(files)))
+        known = [serial for serial in (work.page_serial, work.attempted_serial) if serial is not None]
+        serial = max(known, default=None)
+        await publish_page(parts, msgspec.structs.replace(page, serial=serial, files=tuple(files)))
     else:
         await withdraw_page(parts, work.name)  # a page that no record tells of, whose run died before it was made
     await parts.store.settle()

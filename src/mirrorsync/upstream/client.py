@@ -32,6 +32,8 @@ _CONNECT_LIMIT: Final = 30.0
 """Seconds to a connection: ten SYNs' worth."""
 _IDLE_LIMIT: Final = 30.0
 """Seconds that an unused connection is kept; content delivery networks drop them after about a minute."""
+_SLOWEST: Final = 20
+"""Times the silence limit that an index's answer may take in all: 20 minutes for one that drips."""
 _REDIRECTS: Final = 3
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _SMALL: Final = 64 * 1024
@@ -111,24 +113,27 @@ class Reply:
             raise answers.read_error(error, self.what, silence=self._silence) from error
 
     async def pieces(self, limit: int) -> tuple[bytes, ...]:
-        """Return the whole body as it travelled. Raises: Malformed (more than `limit` bytes), and as `chunk`."""
-        counter = Inflater(self.what, coding="identity", limit=limit)
-        pieces: list[bytes] = []
-        while chunk := await self.chunk():
-            pieces.extend(counter.feed(chunk))
-        return tuple(pieces)
+        """Return the whole body as it travelled. Raises: as `body`, but for the coding."""
+        return tuple(await self._whole(Inflater(self.what, coding="identity", limit=limit)))
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body decoded.
 
-        Raises: Malformed (more than `limit` bytes, broken or unknown coding), and as `chunk`.
+        Raises: Malformed (more than `limit` bytes, broken or unknown coding), ServerFault (too slow), and as `chunk`.
         """
         inflater = Inflater(self.what, coding=self.coding, limit=limit)
-        pieces: list[bytes] = []
-        while chunk := await self.chunk():
-            pieces.extend(inflater.feed(chunk))
+        pieces = await self._whole(inflater)
         inflater.end()
         return b"".join(pieces)
+
+    async def _whole(self, inflater: Inflater) -> list[bytes]:
+        """Return all of an index's answer; unlike a file, it is small enough for a limit on its time."""
+        pieces: list[bytes] = []
+        with trio.move_on_after(_SLOWEST * self._silence):
+            while chunk := await self.chunk():
+                pieces.extend(inflater.feed(chunk))
+            return pieces
+        raise answers.ServerFault(self.what, why=f"too slow: not whole after {_SLOWEST * self._silence:g} s")
 
     async def finish(self) -> None:
         """Release the connection, whole or not."""

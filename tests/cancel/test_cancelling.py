@@ -1,0 +1,158 @@
+"""A sync that is cancelled anywhere leaves nothing half done, and the next one completes it."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from mirrorsync.model.identity import StorePath
+from mirrorsync.state.ledger import State, open_state
+from mirrorsync.store.filesystem import FilesystemStore
+from mirrorsync.sync import passes
+from mirrorsync.sync.parts import Parts
+from tests.crash.scenarios import condemn, go_on, populate
+from tests.machine import oracle
+from tests.machine.sim import DAY, POLICY, Quiet
+from tests.machine.telling import Telling
+from tests.mirror import Clock
+from tests.upstream.world import World
+
+
+class CancelAt(trio.abc.Instrument):
+    """Counts the steps of this run's tasks, and cancels `scope` when they have taken `step` of them."""
+
+    def __init__(self, scope: trio.CancelScope, step: int | None) -> None:
+        self._scope = scope
+        self._step = step
+        self.steps = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        del task
+        self.steps += 1
+        if self.steps == self._step:
+            self._scope.cancel()
+
+
+class Real:
+    """A mirror of real files and a real database; only upstream is told straight from its world."""
+
+    def __init__(self, directory: Path, world: World) -> None:
+        self.directory = directory
+        self.world = world
+        self.clock = Clock()
+        directory.mkdir(exist_ok=True)
+        self.steps = 0
+        """Steps that the tasks of the last sync took."""
+
+    @contextlib.asynccontextmanager
+    async def parts(self) -> AsyncIterator[Parts]:
+        store = FilesystemStore(
+            self.directory / "web", self.directory / "staging", disk=trio.CapacityLimiter(4), min_free=0
+        )
+        async with open_state(self.directory / "state.sqlite3") as state:
+            yield self.made(store, state)
+
+    def made(self, store: FilesystemStore, state: State) -> Parts:
+        return Parts(Telling(self.world), store, state, POLICY, self.clock, Quiet(), self.clock.sleep)
+
+    async def sync(self, *, cancelled_at: int | None = None) -> bool:
+        """Sync; tell whether it was cancelled."""
+        async with self.parts() as parts:
+            await parts.store.check()
+            await passes.prepare(parts)
+            with trio.CancelScope() as scope, watching(scope, cancelled_at) as watch:
+                await passes.sync(parts)
+            self.steps = watch.steps
+            return scope.cancelled_caught
+
+    def objects(self) -> dict[StorePath, tuple[bytes, float]]:
+        web = self.directory / "web"
+        return {
+            StorePath(path.relative_to(web).as_posix()): (path.read_bytes(), 0.0)
+            for path in web.rglob("*")
+            if path.is_file()
+        }
+
+    def holes(self) -> list[str]:
+        """Return what does not hold, and what is staged still."""
+        staged = [f"staged: {path.name}" for path in (self.directory / "staging").rglob("*") if path.is_file()]
+        with contextlib.closing(self.database()) as connection:
+            return staged + oracle.holes(self.objects(), connection, oracle.Truth(self.world))
+
+    def differences(self) -> list[str]:
+        with contextlib.closing(self.database()) as connection:
+            return list(oracle.differences(self.objects(), connection, self.world))
+
+    def database(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.directory / "state.sqlite3")
+        connection.row_factory = sqlite3.Row
+        return connection
+
+
+@contextlib.contextmanager
+def watching(scope: trio.CancelScope, step: int | None) -> Iterator[CancelAt]:
+    instrument = CancelAt(scope, step)
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        yield instrument
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
+
+
+async def stand_before_everything(directory: Path) -> Real:
+    """Return a mirror that has everything before it: an upload, a removal, a quarantine that ends, a sweep."""
+    mirror = Real(directory, World())
+    populate(mirror.world)
+    await mirror.sync()
+    condemn(mirror.world)
+    await mirror.sync()
+    mirror.clock.forward(1.5 * DAY)
+    go_on(mirror.world)
+    return mirror
+
+
+async def steps_of_a_whole_sync(directory: Path) -> int:
+    mirror = await stand_before_everything(directory)
+    await mirror.sync()
+    return mirror.steps
+
+
+async def cancel_and_complete(mirror: Real, step: int) -> bool:
+    """Cancel a sync at `step`, and then complete it; tell whether it was cancelled indeed."""
+    was_cancelled = await mirror.sync(cancelled_at=step)
+    assert mirror.holes() == [], f"cancelled at step {step}"
+    mirror.clock.forward(600)
+    await mirror.sync()
+    mirror.clock.forward(1.5 * DAY)
+    await mirror.sync()
+    assert mirror.holes() + mirror.differences() == [], f"completed after a sync that was cancelled at step {step}"
+    return was_cancelled
+
+
+async def sweep(tmp_path: Path, values: int) -> int:
+    """Cancel at `values` points that lie evenly over a sync; return how many syncs were cancelled indeed."""
+    template = await stand_before_everything(tmp_path / "template")
+    steps = await steps_of_a_whole_sync(tmp_path / "whole")
+    cancelled = 0
+    for number in range(values):
+        mirror = Real(tmp_path / str(number), template.world)
+        mirror.clock.now = template.clock.now
+        shutil.copytree(template.directory, mirror.directory, dirs_exist_ok=True)
+        cancelled += await cancel_and_complete(mirror, 1 + number * steps // values)
+        shutil.rmtree(mirror.directory)
+    return cancelled
+
+
+async def test_a_sync_that_is_cancelled_somewhere_leaves_nothing_half_done(tmp_path: Path) -> None:
+    assert await sweep(tmp_path, 24) >= 20
+
+
+@pytest.mark.slow
+async def test_a_sync_that_is_cancelled_anywhere_leaves_nothing_half_done(tmp_path: Path) -> None:
+    values = int(os.environ.get("MIRRORSYNC_CANCELS", "400"))
+    assert await sweep(tmp_path, values) >= values * 0.8

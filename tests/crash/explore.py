@@ -1,0 +1,146 @@
+"""Every death of a scenario, and every death of the run that recovers from it, and so on.
+
+What a death before step k leaves is exactly what stood before step k. So one run, with what stands kept before each
+of its steps, is all its deaths at once.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from tests.machine.sim import Cut, Hole, Sim, Standing
+from tests.upstream.world import World
+
+Happening = Callable[[World], object]
+PAUSE = 600.0
+"""Seconds between a death and the next start."""
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """What happens upstream before each run; death comes in all but the first `calm` of them."""
+
+    name: str
+    stages: tuple[Happening, ...]
+    pauses: tuple[float, ...]
+    """Seconds before each stage's run."""
+    calm: int
+
+    def world(self, stages: int) -> World:
+        """Return a world in which the first `stages` have happened."""
+        world = World()
+        for happen in self.stages[:stages]:
+            happen(world)
+        return world
+
+
+class Left(msgspec.Struct, frozen=True):
+    """What a death leaves, how it came to that, and how many deaths leave just that."""
+
+    standing: Standing
+    history: tuple[str, ...]
+    ways: int
+
+
+class Counts(msgspec.Struct):
+    """What a search has seen."""
+
+    deaths: int = 0
+    """Chains of deaths, those included that leave what another left."""
+    states: int = 0
+    """Different states that recovery was tried from."""
+    steps: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.deaths} deaths, {self.states} different states, {self.steps} watched steps"
+
+
+def explore(scenario: Scenario, models: Sequence[Cut], *, picks: int = 3, sample: int | None = None) -> Counts:
+    """Let every chain of deaths happen, one in each stage after the calm ones, and recover from each.
+
+    `picks`: random parts that a power cut of the model "any" takes. `sample`: recover from so many states of each
+    stage only. Raises: Hole, with the chain that leads to it.
+    """
+    counts = Counts()
+    sim, first = Sim(scenario.world(0)), scenario.world(scenario.calm)
+    for stage in range(scenario.calm):
+        first = scenario.world(stage + 1)
+        sim.resume(sim.stand(), first)
+        sim.clock.forward(scenario.pauses[stage])
+        sim.run()
+    lefts: list[Left] = [Left(sim.stand(), (), 1)]
+    world = first
+    for stage in range(scenario.calm, len(scenario.stages)):
+        world = scenario.world(stage + 1)
+        lefts = _thinned(list(_deaths(sim, world, lefts, scenario.pauses[stage], (models, picks))), sample)
+        counts.deaths += sum(left.ways for left in lefts)
+    for left in lefts:
+        with _told(left.history):
+            sim.resume(left.standing, world)
+            sim.converge(2)
+    counts.states, counts.steps = len(lefts), sim.steps
+    return counts
+
+
+def _thinned(lefts: list[Left], sample: int | None) -> list[Left]:
+    return lefts if sample is None or len(lefts) <= sample else random.Random(0).sample(lefts, sample)  # noqa: S311 - no secret
+
+
+def _deaths(
+    sim: Sim, world: World, lefts: Iterable[Left], pause: float, cuts: tuple[Sequence[Cut], int]
+) -> Iterator[Left]:
+    """Return, each once, the states that a death in a run from one of `lefts` can leave."""
+    seen: dict[object, Left] = {}
+    for left in lefts:
+        for label, standing in _steps_of(sim, world, left, pause):
+            for cut, pick in _cuts(cuts[0], standing, cuts[1]):
+                history = (*left.history, f"{cut}#{pick} {label}")
+                with _told(history):
+                    after = _cut(sim, standing, cut, pick)
+                found = seen.get(after.fingerprint)
+                ways = left.ways + (0 if found is None else found.ways)
+                seen[after.fingerprint] = Left(after, history if found is None else found.history, ways)
+    return iter(seen.values())
+
+
+def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tuple[str, Standing]]:
+    """Run once from `left`; return what stood before each step and at the end."""
+    sim.resume(left.standing, world)
+    sim.clock.forward(pause)
+    kept: list[tuple[str, Standing]] = []
+
+    def keep(what: str) -> None:
+        kept.append((f"after step {len(kept)} ({what})", sim.stand()))
+
+    keep("start")
+    with _told(left.history):
+        sim.run(keep=keep)
+    return iter(kept)
+
+
+def _cut(sim: Sim, standing: Standing, cut: Cut, pick: int) -> Standing:
+    if cut == "kill":
+        return standing
+    sim.resume(standing, sim.world)
+    sim.end(cut, random.Random(pick))  # noqa: S311 - no secret
+    return sim.stand()
+
+
+def _cuts(models: Sequence[Cut], standing: Standing, picks: int) -> list[tuple[Cut, int]]:
+    if not standing.unsettled:
+        return [(models[0], 0)]
+    return [(model, pick) for model in models for pick in range(picks if model == "any" else 1)]
+
+
+class _told:  # noqa: N801 - reads as a word in a with statement
+    """Puts the chain of deaths into a Hole that it led to."""
+
+    def __init__(self, history: tuple[str, ...]) -> None:
+        self._history = history
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Hole):
+            raise Hole(f"{error}\n  after: {' | '.join(self._history)}") from error

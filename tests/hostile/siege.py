@@ -1,0 +1,174 @@
+"""A mirror between two honest projects and a hostile one: what it may touch, and what it must say."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from mirrorsync.app import wiring
+from mirrorsync.app.lock import hold
+from mirrorsync.app.wiring import policy_of, state_path
+from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.outcome import Failed, Outcome
+from mirrorsync.observe.progress import printable, trouble
+from mirrorsync.state.ledger import open_state
+from mirrorsync.state.runs import Totals
+from mirrorsync.sync import passes
+from mirrorsync.sync.parts import Parts
+from mirrorsync.upstream.build import open_upstream
+from mirrorsync.upstream.retry import Patience
+from tests.hostile.markup import markup_problems
+from tests.mirror import Ears, Mirror
+from tests.upstream.checker import check_links
+from tests.upstream.faults import Body, Fault
+from tests.upstream.published import read_html
+from tests.upstream.server import PyPI
+from tests.upstream.values import WorldFile
+
+NEIGHBOURS: Final = ("alpha", "omega")
+_MESSAGE_MAX: Final = 2000
+_CANARY: Final = b"nobody may read or write this"
+
+
+class Siege(Mirror):
+    """A mirror that is quick to give up, with a bystander's files beside it."""
+
+    expected: Final = MirrorsyncError
+    """What a run may raise."""
+
+    def __init__(self, around: Path, pypi: PyPI, *, silence: float = 1.0, **sections: dict[str, Any]) -> None:
+        self.around = around
+        self.silence = silence
+        for name in NEIGHBOURS:
+            pypi.world.upload(name, "1.0", body=b"x" * 1000)
+        (around / "bystander").mkdir(parents=True)
+        (around / "bystander" / "secret").write_bytes(_CANARY)
+        super().__init__(around / "mirror", pypi, **sections)
+        self._outside = self._look_outside()
+
+    async def sync(self, names: Sequence[str] = (), *, allow_removals: bool = False) -> Totals:
+        self.ears = Ears()
+        settings = self.settings
+        policy = replace(policy_of(settings), allow_removals=allow_removals)
+        with hold(self.directory / "state" / "lock"):
+            async with (
+                open_state(state_path(self.directory)) as state,
+                open_upstream(
+                    index=settings.upstream.index,
+                    contact=settings.mirror.contact,
+                    connections=trio.CapacityLimiter(settings.upstream.connections),
+                    feed=settings.upstream.feed,
+                    allow_http=True,
+                    file_hosts=settings.upstream.file_hosts or (),
+                    patience=Patience(attempts=2, seconds=20.0, first_wait=0.01, longest_wait=0.02),
+                    silence=self.silence,
+                ) as upstream,
+            ):
+                store = wiring._store(settings)
+                parts = Parts(upstream, store, state, policy, self.clock, self.ears, self.clock.sleep)
+                await parts.store.check()
+                await passes.prepare(parts)
+                return await passes.sync(parts, tuple(names))  # type: ignore[arg-type]  # tests write normalised names
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """The last word of the last sync on each project."""
+        return {outcome.name: outcome for outcome in self.ears.outcomes}
+
+    def heal(self) -> None:
+        """Let upstream be honest, and so much time pass that everything is due."""
+        self.pypi.faults.clear()
+        self.clock.forward(2 * 86400)
+
+    def refusal_problems(self, *victims: str) -> list[str]:
+        """Return what is wrong with how `victims` were refused: each must fail alone, in a few plain words."""
+        problems = []
+        for name in victims:
+            outcome = self.outcomes.get(name)
+            if not isinstance(outcome, Failed) or outcome.kind:
+                problems.append(f"{name}: it was not refused but {outcome}")
+                continue
+            told = trouble(outcome)
+            if not outcome.error:
+                problems.append(f"{name}: refused without a reason: {outcome}")
+            if len(told) > _MESSAGE_MAX or any(printable(line) != line for line in told.split("\n")):
+                problems.append(f"{name}: the message has {len(told):,} characters, or some that steer a terminal")
+            if (self.web / "simple" / name).exists():
+                problems.append(f"{name}: it is served")
+        return problems + self.harm()
+
+    def harm(self) -> list[str]:
+        """Return what happened to others: the neighbours, the tree, and whatever lies beside it."""
+        problems = [f"{name}: a neighbour that is not served" for name in NEIGHBOURS if not self._serves(name)]
+        problems += check_links(self.web)
+        problems += [f"{path} stands outside, or was changed there" for path in self._changed_outside()]
+        problems += [
+            f"{path.name} was left in staging" for path in (self.directory / "staging").rglob("*") if path.is_file()
+        ]
+        allowed = {"mirror", "bystander"}
+        problems += [f"{path} appeared" for path in self.around.iterdir() if path.name not in allowed]
+        for page in self.web.glob("simple/*/index.html"):
+            body = page.read_bytes()
+            serial = json.loads(page.with_name("index.v1_json").read_bytes())["meta"].get("_last-serial")
+            found = markup_problems(body, anchors=len(read_html(body).links), serial=serial)
+            problems += [f"{page.parent.name}: its HTML holds {problem}" for problem in found]
+        return problems
+
+    def _serves(self, name: str) -> bool:
+        return bool(self.page(name)["files"]) if (self.web / "simple" / name).exists() else False
+
+    def _changed_outside(self) -> set[str]:
+        now = self._look_outside()
+        return {path for path in now.keys() | self._outside.keys() if now.get(path) != self._outside.get(path)}
+
+    def _look_outside(self) -> dict[str, tuple[int, int, bytes]]:
+        """Return mode, time and content of everything beside the mirror; the access time cannot be trusted."""
+        return {
+            str(path): (path.lstat().st_mode, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+            for path in (self.around / "bystander", *(self.around / "bystander").rglob("*"))
+        }
+
+
+def place_in(pypi: PyPI, victim: str, *faults: Fault, where: str = "page") -> None:
+    """Let the page, or the files, of the project meet `faults`; the project is made where it is not there."""
+    if victim not in pypi.world.projects:
+        pypi.world.upload(victim, "1.0", body=b"v" * 1000)
+    stem = victim.replace("-", "_")
+    pattern = {"page": rf"^/simple/{victim}/", "file": rf"/{stem}-1\.0.*whl$", "sidecar": rf"/{stem}-1.*metadata$"}
+    pypi.faults.add(pattern[where], *faults)
+
+
+def entry_of(pypi: PyPI, file: WorldFile, **keys: Any) -> dict[str, Any]:
+    """Return the file's entry as an honest page has it, but for `keys` (dashes as underscores)."""
+    honest = {
+        "core-metadata": False,
+        "filename": file.filename,
+        "hashes": {"sha256": file.sha256},
+        "requires-python": None,
+        "size": file.size,
+        "upload-time": file.upload_time,
+        "url": f"{pypi.files_url}/{file.path}",
+        "yanked": False,
+    }
+    return honest | {key.replace("_", "-"): value for key, value in keys.items()}
+
+
+def page_of(name: str, *entries: object, **keys: Any) -> Body:
+    """Return a page in the place of upstream's, its serial that of the header (dashes as underscores)."""
+    honest = {
+        "files": list(entries),
+        "meta": {"api-version": "1.4"},
+        "name": name,
+        "versions": ["1.0"],
+    }
+    return Body(msgspec.json.encode(honest | {key.replace("_", "-"): value for key, value in keys.items()}))
+
+
+def digest_of(text: str) -> str:
+    """Return a sha256 in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()

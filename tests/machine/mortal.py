@@ -1,0 +1,147 @@
+"""Parts that can die: every effect that outlives a process is one step, and death may come before any of them."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from mirrorsync.errors import Recovery
+from mirrorsync.model.blob import ObjectInfo
+from mirrorsync.model.identity import StorePath
+from mirrorsync.state.database import Database, Operation, _Job
+from mirrorsync.state.schema import migrate
+from tests.contract.memory_store import MemoryStore
+
+T = TypeVar("T")
+Object = tuple[bytes, float]
+
+
+class Death(BaseException):
+    """The process is no more. Nothing may handle it."""
+
+    recovery = Recovery.HALT
+
+
+class Life:
+    """Counts the lasting steps of one process, and ends it before step `dies_at`."""
+
+    def __init__(self, dies_at: int | None = None) -> None:
+        self.dies_at = dies_at
+        self.steps = 0
+        self.dead = False
+        self.told: list[str] = []
+        """What each step was."""
+        self.watch: Callable[[str], None] = lambda _: None
+        """Called after each step."""
+
+    def go_on(self) -> None:
+        """Raise Death, if it has come: the dead do nothing."""
+        if self.dead:
+            raise Death
+
+    def step(self, what: str, act: Callable[[], object]) -> None:
+        self.go_on()
+        if self.steps == self.dies_at:
+            self.dead = True
+            raise Death(what)
+        act()
+        self.steps += 1
+        self.told.append(what)
+        self.watch(what)
+
+
+class MortalStore(MemoryStore):
+    """A store in memory that knows what a power cut may take or leave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.life = Life()
+        self.unsettled: dict[StorePath, list[Object | None]] = {}
+        """What stood at each path since the last `settle`, oldest first: a power cut leaves any one of them."""
+
+    def put(self, path: StorePath, body: bytes) -> None:
+        def act() -> None:
+            self._note(path)
+            MemoryStore.put(self, path, body)
+            self.unsettled[path].append(self.objects[path])
+
+        self.life.step(f"store {path}", act)
+
+    async def delete(self, path: StorePath) -> None:
+        await trio.lowlevel.checkpoint()
+        self.life.go_on()
+        if path in self.objects:
+            self.life.step(f"delete {path}", lambda: self._remove(path))
+
+    def _remove(self, path: StorePath) -> None:
+        self._note(path)
+        del self.objects[path]
+        self.unsettled[path].append(None)
+
+    def _note(self, path: StorePath) -> None:
+        self.unsettled.setdefault(path, [self.objects.get(path)])
+
+    async def settle(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.life.go_on()
+        if self.unsettled:
+            self.life.step("settle", self.unsettled.clear)
+
+    async def stat(self, path: StorePath) -> ObjectInfo | None:
+        self.life.go_on()
+        return await super().stat(path)
+
+    def cut_power(self, choose: Callable[[list[Object | None]], Object | None]) -> None:
+        """Leave, of each path that was not settled, what `choose` picks from all that stood there since."""
+        for path, versions in self.unsettled.items():
+            left = choose(versions)
+            if left is None:
+                self.objects.pop(path, None)
+            else:
+                self.objects[path] = left
+        self.unsettled = {}
+
+
+class MortalDatabase(Database):
+    """The real statements on a database in memory; each transaction is one step, and durable."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection, Path("state-in-memory"))
+        self.connection = connection
+        self.life = Life()
+
+    async def write(self, operation: Operation[T]) -> T:
+        await trio.lowlevel.checkpoint()
+        job = _Job(operation)
+        self.life.step(f"commit {_name(operation)}", lambda: self._commit([job]))  # type: ignore[list-item]  # as in Database.write
+        assert job.result is not None
+        return job.result.unwrap()
+
+    async def read(self, operation: Operation[T]) -> T:
+        await trio.lowlevel.checkpoint()
+        self.life.go_on()
+        return self._translated(operation)
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[sqlite3.Connection]:
+        self.life.go_on()
+        yield self.connection
+
+
+def _name(operation: Operation[T]) -> str:
+    return operation.__qualname__.replace("State.", "").split(".")[0]
+
+
+def memory(image: bytes | None = None) -> sqlite3.Connection:
+    """Return a database in memory: a fresh one, or one that goes on from `image`."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    if image is not None:
+        connection.deserialize(image)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    if image is None:
+        migrate(connection)
+    return connection

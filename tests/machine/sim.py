@@ -1,0 +1,196 @@
+"""A mirror whose process can be killed and whose power can be cut at any step, watched by the oracle at every one."""
+
+import random
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+import trio
+from trio._core import _run
+
+from mirrorsync.model.identity import StorePath
+from mirrorsync.model.outcome import Outcome
+from mirrorsync.observe.progress import Lines
+from mirrorsync.select.rules import Selection
+from mirrorsync.state.ledger import State
+from mirrorsync.sync import passes
+from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.policy import Policy
+from tests.machine import oracle
+from tests.machine.mortal import Death, Life, MortalDatabase, MortalStore, Object, memory
+from tests.machine.telling import Lies, Telling
+from tests.mirror import Clock
+from tests.upstream.world import World
+
+Cut = Literal["kill", "least", "any"]
+"""How a process ends: kill -9; a power cut that takes all that was not settled; one that takes any part of it."""
+DAY: Final = 86400.0
+POLICY: Final = Policy(selection=Selection(), removal_grace=DAY, workers=4)
+
+
+class Hole(AssertionError):  # noqa: N818 - a fact about a mirror
+    """An invariant does not hold."""
+
+
+class Quiet(Lines):
+    """Hears, and says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: list[Outcome] = []
+        self.notices: list[str] = []
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def notes(self, text: str) -> None:
+        self.notices.append(text)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """All that outlives a process."""
+
+    objects: dict[StorePath, Object]
+    unsettled: dict[StorePath, list[Object | None]]
+    database: bytes
+    now: float
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """Equal for states that nothing can tell apart."""
+        connection = memory(self.database)
+        tables = ("mirror", "project", "file", "condemned")
+        rows = tuple(tuple(map(tuple, connection.execute(f"SELECT * FROM {table}"))) for table in tables)  # noqa: S608 - of constants
+        connection.close()
+        bodies = tuple(sorted((path, body) for path, (body, _) in self.objects.items()))
+        loose = tuple(
+            sorted((path, tuple(version and version[0] for version in found)) for path, found in self.unsettled.items())
+        )
+        return self.now, rows, bodies, loose
+
+
+class Sim:
+    """A mirror of `world`; each call of `run` is a process."""
+
+    def __init__(self, world: World, lies: Lies | None = None, *, policy: Policy = POLICY) -> None:
+        self.upstream = Telling(world, lies)
+        self.policy = policy
+        self.store = MortalStore()
+        self.connection = memory()
+        self.clock = Clock()
+        self.clock.now = 1_800_000_000.0
+        self.audience = Quiet()
+        self.excused: set[str] = set()
+        """Projects whose page caches held back for a day: then what they have is taken for the truth."""
+        self.steps = 0
+        """Lasting steps so far, each followed by a look of the oracle."""
+        self._truth: tuple[World, int, oracle.Truth] | None = None
+
+    @property
+    def world(self) -> World:
+        return self.upstream.world
+
+    def stand(self) -> Standing:
+        return Standing(
+            dict(self.store.objects),
+            {path: list(found) for path, found in self.store.unsettled.items()},
+            self.connection.serialize(),
+            self.clock.now,
+        )
+
+    def resume(self, standing: Standing, world: World) -> None:
+        """Go on from what stood then, before `world`."""
+        self.upstream = Telling(world, self.upstream.lies)
+        self.store.objects = dict(standing.objects)
+        self.store.unsettled = {path: list(found) for path, found in standing.unsettled.items()}
+        self.connection.close()
+        self.connection = memory(standing.database)
+        self.clock.now = standing.now
+
+    def run(self, *, dies_at: int | None = None, seed: int = 0, keep: Callable[[str], None] | None = None) -> Life:
+        """Run one process to its end or its death; return its life. `keep` hears of each step.
+
+        Raises: Hole; MirrorsyncError.
+        """
+        life = Life(dies_at)
+        self.store.life = life
+        image = self.connection.serialize()
+        self.connection.close()
+        self.connection = memory(image)  # what a connection held by itself died with the last process
+        database = MortalDatabase(self.connection)
+        database.life = life
+        life.watch = self._watch(keep)
+        self.audience = Quiet()
+        parts = Parts(
+            self.upstream, self.store, State(database), self.policy, self.clock, self.audience, self.clock.sleep
+        )
+        _run._r.seed(seed)
+        random.seed(seed)
+        try:
+            trio.run(_process, parts)
+        except BaseExceptionGroup as group:
+            _, others = group.split((Death, trio.Cancelled))
+            if others is not None:
+                raise _first(others) from group
+        except Death:
+            pass
+        finally:
+            self.steps += life.steps
+        return life
+
+    def end(self, cut: Cut, pick: random.Random | None = None) -> None:
+        """Do to what stands what this kind of death does; then look at it."""
+        if cut == "least":
+            self.store.cut_power(lambda versions: versions[0])
+        elif cut == "any":
+            self.store.cut_power((pick or random.Random(0)).choice)  # noqa: S311 - no secret
+        self.look(f"after {cut}")
+
+    def converge(self, runs: int = 3) -> None:
+        """Run undisturbed, back-offs and graces over; then everything is upstream's. Raises: Hole."""
+        for _ in range(runs):
+            self.clock.forward(1.5 * DAY)
+            self.run()
+        found = list(oracle.differences(self.store.objects, self.connection, self.world))
+        if found:
+            raise Hole(f"after {runs} undisturbed runs: {found}")
+
+    def truth(self) -> oracle.Truth:
+        if self._truth is None or self._truth[:2] != (self.world, self.world.revision):
+            self._truth = self.world, self.world.revision, oracle.Truth(self.world)
+        return self._truth[2]
+
+    def look(self, when: str) -> None:
+        """Raises: Hole."""
+        found = oracle.holes(self.store.objects, self.connection, self.truth(), self.excused)
+        if found:
+            raise Hole(f"{when}: {found}")
+
+    def _watch(self, keep: Callable[[str], None] | None) -> Callable[[str], None]:
+        before = oracle.serials(self.store.objects)
+
+        def watch(what: str) -> None:
+            after = oracle.serials(self.store.objects)
+            back = [name for name, serial in after.items() if serial < before.get(name, 0)]
+            if back:
+                raise Hole(f"{what}: I6 goes back to an older serial: {back}")
+            before.clear()
+            before.update(after)
+            self.look(what)
+            if keep is not None:
+                keep(what)
+
+        return watch
+
+
+async def _process(parts: Parts) -> None:
+    await parts.store.check()
+    await passes.prepare(parts)
+    await passes.sync(parts)
+
+
+def _first(group: BaseException) -> BaseException:
+    """Return the first error in a group of groups."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group

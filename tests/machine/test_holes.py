@@ -1,0 +1,143 @@
+"""The holes that the searches have found, each as the shortest story that leads to it."""
+
+import msgspec
+
+from tests.machine.sim import DAY, Sim
+from tests.upstream.world import World
+
+WHEEL = "pkg-1.0-py3-none-any.whl"
+
+
+def give_sidecar(world: World, metadata: bytes) -> None:
+    """Let the wheel's sidecar be `metadata`, and a row say that something has changed."""
+    project, file = world.project("pkg"), world.file("pkg", WHEEL)
+    changed = msgspec.structs.replace(file, metadata=metadata)
+    project.files[project.files.index(file)] = changed
+    world._put("pkg", changed)
+    world.journal_row("pkg", "new release", "1.1")
+
+
+def die_at(sim: Sim, step: str, *, nth: int = 1) -> None:
+    """Run, and die right after the `nth` step that begins with `step`."""
+    standing = sim.stand()
+    told = sim.run().told
+    number = [index for index, what in enumerate(told) if what.startswith(step)][nth - 1]
+    sim.resume(standing, sim.world)
+    assert sim.run(dies_at=number + 1).dead
+
+
+def test_a_sidecar_that_was_stored_just_before_death_is_known_when_its_file_goes() -> None:
+    world = World()
+    world.upload("pkg", "1.0", metadata=None, content=b"a wheel", filename=WHEEL)
+    sim = Sim(world)
+    sim.run()
+    give_sidecar(world, b"Name: pkg\n")
+    die_at(sim, "store packages/")
+    world.remove_file("pkg", WHEEL)
+    sim.converge()
+
+
+def test_a_sidecar_that_upstream_lacked_for_a_while_is_not_swept_from_under_its_page() -> None:
+    world = World()
+    world.upload("pkg", "1.0")
+    sim = Sim(world)
+    sim.upstream.lies.files[WHEEL] = "no sidecar"
+    sim.run()
+    sim.upstream.lies.stop()
+    world.yank("pkg", "1.0")
+    sim.clock.forward(DAY / 2)
+    sim.run()
+    sim.converge()
+
+
+def test_a_sidecar_that_was_replaced_and_given_back_is_what_its_page_promises() -> None:
+    world = World()
+    world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
+    sim = Sim(world)
+    sim.run()
+    give_sidecar(world, b"Name: pkg\nSummary: another\n")
+    die_at(sim, "store packages/")
+    give_sidecar(world, b"Name: pkg\n")
+    sim.clock.forward(600)
+    sim.run()
+    sim.converge()
+
+
+def test_a_sidecar_that_changes_while_its_first_page_is_unrecorded_breaks_no_promise() -> None:
+    world = World()
+    world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
+    sim = Sim(world)
+    die_at(sim, "store simple/pkg/index.html")
+    give_sidecar(world, b"Name: pkg\nSummary: another\n")
+    sim.clock.forward(600)
+    sim.run()
+    sim.converge()
+
+
+def test_a_sidecar_that_changes_while_another_page_is_unrecorded_breaks_no_promise() -> None:
+    world = World()
+    world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
+    sim = Sim(world)
+    sim.run()
+    give_sidecar(world, b"Name: pkg\nSummary: another\n")
+    die_at(sim, "store simple/pkg/index.html", nth=2)
+    give_sidecar(world, b"Name: pkg\nSummary: a third\n")
+    sim.clock.forward(600)
+    sim.run()
+    sim.converge()
+
+
+def test_what_only_the_root_list_tells_of_a_quarantine_is_not_claimed_before_it_is_served() -> None:
+    world = World()
+    world.upload("pkg", "1.0")
+    world.upload("other", "1.0")
+    sim = Sim(world)
+    sim.run()
+    world.quarantine("pkg")
+    sim.upstream.lies.no_journal = True
+    sim.upstream.lies.pages["pkg"] = "unreachable"
+    sim.run()
+    sim.upstream.lies.stop()
+    sim.converge()
+
+
+def test_the_serial_of_a_root_list_that_is_not_believed_is_not_claimed() -> None:
+    world = World()
+    world.upload("pkg", "1.0")
+    sim = Sim(world)
+    sim.run()
+    world.upload("pkg", "2.0")
+    sim.upstream.lies.no_journal = True
+    sim.upstream.lies.hidden = frozenset({"pkg"})
+    sim.run()
+    sim.upstream.lies.stop()
+    sim.converge()
+
+
+def test_a_project_that_a_cut_list_once_left_out_is_missed_again_when_it_goes() -> None:
+    world = World()
+    for name in ("pkg", "other", "third"):
+        world.upload(name, "1.0")
+    sim = Sim(world)
+    sim.run()
+    sim.upstream.lies.no_journal = True
+    sim.upstream.lies.hidden = frozenset({"pkg"})
+    sim.run()
+    sim.upstream.lies.hidden = frozenset()
+    world.remove_project("pkg")
+    sim.run()
+    sim.converge(4)
+
+
+def test_a_sidecar_that_changes_under_two_names_breaks_neither_pages_promise() -> None:
+    world = World()
+    world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
+    sim = Sim(world)
+    sim.run()
+    world.rename("pkg", "renamed")
+    file = world.file("renamed", WHEEL)
+    world.project("renamed").files[:] = [msgspec.structs.replace(file, metadata=b"Name: renamed\n")]
+    world._put("renamed", world.file("renamed", WHEEL))
+    world.journal_row("renamed", "new release", "1.1")
+    sim.run()
+    sim.converge(4)

@@ -1,0 +1,256 @@
+"""Upstream's events, its falsehoods, deaths and waits in any order: the invariants hold, and all of it ends well."""
+
+import math
+import os
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from mirrorsync.errors import MirrorsyncError, NoListing, Unreachable
+from mirrorsync.model.identity import StorePath
+from tests.machine import oracle
+from tests.machine.sim import DAY, Cut, Hole, Sim
+from tests.machine.telling import FileFault, ListFault, PageFault
+from tests.upstream.world import World
+
+STEPS = int(os.environ.get("MIRRORSYNC_MACHINE_STEPS", "12000"))
+NAMES = st.sampled_from(["alpha", "beta", "gamma", "delta"])
+SPELLINGS = st.sampled_from([str.lower, str.upper, str.title])
+VERSIONS = st.sampled_from(["1.0", "2.0", "3.0"])
+CUTS: st.SearchStrategy[Cut] = st.sampled_from(["kill", "least", "any"])
+LIE_LASTS = 20 * 3600.0
+"""Seconds: caches serve an old page for a day at most, and after that what they have is taken."""
+COUNTED: Counter[str] = Counter()
+
+
+class Lives(RuleBasedStateMachine):
+    """A mirror's life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sim = Sim(World())
+        self.lied_since = 0.0
+
+    @property
+    def world(self) -> World:
+        return self.sim.world
+
+    def here(self, name: str) -> bool:
+        return name in self.world.projects
+
+    def pick(self, names: list[str], number: int) -> str:
+        return names[number % len(names)]
+
+    @initialize()
+    def begin(self) -> None:
+        for name in ("alpha", "beta", "gamma"):
+            self.world.upload(name, "1.0")
+            self.world.upload(name, "1.0", kind="sdist")
+        self.sync(0)
+
+    def remember_list(self) -> None:
+        self.sim.upstream.old_lists.append(self.sim.upstream.list_now())
+
+    # --- what happens upstream -----------------------------------------------------------------------------------
+
+    @rule(name=NAMES, spell=SPELLINGS, version=VERSIONS, sdist=st.booleans(), late=st.booleans())
+    def upload(self, name: str, spell: object, version: str, *, sdist: bool, late: bool) -> None:
+        assert callable(spell)
+        self.remember_list()
+        suffix = ".tar.gz" if sdist else "-py3-none-any.whl"
+        if self.here(name) and any(f.filename == f"{name}-{version}{suffix}" for f in self.world.project(name).files):
+            return
+        if late and not sdist:
+            self.world.upload(
+                spell(name),
+                version,
+                metadata=None,
+                filename=f"{name}-{version}{suffix}",
+                content=f"{name} {version}".encode(),
+            )
+        else:
+            self.world.upload(spell(name), version, kind="sdist" if sdist else "wheel")
+
+    @rule(name=NAMES, number=st.integers(0, 9), backfill=st.booleans())
+    def change_a_file(self, name: str, number: int, *, backfill: bool) -> None:
+        self.remember_list()
+        files = self.world.projects[name].files if self.here(name) else []
+        if not files:
+            return
+        file = files[number % len(files)]
+        if not backfill:
+            self.world.remove_file(name, file.filename)
+        elif file.filename.endswith(".whl") and file.metadata is None:
+            self.world.backfill_metadata(name, file.filename)
+
+    @rule(
+        name=NAMES,
+        version=VERSIONS,
+        what=st.sampled_from(["remove_release", "yank", "unyank", "quarantine_release", "clear_release_quarantine"]),
+    )
+    def change_a_release(self, name: str, version: str, what: str) -> None:
+        self.remember_list()
+        if self.here(name) and version in self.world.project(name).releases:
+            getattr(self.world, what)(name, version)
+
+    @rule(
+        name=NAMES,
+        what=st.sampled_from(["remove_project", "quarantine", "clear_quarantine", "archive", "add_role", "invite"]),
+    )
+    def change_a_project(self, name: str, what: str) -> None:
+        self.remember_list()
+        if self.here(name) and (what not in {"clear_quarantine", "archive"} or self.fits(name, what)):
+            getattr(self.world, what)(name)
+
+    def fits(self, name: str, what: str) -> bool:
+        return (self.world.project(name).status == "quarantined") == (what == "clear_quarantine")
+
+    @rule(old=NAMES, new=NAMES)
+    def rename(self, old: str, new: str) -> None:
+        self.remember_list()
+        if self.here(old) and not self.here(new):
+            self.world.rename(old, new)
+
+    @rule(count=st.integers(1, 5))
+    def lose_serials(self, count: int) -> None:
+        self.world.skip_serials(count)
+
+    # --- what it gets wrong --------------------------------------------------------------------------------------
+
+    @rule(name=NAMES, fault=st.sampled_from(["stale", "absent", "unreachable"]))
+    def lie_about_a_page(self, name: str, fault: PageFault) -> None:
+        self.sim.upstream.lies.pages[name] = fault
+        self.lied_since = self.sim.clock.now
+
+    @rule(
+        name=NAMES,
+        version=VERSIONS,
+        suffix=st.sampled_from([".tar.gz", "-py3-none-any.whl"]),
+        fault=st.sampled_from(["missing", "truncated", "wrong bytes", "no sidecar", "unreachable"]),
+    )
+    def spoil_a_file(self, name: str, version: str, suffix: str, fault: FileFault) -> None:
+        self.sim.upstream.lies.files[f"{name}-{version}{suffix}"] = fault
+
+    @rule(fault=st.sampled_from(["stale", "absent"]))
+    def spoil_the_list(self, fault: ListFault) -> None:
+        self.sim.upstream.lies.listing = fault
+
+    @rule(share=st.integers(1, 4))
+    def cut_the_list(self, share: int) -> None:
+        """Leave out a quarter to all of what the mirror serves; of what it never heard it cannot know."""
+        served = [row["name"] for row in self.sim.connection.execute("SELECT name FROM project WHERE present = 1")]
+        self.sim.upstream.lies.hidden = frozenset(served[: len(served) * share // 4])
+
+    @rule()
+    def break_the_journal(self) -> None:
+        self.sim.upstream.lies.no_journal = True
+
+    @rule()
+    def tell_the_truth(self) -> None:
+        self.sim.upstream.lies.stop()
+
+    # --- what the mirror does ------------------------------------------------------------------------------------
+
+    def excuse(self) -> None:
+        """Let I2 rest where nobody could know better.
+
+        After a day what a cache has is taken. And without a journal a removal shows in the root list alone: an old
+        page that contradicts it is believed until the list is read again, and the quarantined are in no list.
+        """
+        lies = self.sim.upstream.lies
+        old = {name for name, fault in lies.pages.items() if fault == "stale"}
+        rows = self.sim.connection.execute("SELECT name, stale_since, status FROM project").fetchall()
+        late = {row["name"] for row in rows if self.sim.clock.now - (row["stale_since"] or math.inf) > LIE_LASTS}
+        hidden = {row["name"] for row in rows if row["status"] == "quarantined"}
+        self.sim.excused |= old | hidden if lies.no_journal else old & late
+
+    @rule(seed=st.integers(0, 99))
+    def sync(self, seed: int) -> None:
+        self.excuse()
+        try:
+            self.sim.run(seed=seed)
+        except (Unreachable, NoListing):
+            return
+        if not self.sim.upstream.lies.no_journal:
+            self.look_at_neighbours()
+
+    @rule(seed=st.integers(0, 99), step=st.integers(0, 30), cut=CUTS)
+    def die(self, seed: int, step: int, cut: Cut) -> None:
+        self.excuse()
+        try:
+            life = self.sim.run(seed=seed, dies_at=step)
+        except (Unreachable, NoListing):
+            return
+        if life.dead:
+            COUNTED["deaths"] += 1
+            self.sim.end(cut, random.Random(seed))  # noqa: S311 - no secret
+
+    @rule(seconds=st.sampled_from([30.0, 400.0, 4000.0, DAY / 2, 1.1 * DAY]))
+    def wait(self, seconds: float) -> None:
+        self.sim.clock.forward(seconds)
+        if self.sim.clock.now - self.lied_since > LIE_LASTS:
+            self.sim.upstream.lies.pages.clear()
+
+    @invariant()
+    def promises_hold(self) -> None:
+        """I1, I2 and I4, whatever has just happened upstream."""
+        COUNTED["rules"] += 1
+        self.sim.look("after a rule")
+
+    def look_at_neighbours(self) -> None:
+        """I7: whoever has not failed is as upstream is now, whatever befell the others."""
+        for row in self.sim.connection.execute("SELECT name FROM project WHERE attempts = 0").fetchall():
+            name, truth = row["name"], self.sim.truth()
+            if name in self.sim.excused or name in self.sim.upstream.lies.pages or name not in truth.moments:
+                continue
+            owed = truth.owed(name, self.world.last_serial or 0)
+            found = self.sim.store.objects.get(StorePath(f"simple/{name}/index.v1_json"))
+            shown = None if found is None else oracle.said(oracle.read(found[0], html=False))
+            if not oracle.fits(shown, owed):
+                raise Hole(f"I7 {name} has not failed, shows {shown} and owes {owed}")
+
+    def teardown(self) -> None:
+        self.sim.upstream.lies.stop()
+        try:
+            for _ in range(2):
+                self.sim.clock.forward(32 * DAY)
+                self.sim.run()
+        except MirrorsyncError as error:
+            raise Hole(f"upstream is well, and a run ends with {error!r}") from error
+        self.sim.converge(3)
+        COUNTED["lives"] += 1
+        COUNTED["watched steps"] += self.sim.steps
+
+
+def live(steps: int, *, each: int, always_the_same: bool) -> None:
+    """Run lives of `each` rules, at least `steps` rules in all. Raises: Hole, with the life that led to it."""
+    COUNTED.clear()
+    run_state_machine_as_test(
+        Lives,
+        settings=settings(
+            max_examples=-(-steps * 5 // (4 * each)),  # some lives are shorter
+            stateful_step_count=each,
+            deadline=None,
+            database=None,
+            derandomize=always_the_same,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.generate,),  # threads make a life hard to repeat exactly, and so to shrink,
+        ),
+    )
+
+
+def test_no_short_life_breaks_a_promise() -> None:
+    live(450, each=30, always_the_same=True)
+    assert COUNTED["lives"] >= 10
+
+
+@pytest.mark.slow
+def test_no_long_life_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    live(STEPS, each=50, always_the_same=False)
+    with capsys.disabled():
+        print(f"\n{dict(COUNTED)}")  # noqa: T201 - the count is what one wants to know
+    assert COUNTED["rules"] >= STEPS
