@@ -207,3 +207,14 @@ def test_projects_that_are_no_longer_selected_leave_the_tree_and_their_files_wai
     assert operator.problems(projects=["alpha"]) == []
     assert operator.stored() >= {kept.filename, dropped.filename}
     assert operator.status()["condemned"] > 0
+
+
+def test_a_dry_run_with_another_selection_withdraws_nothing(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("beta", "1.0")
+    fewer = Operator(tmp_path, pypi)
+    assert fewer.does("sync").code == ExitCode.OK
+    fewer.configure(select={"exclude": ["beta"]})
+    before = snapshot(fewer.directory / "web")
+    assert fewer.does("sync", "--dry-run").code == ExitCode.OK
+    assert snapshot(fewer.directory / "web") == before

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from mirrorsync.app.lock import hold
 from mirrorsync.config.schema import Settings
+from mirrorsync.model.identity import StorePath
 from mirrorsync.observe.progress import Audience
 from mirrorsync.ports import Upstream
 from mirrorsync.select.rules import Selection
@@ -73,7 +74,8 @@ async def open_parts(
         async with open_state(state_path(directory)) as state, _upstream(settings) as upstream:
             parts = Parts(upstream, _store(settings), state, policy, clock, audience, sleep)
             await parts.store.check()
-            await prepare(parts)
+            tree_has_files = await anext(aiter(parts.store.list(StorePath("packages"))), None) is not None
+            await prepare(parts, tree_has_files=tree_has_files)
             yield parts
 
 
@@ -86,7 +88,7 @@ async def open_rehearsal(settings: Settings, audience: Audience, scratch: Path) 
         await trio.to_thread.run_sync(copy_database, original, copy)
     async with open_state(copy) as state, _upstream(settings) as upstream:
         parts = Parts(upstream, _store(settings), state, policy_of(settings), time.time, audience)
-        await prepare(parts)
+        await prepare(parts, rehearses=True)
         yield parts
 
 

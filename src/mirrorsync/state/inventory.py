@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import msgspec
 
@@ -11,10 +10,7 @@ from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.outcome import StoredFile
 from mirrorsync.model.page import DistFile
 from mirrorsync.simple.layout import SIDECAR_SUFFIX
-from mirrorsync.state.progress import Weight
-
-_BEING_DELETED: Final = -1.0
-"""In `delete_after`: a sweep is at it. Deleting and coming back at once would leave a page without its file."""
+from mirrorsync.state.condemned import BEING_DELETED
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -47,13 +43,6 @@ class Fate(msgspec.Struct, frozen=True):
     delete_after: float
     """Seconds since the epoch."""
     reason: str
-
-
-class Condemned(msgspec.Struct, frozen=True):
-    """An object that nothing names any more and whose grace is over."""
-
-    place: bytes
-    filename: str
 
 
 def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[DistFile]) -> Intent:
@@ -181,7 +170,7 @@ def _lift(connection: sqlite3.Connection, place: bytes, *filenames: str) -> bool
         " RETURNING delete_after",
         (place, *filenames),
     ).fetchall()
-    if any(row["delete_after"] == _BEING_DELETED for row in rows):
+    if any(row["delete_after"] == BEING_DELETED for row in rows):
         raise StoreUnreachable(
             f"{filenames[0]} came back while it is being deleted",
             hint="nothing to do: it is fetched again in a moment",
@@ -277,34 +266,3 @@ def condemn_all(connection: sqlite3.Connection, name: ProjectName, fate: Fate) -
         "SELECT place, filename FROM file WHERE project_id = (SELECT id FROM project WHERE name = ?)", (name,)
     ).fetchall()
     condemn(connection, name, [(bytes(row["place"]), row["filename"]) for row in rows], fate)
-
-
-def weigh_past_grace(connection: sqlite3.Connection, now: float) -> Weight:
-    """Return what a sweep would delete now."""
-    files, size = connection.execute(
-        "SELECT count(*), coalesce(sum(size), 0) FROM condemned WHERE delete_after <= ?", (now,)
-    ).fetchone()
-    return Weight(projects=0, files=files, size=size)
-
-
-def take_past_grace(connection: sqlite3.Connection, now: float, limit: int) -> list[Condemned]:
-    """Return at most `limit` objects to delete now, and bar them from coming back until they are `swept`."""
-    rows = connection.execute(
-        "UPDATE condemned SET delete_after = :bar WHERE (place, filename) IN"
-        " (SELECT place, filename FROM condemned WHERE delete_after BETWEEN 0 AND :now"
-        "  ORDER BY delete_after LIMIT :limit) RETURNING place, filename",
-        {"bar": _BEING_DELETED, "now": now, "limit": limit},
-    ).fetchall()
-    return [Condemned(place=bytes(row["place"]), filename=row["filename"]) for row in rows]
-
-
-def unbar(connection: sqlite3.Connection) -> None:
-    """At start, when nobody deletes: what a dead run was deleting is ordinarily condemned again."""
-    connection.execute("UPDATE condemned SET delete_after = 0 WHERE delete_after = ?", (_BEING_DELETED,))
-
-
-def swept(connection: sqlite3.Connection, objects: Sequence[Condemned]) -> None:
-    """Forget condemned objects that are deleted."""
-    connection.executemany(
-        "DELETE FROM condemned WHERE place = ? AND filename = ?", [(row.place, row.filename) for row in objects]
-    )

@@ -11,9 +11,10 @@ from mirrorsync.model.change import Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Outcome
 from mirrorsync.model.page import DistFile
-from mirrorsync.state import audit, inventory, listing, outcomes, progress, report, runs
+from mirrorsync.state import audit, condemned, inventory, listing, outcomes, progress, report, runs
+from mirrorsync.state.condemned import Condemned
 from mirrorsync.state.database import Database, open_database
-from mirrorsync.state.inventory import Condemned, Intent
+from mirrorsync.state.inventory import Intent
 from mirrorsync.state.listing import Missing
 from mirrorsync.state.progress import Mirror, Raised, Weight, Work
 from mirrorsync.state.report import Report
@@ -31,7 +32,7 @@ class State:
         """Return the mirror's row as it stood, made now if it was absent; what a dead run was deleting is unbarred."""
 
         def operation(connection: sqlite3.Connection) -> Mirror:
-            inventory.unbar(connection)
+            condemned.unbar(connection)
             return progress.introduce(connection, upstream, selection, content, int(tree_has_files))
 
         return await self.database.write(operation)
@@ -168,15 +169,15 @@ class State:
 
     async def weigh_past_grace(self, now: float) -> Weight:
         """Return what a sweep would delete now."""
-        return await self.database.read(lambda connection: inventory.weigh_past_grace(connection, now))
+        return await self.database.read(lambda connection: condemned.weigh_past_grace(connection, now))
 
     async def take_past_grace(self, now: float, limit: int) -> list[Condemned]:
         """Return objects to delete now, barred from coming back until `swept`."""
-        return await self.database.write(lambda connection: inventory.take_past_grace(connection, now, limit))
+        return await self.database.write(lambda connection: condemned.take_past_grace(connection, now, limit))
 
     async def swept(self, objects: Sequence[Condemned]) -> None:
         """Forget condemned objects that are deleted."""
-        await self.database.write(lambda connection: inventory.swept(connection, objects))
+        await self.database.write(lambda connection: condemned.swept(connection, objects))
 
     # --- runs and what is published of them --------------------------------------------------------------------
 

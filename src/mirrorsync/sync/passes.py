@@ -1,12 +1,11 @@
 """One pass of a mirror: ask, bring up, publish, sweep."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
 from mirrorsync.errors import DifferentUpstream, MirrorsyncError
-from mirrorsync.model.identity import ProjectName, StorePath
+from mirrorsync.model.identity import ProjectName
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import feed
 from mirrorsync.sync.deselect import drop_deselected
@@ -17,17 +16,14 @@ from mirrorsync.sync.publish import publish_root
 from mirrorsync.sync.sweep import sweep
 from mirrorsync.sync.traces import leave_traces
 
-_FILES: Final = StorePath("packages")
 
-
-async def prepare(parts: Parts) -> None:
-    """Take up the mirror's row, and hold the configuration against it.
+async def prepare(parts: Parts, *, tree_has_files: bool = False, rehearses: bool = False) -> None:
+    """Take up the mirror's row, and hold the configuration against it; the tree is left alone when it `rehearses`.
 
     Raises: DifferentUpstream, TooManyDeletions; StoreError.
     """
     policy = parts.policy
     selection, content = policy.selection.fingerprint(), policy.content_fingerprint()
-    tree_has_files = await anext(aiter(parts.store.list(_FILES)), None) is not None
     mirror = await parts.state.introduce(parts.upstream.identity, selection, content, tree_has_files=tree_has_files)
     if mirror.upstream != parts.upstream.identity:
         raise DifferentUpstream(
@@ -35,7 +31,7 @@ async def prepare(parts: Parts) -> None:
             why="two indexes in one tree would be neither",
             hint="correct [upstream] index, or use another [mirror] directory",
         )
-    if mirror.selection != selection:
+    if mirror.selection != selection and not rehearses:
         await drop_deselected(parts)
     if (mirror.selection, mirror.content) != (selection, content):
         await parts.state.render_anew(selection, content)

@@ -20,6 +20,8 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18}|
 """Source: RFC 9110 14.4."""
 
 
+_CODING: Final = 4096
+"""Bytes by which gzip may lengthen a small body that is packed already."""
 _WHOLE: Final = (("Accept-Encoding", "identity"), ("Accept", "*/*"))
 
 
@@ -59,7 +61,7 @@ async def fetch_whole(client: Client, remote: Remote) -> bytes:
         try:
             while chunk := await reply.chunk():
                 received += len(chunk)
-                if received > limit:
+                if received > limit + (_CODING if coded else 0):
                     raise WrongSize(name, why=f"more than the promised {limit:,} bytes come; we stopped")
                 pieces.append(chunk)
         except CutShort as cut:
