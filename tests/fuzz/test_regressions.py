@@ -28,6 +28,10 @@ def _fault(code: bytes, text: bytes) -> bytes:
 
 
 _FOUND: Final[dict[str, tuple[str, bytes]]] = {
+    "a number out of range, deep in a page": (
+        "page",
+        b'{"files":' + b'{"a":[' * 400 + b"-1" + _LONG + b"]}" * 400 + b"}",
+    ),
     "a row nested too deeply to be shown": ("journal", _xml(_nested())),
     "a text nested too deeply to be shown": (
         "journal",

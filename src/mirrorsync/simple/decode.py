@@ -19,6 +19,8 @@ from mirrorsync.simple.wire import NAME_SHOWN, Entry, Parsed, Unfit, WirePage, W
 
 _STRUCTURE_MAX: Final = 2_000_000
 """Brackets and commas: each can cost some 100 bytes of memory once decoded, and 130,000 files need no more."""
+_SHOWN: Final = 1000
+"""Characters of a reason: a decoder's path into deep JSON is as long as the JSON is deep."""
 _SERIAL_MAX: Final = 2**63 - 1
 """What SQLite can hold; PyPI's journal ids have 32 bits."""
 _NUMBER: Final = re.compile(r"[0-9]{1,19}").fullmatch
@@ -37,7 +39,7 @@ def decode_page(body: bytes, *, requested: ProjectName, page_url: str, etag: str
     except Unfit as fault:
         raise Malformed(
             f"the index's page of {requested} ({len(body):,} bytes) cannot be used",
-            why=str(fault),
+            why=str(fault)[:_SHOWN],
             hint="the project stays as it is; a proxy that rewrites answers or a fault of the index is the usual cause",
         ) from None
 

@@ -126,9 +126,12 @@ def _refuse_unfit_name(filename: str) -> None:
 def _resolve(url: str, page_url: str) -> str:
     """Return the URL without query and fragment, against the page's where it is relative. Source: RFC 3986."""
     try:
-        resolved = urljoin(page_url, url.partition("#")[0].partition("?")[0])
+        bare = url.partition("#")[0].partition("?")[0]
+        resolved = urljoin(page_url, bare)
     except ValueError as fault:
         raise Unfit(f"{url[:200]!r} is not a URL ({fault})") from None
+    if bare.endswith(";") and not resolved.endswith(";"):
+        resolved += ";"  # which urljoin takes for empty parameters (RFC 1808), and a file name may end with
     if not _is_absolute(resolved):
         raise Unfit(f"{url[:200]!r} is not an http or https URL")
     return resolved

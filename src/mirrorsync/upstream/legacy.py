@@ -43,7 +43,7 @@ def checked(answer: LegacyAnswer, project: ProjectName) -> bytes:
     try:
         named = project_name(msgspec.json.decode(answer.body, type=_Document).info.name)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Malformed(answer.what, why=f"not the document that was asked for ({error})") from error
+        raise Malformed(answer.what, why=f"not the document that was asked for ({str(error)[:200]})") from error
     if named != project:
         raise Malformed(answer.what, why=f"it is the document of {named}")
     return answer.body
