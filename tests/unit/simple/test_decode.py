@@ -132,6 +132,11 @@ def test_a_quarantined_project_offers_no_file_even_if_its_page_lists_some() -> N
     assert (got.status, got.files) == ("quarantined", ())
 
 
+def test_a_relative_url_keeps_a_semicolon_at_its_end() -> None:
+    file = decoded(page(entry("a;", url="../../files/a;")), page_url="https://mirror.test/simple/holy-grail/").files[0]
+    assert (file.filename, file.url) == ("a;", "https://mirror.test/files/a;")
+
+
 def test_a_relative_url_is_resolved_against_the_page_without_query_and_fragment() -> None:
     digits = sha256_of("x").hex()
     told = f"../../packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/a.zip?x=1#sha256=00"
