@@ -151,7 +151,7 @@ async def test_a_page_that_drips_for_ever_is_given_up(pypi: PyPI, world: World) 
         silence=0.1,
     ) as upstream:
         with trio.fail_after(0.1 * 30), pytest.raises(Exception, match="slow"):
-            await upstream.page("victim", at_least=0, etag=None, attempt=0)  # type: ignore[arg-type]
+            await upstream.page("victim", at_least=0, etag=None, attempt=0)  # type: ignore[arg-type]  # plain values for NewTypes
 
 
 _XML: Final[dict[str, Fault]] = {
@@ -259,4 +259,4 @@ async def test_a_proxy_that_redirects_to_what_is_no_url_is_a_failure_and_no_bug(
                 patience=Patience(attempts=1),
             ) as upstream:
                 with pytest.raises(Siege.expected):
-                    await upstream.page("victim", at_least=0, etag=None, attempt=0)  # type: ignore[arg-type]
+                    await upstream.page("victim", at_least=0, etag=None, attempt=0)  # type: ignore[arg-type]  # plain values for NewTypes

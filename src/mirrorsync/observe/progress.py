@@ -98,7 +98,7 @@ class Bar:
 
     def __init__(self) -> None:
         # Imported here: a daemon and a pipe never draw.
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 -- as above
 
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),

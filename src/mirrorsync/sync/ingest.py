@@ -108,8 +108,8 @@ async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) ->
     if parts.policy.selection.names_only:
         parts.tell_once(
             "no changelog",
-            f"upstream gives no changelog ({reason}): each of the {len(parts.policy.selection.names)} named"
-            " projects is asked for at every sync, and how far upstream is ahead cannot be known",
+            f"upstream gives no changelog ({reason}): each named project ({len(parts.policy.selection.names)})"
+            " is asked for at every sync, and how far upstream is ahead cannot be known",
         )
         await parts.state.recheck(parts.policy.selection.names)
         await parts.state.polled(None, parts.clock(), has_journal=False)
