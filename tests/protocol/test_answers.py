@@ -206,7 +206,6 @@ async def test_a_page_of_a_later_minor_version_is_served_with_all_that_we_do_not
 
 
 # case 28
-@pytest.mark.xfail(strict=True, reason="a page's value does not carry its api-version, so nobody tells of a later one")
 async def test_a_later_minor_version_is_told_to_the_operator(mirror: Mirror, pypi: PyPI) -> None:
     pypi.faults.add("^/simple/alpha/$", Edited(of_the_future))
     await mirror.sync()

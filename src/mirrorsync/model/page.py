@@ -58,6 +58,8 @@ class ProjectPage(msgspec.Struct, frozen=True):
     """The validator that came with the page; not part of its content."""
     sidecars_untold: int = 0
     """Wheels of whose sidecar the index says nothing at all (no core-metadata key, as some proxies)."""
+    later_version: str | None = None
+    """The answer's `api-version`, where it is later than the one that we know (PEP 629)."""
 
 
 class Unchanged(msgspec.Struct, frozen=True):

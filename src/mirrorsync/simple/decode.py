@@ -15,7 +15,7 @@ from mirrorsync.model.identity import ProjectName, Serial, project_name
 from mirrorsync.model.page import DistFile, ProjectPage
 from mirrorsync.simple.decode_file import decode_file, leaves_sidecar_untold
 from mirrorsync.simple.tolerance import tidy_page
-from mirrorsync.simple.wire import NAME_SHOWN, Entry, Parsed, Unfit, WirePage, WireStatus, refuse_version
+from mirrorsync.simple.wire import NAME_SHOWN, Entry, Parsed, Unfit, WirePage, WireStatus, is_later, refuse_version
 
 _STRUCTURE_MAX: Final = 2_000_000
 """Brackets and commas: each can cost some 100 bytes of memory once decoded, and 130,000 files need no more."""
@@ -82,6 +82,7 @@ def _make_page(parsed: Parsed, requested: ProjectName, page_url: str, etag: str 
         meta_extra=parsed.meta_extra,
         etag=etag,
         sidecars_untold=sidecars_untold,
+        later_version=head.meta.api_version if is_later(head.meta.api_version) else None,
     )
 
 

@@ -10,9 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from mirrorsync.model.page import DistFile, ProjectPage
-
-API_VERSION: Final = "1.4"
-"""What the pages that we write conform to, whatever upstream's did."""
+from mirrorsync.simple.wire import API_VERSION
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from mirrorsync.simple.encode_html import REPOSITORY_VERSION, escape
-from mirrorsync.simple.encode_json import API_VERSION
+from mirrorsync.simple.wire import API_VERSION
 
 _PART: Final = 64 * 1024
 """Bytes: a part is handed on as soon as it has that many."""

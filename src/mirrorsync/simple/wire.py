@@ -11,8 +11,10 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-_API_VERSION: Final = re.compile(r"([0-9]{1,9})\.[0-9]{1,9}").fullmatch
+_VERSION: Final = re.compile(r"([0-9]{1,9})\.[0-9]{1,9}").fullmatch
 
+API_VERSION: Final = "1.4"
+"""The version that our pages conform to, and the latest that we know of upstream's. Source: PEP 629, 700, 792."""
 NAME_SHOWN: Final = 255
 """Characters of a file's name in a message: upstream must not choose how long our log gets."""
 
@@ -103,12 +105,17 @@ def keys_of(*wires: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(key for wire in wires for key in wire.__struct_encode_fields__)
 
 
+def is_later(version: str) -> bool:
+    """Tell whether `version`, which was not refused, is later than what this mirrorsync knows (PEP 629: warn)."""
+    return int(version.partition(".")[2]) > int(API_VERSION.partition(".")[2])
+
+
 def refuse_version(version: object) -> None:
     """Source: PEP 629: a greater major version must not be guessed at, a greater minor one may be read.
 
     Raises: Unfit, when it is no version, or one whose major number is not 1.
     """
-    match = _API_VERSION(version) if isinstance(version, str) else None
+    match = _VERSION(version) if isinstance(version, str) else None
     if match is None:
         raise Unfit("`meta` has no `api-version` of the form 1.4")
     if int(match[1]) != 1:

@@ -10,6 +10,7 @@ from mirrorsync.model.outcome import Confirmed, Mirrored, Outcome, Removed, Stor
 from mirrorsync.model.page import DistFile, ProjectPage, Unchanged
 from mirrorsync.select import content
 from mirrorsync.simple.encode_json import content_digest
+from mirrorsync.simple.wire import API_VERSION
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.progress import Weight, Work
 from mirrorsync.sync.download import fetch_all, replaces_sidecar
@@ -38,6 +39,12 @@ async def bring_up(parts: Parts, work: Work) -> Outcome:
         return await _gone(parts, work, gone)
     if isinstance(page, Unchanged):
         return Confirmed(name=work.name)
+    if page.later_version is not None:
+        parts.tell_once(
+            f"version {page.later_version}",
+            f"upstream speaks version {page.later_version} of the Simple API, this mirrorsync {API_VERSION}: what it"
+            " does not know is passed on as it is; look for a newer mirrorsync",
+        )
     return await _mirror(parts, work, content.apply(page, metadata=parts.policy.metadata), settles=settles)
 
 

@@ -1,7 +1,7 @@
 """A file's body that survives broken connections: undecoded, bounded, resumed by Range."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Final, Self
@@ -30,7 +30,7 @@ async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterat
     """Open `remote`: its bytes as they travel, which the caller verifies by their digest.
 
     After a broken connection it goes on where it stood; an index that ignores Range is read again from the start and
-    what is known is skipped. Nothing is decoded: a coding that nobody asked for shows in the digest.
+    what is known is skipped. A coding that nobody asked for is undone, once.
     Raises: Missing, Refused, Unreachable, Throttled on entering; later Truncated, WrongSize, Unreachable, Throttled.
     Cancellation: the connection is closed.
     Source: RFC 9110 14 (Range), 15.3.7 (206), 15.5.17 (416).
@@ -108,6 +108,9 @@ class _ResumingBody:
         self._complete = False
         self._first: bytes | None = None
         self._reply: Reply | None = None
+        self._inflater: Inflater | None = None
+        """Undoes the coding of the present answer, where an intermediary gave it one."""
+        self._inflated: Iterator[bytes] = iter(())
         self._connection = AsyncExitStack()
 
     async def begin(self) -> None:
@@ -143,7 +146,7 @@ class _ResumingBody:
         try:
             reply = self._reply or await self._connect()
             while not self._complete:
-                chunk = await reply.chunk()
+                chunk = await self._read(reply)
                 if not chunk:
                     self._check_end()
                 elif fresh := self._fresh(chunk):
@@ -166,13 +169,34 @@ class _ResumingBody:
         ask = Ask(url=self._url, headers=tuple(headers), kind="file", statuses=_STATUSES)
         reply = await self._connection.enter_async_context(self._client.exchange(ask))
         if reply.status == HTTPStatus.OK:
-            self._skip = self._offset
-            if reply.length is not None:
+            self._skip, self._inflated = self._offset, iter(())
+            self._inflater = Inflater(self._name, coding="gzip", limit=self._limit) if self._is_coded(reply) else None
+            if self._inflater is not None:
+                self._ranges_work = False  # they would count the bytes of the coding
+            elif reply.length is not None:
                 self._check_total(reply.length, reply)
         else:
             self._accept_range(reply)
         self._reply = reply
         return reply
+
+    def _is_coded(self, reply: Reply) -> bool:
+        """Tell whether the answer's coding is to be undone: some call an archive coded that just ends in .gz."""
+        if reply.coding != "gzip" or reply.length == self._size is not None:
+            return False
+        return reply.length is not None or not self._name.endswith(("gz", ".Z"))
+
+    async def _read(self, reply: Reply) -> bytes:
+        """Return the next bytes of the answer, decoded where they are coded; empty at its end."""
+        if self._inflater is None:
+            return await reply.chunk()
+        while not (piece := next(self._inflated, b"")):
+            chunk = await reply.chunk()
+            if not chunk:
+                self._inflater.end()
+                break
+            self._inflated = self._inflater.feed(chunk)
+        return piece
 
     def _accept_range(self, reply: Reply) -> None:
         told = _CONTENT_RANGE.fullmatch((reply.header("content-range") or "").strip())
