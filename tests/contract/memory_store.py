@@ -8,7 +8,7 @@ from typing import TypeVar
 import trio
 
 from mirrorsync.errors import MirrorsyncError, StoreDenied
-from mirrorsync.model.blob import Expect, ObjectInfo, Small
+from mirrorsync.model.blob import Chunk, Expect, ObjectInfo, Small
 from mirrorsync.model.identity import StorePath
 from mirrorsync.store.verifier import Verifier
 
@@ -37,7 +37,7 @@ class MemoryStaged:
         self._verifier = Verifier(path, expect)
         self._body = bytearray()
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: Chunk) -> None:
         await trio.lowlevel.checkpoint()
         self._verifier.admit(len(chunk))
         self._verifier.update(chunk)
@@ -66,6 +66,10 @@ class MemoryStore:
         self._changes += 1
         self.objects[path] = (body, self._changes)
 
+    def harden(self, paths: Sequence[StorePath]) -> None:
+        """Make what stands at `paths` durable."""
+        self.settled |= {path: self.objects[path] for path in paths}
+
     def lose_power(self) -> None:
         """Go back to what was settled: the least that a power cut must leave."""
         self.objects = dict(self.settled)
@@ -89,17 +93,21 @@ class MemoryStore:
                     results.append(await staged.commit())
             except MirrorsyncError as error:
                 results.append(error)
+        self.harden([small.path for small, result in zip(objects, results, strict=True) if isinstance(result, int)])
         return results
 
     async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
-        return sum([await self.publish(path, body) for path, body in pages])
+        replaced = 0
+        for path, body in pages:
+            await trio.lowlevel.checkpoint()
+            if path not in self.objects or self.objects[path][0] != body:
+                self.put(path, body)
+                replaced += 1
+        self.harden([path for path, _ in pages])
+        return replaced
 
     async def publish(self, path: StorePath, body: bytes) -> bool:
-        await trio.lowlevel.checkpoint()
-        if path in self.objects and self.objects[path][0] == body:
-            return False
-        self.put(path, body)
-        return True
+        return bool(await self.publish_all([(path, body)]))
 
     async def stat(self, path: StorePath) -> ObjectInfo | None:
         await trio.lowlevel.checkpoint()

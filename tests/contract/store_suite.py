@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from mirrorsync.errors import StoreDenied, WrongDigest, WrongSize
-from mirrorsync.model.blob import Expect
+from mirrorsync.model.blob import Expect, Small
 from mirrorsync.model.identity import StorePath, store_path
 from mirrorsync.ports import Store
 
@@ -173,6 +173,32 @@ class StoreSuite:
         assert await body_at(store, PAGE) == b"two"
         assert await store.publish(PAGE, LARGE)
         assert await body_at(store, PAGE) == LARGE
+
+    async def test_each_of_many_small_objects_is_judged_by_itself(
+        self, store: Store, leftovers: Callable[[], int]
+    ) -> None:
+        await put(store, PATH, b"the older")
+        bodies = {PATH: SMALL[:-1] + b"!", PAGE: SMALL, store_path("a"): SMALL[:-1], store_path("b"): SMALL + b"!"}
+        results = await store.store_all([Small(path=path, expect=expect(SMALL), body=bodies[path]) for path in bodies])
+        assert [type(result) for result in results] == [WrongDigest, int, WrongSize, WrongSize]
+        assert results[1] == len(SMALL)
+        assert await paths(store) == {PATH, PAGE}
+        assert await body_at(store, PATH) == b"the older"
+        assert leftovers() == 0
+
+    async def test_a_small_object_replaces_what_stood_there_and_of_two_of_one_path_one_stands(
+        self, store: Store
+    ) -> None:
+        await put(store, PATH, LARGE)
+        both = [Small(path=PATH, expect=expect(body), body=body) for body in (SMALL, SMALL[::-1])]
+        assert await store.store_all(both) == [len(SMALL)] * 2
+        assert await body_at(store, PATH) in (SMALL, SMALL[::-1])
+
+    async def test_pages_are_published_in_their_order(self, store: Store) -> None:
+        assert await store.publish_all([(PAGE, b"one"), (PATH, SMALL), (PAGE, b"two")]) == 3
+        assert await body_at(store, PAGE) == b"two"
+        assert await store.publish_all([(PAGE, b"two"), (PATH, LARGE)]) == 1
+        assert await body_at(store, PATH) == LARGE
 
     async def test_an_empty_body_is_published(self, store: Store) -> None:
         assert await store.publish(PAGE, b"")

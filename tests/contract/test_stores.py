@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from mirrorsync.model.blob import Small
 from mirrorsync.ports import Store
 from mirrorsync.store.filesystem import FilesystemStore
 from tests.contract.memory_store import MemoryStore
-from tests.contract.store_suite import PAGE, PATH, SMALL, StoreSuite, body_at, put
+from tests.contract.store_suite import PAGE, PATH, SMALL, StoreSuite, body_at, expect, paths, put
 
 
 class TestMemoryStore(StoreSuite):
@@ -29,6 +30,12 @@ class TestMemoryStore(StoreSuite):
         store.lose_power()
         assert await body_at(store, PATH) == SMALL
         assert await store.stat(PAGE) is None
+
+    async def test_a_power_cut_takes_nothing_of_what_was_stored_or_published_together(self, store: MemoryStore) -> None:
+        await store.store_all([Small(path=PATH, expect=expect(SMALL), body=SMALL)])
+        await store.publish_all([(PAGE, SMALL)])
+        store.lose_power()
+        assert await paths(store) == {PATH, PAGE}
 
 
 class TestFilesystemStore(StoreSuite):

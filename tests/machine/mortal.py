@@ -1,17 +1,17 @@
 """Parts that can die: every effect that outlives a process is one step, and death may come before any of them."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import trio
 
 from mirrorsync.errors import Recovery
 from mirrorsync.model.blob import ObjectInfo
 from mirrorsync.model.identity import StorePath
-from mirrorsync.state.database import Database, Operation, _Job
+from mirrorsync.state.database import Database, Operation
 from mirrorsync.state.schema import migrate
 from tests.contract.memory_store import MemoryStore
 
@@ -60,7 +60,7 @@ class MortalStore(MemoryStore):
         super().__init__()
         self.life = Life()
         self.unsettled: dict[StorePath, list[Object | None]] = {}
-        """What stood at each path since the last `settle`, oldest first: a power cut leaves any one of them."""
+        """What stood at each path since it was last made durable, oldest first: a power cut leaves any one of them."""
 
     def put(self, path: StorePath, body: bytes) -> None:
         def act() -> None:
@@ -69,6 +69,17 @@ class MortalStore(MemoryStore):
             self.unsettled[path].append(self.objects[path])
 
         self.life.step(f"store {path}", act)
+
+    def harden(self, paths: Sequence[StorePath]) -> None:
+        # A real flush would take what others left loose with it; nobody may count on that.
+        loose = [path for path in paths if path in self.unsettled]
+
+        def act() -> None:
+            for path in loose:
+                del self.unsettled[path]
+
+        if loose:
+            self.life.step(f"flush {loose[-1]}", act)
 
     async def delete(self, path: StorePath) -> None:
         await trio.lowlevel.checkpoint()
@@ -115,10 +126,9 @@ class MortalDatabase(Database):
 
     async def write(self, operation: Operation[T]) -> T:
         await trio.lowlevel.checkpoint()
-        job = _Job(operation)
-        self.life.step(f"commit {_name(operation)}", lambda: self._commit([job]))  # type: ignore[list-item]  # as in Database.write
-        assert job.result is not None
-        return job.result.unwrap()
+        came: list[Any] = []
+        self.life.step(f"commit {_name(operation)}", lambda: came.extend(self._commit([operation])))
+        return cast("T", came[0].unwrap())
 
     async def read(self, operation: Operation[T]) -> T:
         await trio.lowlevel.checkpoint()

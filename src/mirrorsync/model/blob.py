@@ -4,6 +4,9 @@ import msgspec
 
 from mirrorsync.model.identity import StorePath
 
+Chunk = bytes | bytearray
+"""Some bytes of a body, which belong to whoever is given them."""
+
 
 class Remote(msgspec.Struct, frozen=True):
     """An upstream object."""

@@ -9,7 +9,7 @@ from typing import Final, TypeVar, TypeVarTuple
 import trio
 
 from mirrorsync.store.failures import in_words
-from mirrorsync.store.together import Together
+from mirrorsync.together import Together
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

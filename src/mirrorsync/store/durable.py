@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import trio
+
 from mirrorsync.store.directory import Directory
-from mirrorsync.store.together import Call, Together
+from mirrorsync.together import Call, Together
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _SYNCFS: Final = getattr(_LIBC, "syncfs", None)
@@ -35,6 +37,10 @@ class GroupSync:
         """Flushes begun, from 0."""
         self.failures = 0
         """Flushes that failed, from 0. Take it before the first byte is written, and hand it to `flush`."""
+        self._loosened = 1
+        """Times that names were left to a later flush; 1 for what an earlier process may have left so."""
+        self._settled = 0
+        """The value of `_loosened` up to which a flush has made them durable."""
         self._directory = directory
         self._flush_file_system = flush_file_system
         self._failure = OSError()
@@ -42,6 +48,23 @@ class GroupSync:
         # One flush for all calls, in a thread of its own: behind the writers' limiter it would wait for those who
         # are to share the next.
         self._together = Together(self._flush, lanes=1)
+
+    def loosen(self) -> None:
+        """Say that names were given or taken that no flush has made durable."""
+        with self._counting:
+            self._loosened += 1
+
+    async def settle(self) -> None:
+        """Return after a flush that began after the last `loosen`; at once where there was one already.
+
+        Raises: OSError. Cancellation: as for `flush`.
+        """
+        loosened = self._loosened
+        if self._settled < loosened:
+            await self.flush()
+            self._settled = max(self._settled, loosened)
+        else:
+            await trio.lowlevel.checkpoint()
 
     async def flush(self, *, failures_before: int | None = None) -> None:
         """Return after a flush that began after this call.

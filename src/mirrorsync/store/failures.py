@@ -43,7 +43,9 @@ def store_error(error: OSError, what: str) -> StoreError:
     why = error.strerror or str(error)
     if error.filename:
         why = f"{why} ({os.fsdecode(error.filename)})"
-    return kind(what, why=why, hint=hint)
+    told = kind(what, why=why, hint=hint)
+    told.__cause__ = error
+    return told
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class FilesystemStore:
         self._space = FreeSpace(self._web, self._disk, min_free=min_free)
         self.sync = GroupSync(self._web)
         """The flushes that all commits share."""
-        self._batches = Batches(self.sync)
+        self._batches = Batches(self._tree, self._staging, self.sync)
 
     @asynccontextmanager
     async def stage(self, path: StorePath, expect: Expect) -> AsyncIterator[StagedFile]:
@@ -64,7 +64,7 @@ class FilesystemStore:
         except LowSpace as error:
             return [error] * len(objects)
         try:
-            results = await self._batches.store(Files(self._tree, self._staging, objects))
+            results = await self._batches.store(Files(objects))
             promise.wrote(size)
         finally:
             promise.release()
@@ -79,7 +79,7 @@ class FilesystemStore:
 
     async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
         """See `Store.publish_all`. Raises: StoreError."""
-        batch = Pages(self._tree, self._staging, pages)
+        batch = Pages(pages)
         for result in await self._batches.store(batch):
             if isinstance(result, MirrorsyncError):
                 raise result
@@ -99,7 +99,10 @@ class FilesystemStore:
 
     async def delete(self, path: StorePath) -> None:
         """See `Store.delete`; the topmost directories stay. Raises: StoreError."""
-        await self._disk.run_short(f"{path} cannot be deleted", self._tree.remove, path)
+        try:
+            await self._disk.run_short(f"{path} cannot be deleted", self._tree.remove, path)
+        finally:
+            self.sync.loosen()
 
     def list(self, prefix: StorePath) -> AsyncIterator[ObjectInfo]:
         """See `Store.list`; links and names that no store path can hold are left out. Raises: StoreError."""
@@ -109,7 +112,7 @@ class FilesystemStore:
     async def settle(self) -> None:
         """See `Store.settle`. Raises: StoreError."""
         with in_words(f"{self._web.path} cannot be flushed to its disk"):
-            await self.sync.flush()
+            await self.sync.settle()
 
     async def free_bytes(self) -> int:
         """See `Store.free_bytes`. Raises: StoreError."""

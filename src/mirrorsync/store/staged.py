@@ -5,6 +5,7 @@ from typing import Final
 
 import trio
 
+from mirrorsync.model.blob import Chunk
 from mirrorsync.model.identity import StorePath
 from mirrorsync.store.directory import Directory
 from mirrorsync.store.disk import SHORT, Disk
@@ -32,10 +33,16 @@ class Landing:
         self._failures_before = sync.failures
 
     async def land(self) -> None:
-        """Make the temporary file's data durable, then give it its name. Raises: StoreError."""
+        """Make the temporary file's data durable, then give it its name, which `settle` makes durable.
+
+        Raises: StoreError.
+        """
         with in_words(self.what):
             await self._sync.flush(failures_before=self._failures_before)
-        await self.disk.run_short(self.what, self.temporary.move, self.tree, self._path)
+        try:
+            await self.disk.run_short(self.what, self.temporary.move, self.tree, self._path)
+        finally:
+            self._sync.loosen()
 
     async def discard(self) -> None:
         """Remove the temporary file, if there still is one, also when cancelled."""
@@ -51,11 +58,11 @@ class StagedFile:
         self._landing = landing
         self._verifier = verifier
         self._promise = promise
-        self._waiting: list[bytes] = []
+        self._waiting: list[Chunk] = []
         self._waiting_size = 0
         self._open = True
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: Chunk) -> None:
         """See `Staged.write`. Cancellation: `chunk` may be taken or not; leave the context."""
         self._refuse_if_closed()
         self._verifier.admit(len(chunk))
@@ -73,8 +80,8 @@ class StagedFile:
         await self._landing.land()
         return self._verifier.received
 
-    async def _to_disk(self, work: Callable[[bytes], None]) -> None:
-        body = b"".join(self._waiting)
+    async def _to_disk(self, work: Callable[[Chunk], None]) -> None:
+        body = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
         disk = self._landing.disk
         run = disk.run_short if len(body) <= SHORT else disk.run
         await run(self._landing.what, work, body)
@@ -82,13 +89,13 @@ class StagedFile:
         self._waiting.clear()
         self._waiting_size = 0
 
-    def _append(self, body: bytes) -> None:
+    def _append(self, body: Chunk) -> None:
         self._open = False  # a write that fails half-way must not be committed, whatever its caller does
         self._verifier.update(body)
         self._landing.temporary.append(body)
         self._open = True
 
-    def _finish(self, body: bytes) -> None:
+    def _finish(self, body: Chunk) -> None:
         self._open = False
         self._verifier.update(body)
         self._verifier.verify()

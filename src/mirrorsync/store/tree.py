@@ -10,7 +10,15 @@ from typing import Final
 from mirrorsync.errors import StoreDenied
 from mirrorsync.model.blob import ObjectInfo
 from mirrorsync.model.identity import StorePath, is_segment, store_path
-from mirrorsync.store.directory import Directory, Handle, names_of, open_directory, way_down
+from mirrorsync.store.directory import (
+    Descent,
+    Directory,
+    Handle,
+    names_of,
+    open_directory,
+    place_and_name,
+    way_down,
+)
 
 CHUNK: Final = 1 << 20
 """Bytes read or written at a time, at most."""
@@ -26,47 +34,53 @@ class Tree:
     def __init__(self, web: Directory) -> None:
         self._web = web
 
-    def place(self, source: Handle, name: bytes, path: StorePath) -> None:
+    def descent(self) -> Descent:
+        """Return a way down into the tree, which calls that follow each other can share."""
+        return Descent(self._web)
+
+    def place(self, source: Handle, name: bytes, path: StorePath, descent: Descent) -> None:
         """Rename `name` in `source` to `path`, replacing what stands there; make its parents."""
+        place, last = place_and_name(path)
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
-                self._rename(source, name, path)
+                os.rename(name, last, src_dir_fd=source.descriptor, dst_dir_fd=descent.make(place))
             except FileNotFoundError:
+                descent.leave()
                 if not attempts_left:
                     raise
             else:
                 return
 
-    def _rename(self, source: Handle, name: bytes, path: StorePath) -> None:
-        *parents, last = names_of(path)
-        root = self._web.hold()
-        with way_down(root, parents, create=True) as descriptors:
-            os.rename(name, last, src_dir_fd=source.descriptor, dst_dir_fd=descriptors[-1])
-
     def status(self, path: StorePath) -> os.stat_result | None:
         """Return the status of the regular file at `path`; None for anything else, links included."""
-        *parents, last = names_of(path)
-        root = self._web.hold()
-        with way_down(root, parents, create=False) as descriptors:
-            if len(descriptors) <= len(parents):
+        place, last = place_and_name(path)
+        with self.descent() as descent:
+            parent = descent.find(place)
+            if parent is None:
                 return None
             try:
-                status = os.stat(last, dir_fd=descriptors[-1], follow_symlinks=False)
+                status = os.stat(last, dir_fd=parent, follow_symlinks=False)
             except FileNotFoundError:
                 return None
         return status if stat.S_ISREG(status.st_mode) else None
 
-    def holds(self, path: StorePath, body: bytes) -> bool:
+    def holds(self, path: StorePath, body: bytes, descent: Descent) -> bool:
         """Tell whether the object at `path` is `body`; it is read only if its size is right."""
-        descriptor = self._open(path)
+        descriptor = _open(path, descent)
         if descriptor is None:
             return False
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            return os.fstat(descriptor).st_size == len(body) and file.readall() == body
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size != len(body):
+                return False
+            with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+                return file.readall() == body
+        finally:
+            os.close(descriptor)
 
     def chunks(self, path: StorePath) -> Iterator[bytes]:
         """Yield the object's bytes. Raises: StoreDenied when there is none."""
-        descriptor = self._open(path)
+        descriptor = self._open_object(path)
         if descriptor is None:
             raise StoreDenied(
                 f"{path} is not in the store", hint="mirrorsync verify --repair fetches what should be there"
@@ -75,19 +89,10 @@ class Tree:
             while chunk := file.read(CHUNK):
                 yield chunk
 
-    def _open(self, path: StorePath) -> int | None:
-        *parents, last = names_of(path)
-        root = self._web.hold()
-        with way_down(root, parents, create=False) as descriptors:
-            if len(descriptors) <= len(parents):
-                return None
-            try:
-                descriptor = os.open(last, _OBJECT, dir_fd=descriptors[-1])
-            except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ELOOP):  # a link is no object
-                    return None
-                raise
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+    def _open_object(self, path: StorePath) -> int | None:
+        with self.descent() as descent:
+            descriptor = _open(path, descent)
+        if descriptor is None or stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
         return None
@@ -96,7 +101,7 @@ class Tree:
         """Make `path` absent, and every directory above it that is empty then, but for the topmost."""
         *parents, last = names_of(path)
         root = self._web.hold()
-        with way_down(root, parents, create=False) as descriptors:
+        with way_down(root, parents) as descriptors:
             if len(descriptors) > len(parents):
                 _unlink(last, descriptors[-1])
             for depth in range(len(descriptors) - 1, 1, -1):
@@ -107,9 +112,23 @@ class Tree:
         """Yield every regular file below `prefix`; what vanishes meanwhile is left out."""
         names = names_of(prefix)
         root = self._web.hold()
-        with way_down(root, names, create=False) as descriptors:
+        with way_down(root, names) as descriptors:
             if len(descriptors) > len(names):
                 yield from _walk(descriptors[-1], tuple(prefix.split("/")) if prefix else ())
+
+
+def _open(path: StorePath, descent: Descent) -> int | None:
+    """Return a descriptor of what stands at `path`, None for a link: a link is no object."""
+    place, last = place_and_name(path)
+    parent = descent.find(place)
+    if parent is None:
+        return None
+    try:
+        return os.open(last, _OBJECT, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return None
+        raise
 
 
 def _unlink(name: bytes, parent: int) -> None:

@@ -1,14 +1,17 @@
 """Group commit: who shares a flush, and who must not trust one."""
 
 import errno
+import os
 import threading
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import trio
 import trio.testing
 
-from mirrorsync.errors import StoreDenied, StoreFull
+from mirrorsync.errors import StoreDenied, StoreFull, WrongSize
+from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import store_path
 from mirrorsync.store.directory import Directory
 from mirrorsync.store.durable import GroupSync, flush_file_system
@@ -120,6 +123,133 @@ async def test_who_wrote_before_a_failed_flush_is_refused_by_the_next_that_succe
     assert names(tmp_path / "staging") == set()
     gate.go.release()
     await put(store, PATH, BODY)
+
+
+class Looker:
+    """A flush that notes which names stand when it begins, and fails at the numbers it is told."""
+
+    def __init__(self, web: Path, *fails_at: int) -> None:
+        self.seen: list[set[str]] = []
+        self._web = web
+        self._fails_at = fails_at
+
+    def flush(self, _descriptor: int) -> None:
+        self.seen.append({path.name for path in self._web.rglob("*") if path.is_file()})
+        if len(self.seen) - 1 in self._fails_at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def watch(store: FilesystemStore, web: Path, *fails_at: int) -> Looker:
+    looker = Looker(web, *fails_at)
+    store.sync._flush_file_system = looker.flush
+    return looker
+
+
+def small(name: str, body: bytes = BODY) -> Small:
+    return Small(path=store_path("packages", "aa", name), expect=expect(BODY), body=body)
+
+
+async def test_what_is_stored_together_is_flushed_before_it_has_names_and_again_when_it_has(
+    store: FilesystemStore, tmp_path: Path
+) -> None:
+    looker = watch(store, tmp_path / "web")
+    assert await store.store_all([small("x"), small("wrong", b"else"), small("y")]) == [len(BODY), ANY, len(BODY)]
+    assert looker.seen == [set(), {"x", "y"}]
+
+
+async def test_pages_are_flushed_before_they_have_names_and_again_when_they_have(
+    store: FilesystemStore, tmp_path: Path
+) -> None:
+    looker = watch(store, tmp_path / "web")
+    assert await store.publish_all([(store_path("simple", "x"), BODY), (store_path("simple", "y"), BODY)]) == 2
+    assert looker.seen == [set(), {"x", "y"}]
+
+
+async def test_a_page_that_stood_already_is_flushed_too_for_its_process_may_have_died_before_it_did(
+    store: FilesystemStore, tmp_path: Path
+) -> None:
+    page = store_path("simple", "x")
+    await store.publish(page, BODY)
+    again = make_store(tmp_path)
+    looker = watch(again, tmp_path / "web")
+    assert not await again.publish(page, BODY)
+    assert looker.seen == [{"x"}]
+
+
+async def test_what_is_not_what_its_page_promises_costs_no_flush(store: FilesystemStore, tmp_path: Path) -> None:
+    looker = watch(store, tmp_path / "web")
+    (result,) = await store.store_all([small("x", b"else")])
+    assert isinstance(result, WrongSize)
+    assert looker.seen == []
+
+
+async def test_a_flush_that_fails_before_the_names_leaves_none_and_fails_for_all(
+    store: FilesystemStore, tmp_path: Path
+) -> None:
+    watch(store, tmp_path / "web", 0)
+    results = await store.store_all([small("x"), small("wrong", b"else"), small("y")])
+    assert [type(result) for result in results] == [StoreDenied, WrongSize, StoreDenied]
+    assert names(tmp_path / "web") == set()
+    assert names(tmp_path / "staging") == set()
+
+
+async def test_names_that_cannot_be_flushed_are_told_to_all_though_they_stand_and_the_next_settle_flushes_them(
+    store: FilesystemStore, tmp_path: Path
+) -> None:
+    looker = watch(store, tmp_path / "web", 2)
+    await store.settle()
+    results = await store.store_all([small("x"), small("wrong", b"else"), small("y")])
+    assert [type(result) for result in results] == [StoreDenied, WrongSize, StoreDenied]
+    assert looker.seen[-1] == {"x", "y"}
+    assert names(tmp_path / "staging") == set()
+    await store.settle()
+    assert len(looker.seen) == 4
+    watch(store, tmp_path / "web", 1)
+    with pytest.raises(StoreDenied, match="cannot be flushed"):
+        await store.publish(store_path("simple", "page"), BODY)
+
+
+async def test_names_are_not_trusted_to_a_flush_that_comes_after_a_failed_one(
+    store: FilesystemStore, tmp_path: Path
+) -> None:
+    looker = watch(store, tmp_path / "web")
+    flush = looker.flush
+
+    def another_fails(descriptor: int) -> None:
+        flush(descriptor)
+        store.sync.failures += 1
+
+    store.sync._flush_file_system = another_fails
+    (result,) = await store.store_all([small("x")])
+    assert isinstance(result, StoreDenied)
+
+
+async def test_settling_flushes_only_where_something_was_left_loose(store: FilesystemStore, tmp_path: Path) -> None:
+    looker = watch(store, tmp_path / "web")
+
+    async def flushes_of_settling() -> int:
+        before = len(looker.seen)
+        await store.settle()
+        return len(looker.seen) - before
+
+    assert await flushes_of_settling() == 1, "what an earlier process left"
+    assert await flushes_of_settling() == 0
+    await store.store_all([small("x")])
+    await store.publish(store_path("simple", "page"), BODY)
+    assert await flushes_of_settling() == 0
+    await put(store, PATH, BODY)
+    assert await flushes_of_settling() == 1
+    await store.delete(PATH)
+    assert await flushes_of_settling() == 1
+    assert await flushes_of_settling() == 0
+
+
+async def test_a_settling_that_fails_is_not_done(store: FilesystemStore, tmp_path: Path) -> None:
+    looker = watch(store, tmp_path / "web", 0)
+    with pytest.raises(StoreDenied):
+        await store.settle()
+    await store.settle()
+    assert len(looker.seen) == 2
 
 
 async def test_a_waiter_that_is_cancelled_leaves_at_once_and_the_others_are_served(gate: Gate, sync: GroupSync) -> None:

@@ -1,5 +1,6 @@
 """What files and directories stand where, with which permissions, and what a person may do to them meanwhile."""
 
+import gc
 import os
 import shutil
 import stat
@@ -12,6 +13,7 @@ import pytest
 import trio
 
 from mirrorsync.errors import StoreDenied
+from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import StorePath, store_path
 from mirrorsync.store.filesystem import FilesystemStore
 from tests.unit.store.kit import BODY, MIB, PATH, expect, names, put
@@ -33,6 +35,9 @@ async def test_files_are_0644_and_directories_0755_whatever_the_umask(
     with umask(mask):
         await put(store, PATH, BODY)
         await store.publish(store_path("simple", "sample", "index.html"), BODY)
+        for number in range(3):
+            beside = [store_path("packages", "aa", f"{number}{end}", "name") for end in ("", "b")]
+            await store.store_all([Small(path=path, expect=expect(BODY), body=BODY) for path in beside])
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "web").rglob("*")}
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o755}
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o644}
@@ -178,6 +183,7 @@ async def test_a_listing_or_a_reading_that_is_broken_off_closes_its_files(store:
     await put(store, PATH, b"x" * 3 * MIB)
     for number in range(600):
         await store.publish(store_path("packages", str(number)), BODY)
+    gc.collect()  # the stores of other tests
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - no directory of files, but of our descriptors
     async for _ in store.list(store_path("packages")):
         break
@@ -189,8 +195,7 @@ async def test_a_listing_or_a_reading_that_is_broken_off_closes_its_files(store:
 async def test_an_equal_page_is_not_written_at_all(store: FilesystemStore, tmp_path: Path) -> None:
     page = store_path("simple", "sample", "index.html")
     await store.publish(page, BODY)
-    before, flushes = (tmp_path / "web" / page).stat(), store.sync.flushes
+    before = (tmp_path / "web" / page).stat()
     await store.publish(page, BODY)
     after = (tmp_path / "web" / page).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert store.sync.flushes == flushes

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mirrorsync.errors import StoreDenied
+from mirrorsync.errors import MirrorsyncError, StoreDenied
+from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import StorePath, store_path
 from mirrorsync.store.filesystem import FilesystemStore
-from tests.unit.store.kit import BODY, make_store, names, put
+from tests.unit.store.kit import BODY, expect, make_store, names, put
 
 INSIDE = store_path("packages", "aa", "victim")
 
@@ -18,9 +19,19 @@ async def read(store: FilesystemStore, path: StorePath) -> None:
         pass
 
 
+async def store_it(store: FilesystemStore, path: StorePath) -> None:
+    """Store an object between two others, whose ways down go before and behind its own."""
+    paths = [store_path("aa", "first"), path, store_path("zz", "last")]
+    results = await store.store_all([Small(path=each, expect=expect(BODY), body=BODY) for each in paths])
+    assert (results[0], results[2]) == (len(BODY), len(BODY))
+    if isinstance(results[1], MirrorsyncError):
+        raise results[1]
+
+
 OPERATIONS: dict[str, Callable[[FilesystemStore, StorePath], Awaitable[object]]] = {
     "commit": lambda store, path: put(store, path, BODY),
     "publish": lambda store, path: store.publish(path, BODY),
+    "store all": store_it,
     "stat": lambda store, path: store.stat(path),
     "read": read,
     "delete": lambda store, path: store.delete(path),
@@ -53,7 +64,7 @@ async def test_a_linked_directory_is_not_followed(
     assert names(tmp_path / "staging") == set()
 
 
-@pytest.mark.parametrize("operation", ["commit", "publish"])
+@pytest.mark.parametrize("operation", ["commit", "publish", "store all"])
 async def test_a_link_under_an_objects_name_is_replaced_and_its_target_stays(
     operation: str, store: FilesystemStore, tmp_path: Path, outside: Path
 ) -> None:
