@@ -52,10 +52,10 @@ def build_tree(web: Path) -> Tree:
             web, "modern", 104, [_wheel(web, "modern", "1.0"), _wheel(web, "modern", "2.0", requires_python=">=3.99")]
         ),
     )
-    listed = [(page.name, page.serial) for page in pages]
-    _write(web, root_paths().json, b"".join(root.json_parts(listed, ROOT_SERIAL)))
-    body = b"".join(root.html_parts((page.name, page.name) for page in pages))
-    _write_html(web, root_paths().html, root_paths().index_html, body)
+    listed = [(page.name, str(page.name), page.serial) for page in pages]
+    written = list(root.root_parts([listed], ROOT_SERIAL))
+    _write(web, root_paths().json, b"".join(part.json for part in written))
+    _write_html(web, root_paths().html, root_paths().index_html, b"".join(part.html for part in written))
     _write(web, "last-modified", b"20260901T12:00:00\n")
     _write(web, "mirrorsync/status.json", b'{"synced_serial":9000}\n')
     _write(web, "pypi/normal/json", b'{"info":{"name":"normal"},"last_serial":101}\n')

@@ -174,6 +174,13 @@ class ContentSettings(_Section, frozen=True):
         bool,
         Meta(description="Also serve /pypi/NAME/json, for old tools: one more request for each changed project."),
     ] = False
+    gzip: Annotated[
+        bool,
+        Meta(
+            description="Also write a compressed copy beside each page of the index, for web servers that send it in "
+            "place of the page (nginx: gzip_static)."
+        ),
+    ] = False
     root_url: Annotated[
         str | None,
         Meta(

@@ -9,11 +9,14 @@ from mirrorsync.state.runs import Totals
 from mirrorsync.sync import feed
 from mirrorsync.sync.ingest import ingest
 from mirrorsync.sync.parts import Parts
-from mirrorsync.sync.passes import conclude
+from mirrorsync.sync.passes import log
 from mirrorsync.sync.pool import Pool
+from mirrorsync.sync.root_index import Pace
+from mirrorsync.sync.sweep import sweep
+from mirrorsync.sync.traces import leave_traces
 
 _SETTLED_EVERY: Final = 5.0
-"""Seconds between two publications of the root index and the status while there is something new to say."""
+"""Seconds between two publications of the status, and at least between two of the root index, while there is news."""
 
 
 class Follower:
@@ -26,6 +29,7 @@ class Follower:
         self._polls = 0
         self._said = Totals(), 0
         self._said_at = parts.clock()
+        self._pace = Pace()
         self._halt: MirrorsyncError | None = None
         self.stopping = trio.Event()
         """Set it to stop: no new project is begun, those under way are finished."""
@@ -41,6 +45,7 @@ class Follower:
             nursery.start_soon(self._publish)
             await self._work()
             self.stopping.set()
+        self._pace.hurry()
         await self._publish_news()  # what ended after the stop was asked for, too
         if self._halt is not None:
             raise self._halt
@@ -77,13 +82,18 @@ class Follower:
             await self._publish_news()
 
     async def _publish_news(self) -> None:
-        """Make public what was done or asked since the last time, if anything was."""
+        """Make public what was done or asked since the last time, if anything was; the root index at its own pace."""
         now, polls = self._pool.totals, self._polls
-        if (now, polls) == self._said:
+        is_news = (now, polls) != self._said
+        if not is_news and not (self._pace.owes and self._pace.is_due):
             return
-        started_at, self._said_at = self._said_at, self._parts.clock()
         try:
-            await conclude(self._parts, started_at, now.minus(self._said[0]))
+            if is_news:
+                started_at, self._said_at = self._said_at, self._parts.clock()
+                await log(self._parts, started_at, now.minus(self._said[0]))
+            await self._pace.publish(self._parts)
+            await sweep(self._parts)
+            await leave_traces(self._parts, root_is_owed=self._pace.owes)
         except MirrorsyncError as error:
             self._stop_for(error)
         self._said = now, polls

@@ -12,7 +12,8 @@ from mirrorsync.sync.deselect import drop_deselected
 from mirrorsync.sync.ingest import ingest
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.pool import Pool
-from mirrorsync.sync.publish import publish_root
+from mirrorsync.sync.publish import drop_siblings
+from mirrorsync.sync.root_index import publish_root
 from mirrorsync.sync.sweep import sweep
 from mirrorsync.sync.traces import leave_traces
 
@@ -31,6 +32,8 @@ async def prepare(parts: Parts, *, tree_has_files: bool = False, rehearses: bool
             why="two indexes in one tree would be neither",
             hint="correct [upstream] index, or use another [mirror] directory",
         )
+    if mirror.content != content and not parts.policy.gzip and not rehearses:
+        await drop_siblings(parts)
     if mirror.selection != selection and not rehearses:
         await drop_deselected(parts)
     if (mirror.selection, mirror.content) != (selection, content):
@@ -60,7 +63,10 @@ async def sync(parts: Parts, names: Sequence[ProjectName] = ()) -> Totals:
         failure = error
     totals = msgspec.structs.replace(pool.totals, note=None if failure is None else str(failure))
     try:
-        await conclude(parts, started_at, totals)
+        await log(parts, started_at, totals)
+        await publish_root(parts)
+        await sweep(parts)
+        await leave_traces(parts, root_is_owed=False)
     except MirrorsyncError as error:
         failure = failure or error
     if failure is not None:
@@ -83,10 +89,7 @@ def tell_unknown(parts: Parts, totals: Totals) -> None:
         )
 
 
-async def conclude(parts: Parts, started_at: float, totals: Totals) -> None:
-    """Log what was done since `started_at`, and make public what holds now."""
+async def log(parts: Parts, started_at: float, totals: Totals) -> None:
+    """Write down what was done since `started_at`, and tell what an operator should know of it."""
     tell_unknown(parts, totals)
     await parts.state.log_run(started_at, totals, parts.clock())
-    await publish_root(parts)
-    await sweep(parts)
-    await leave_traces(parts)

@@ -16,6 +16,8 @@ class Policy(msgspec.Struct, frozen=True):
     files: bool = True
     metadata: bool = True
     legacy_json: bool = False
+    gzip: bool = False
+    """Each page of the index has a compressed sibling."""
     root_url: str | None = None
     removal_grace: float = 86400.0
     """Seconds that an object stays after no page names it."""
@@ -42,7 +44,7 @@ class Policy(msgspec.Struct, frozen=True):
         return layout.relative_link(file)
 
     def content_fingerprint(self) -> str:
-        """Return a digest of all that changes the pages' text, so that another policy is noticed."""
-        return hashlib.sha256(
-            repr((1, self.files, self.metadata, self.legacy_json, self.root_url)).encode()
-        ).hexdigest()[:16]
+        """Return a digest of all that changes the pages' text or siblings, so that another policy is noticed."""
+        said = (1, self.files, self.metadata, self.legacy_json, self.root_url)
+        # Nothing is added where there are no siblings: what mirrors have noted so far stays true.
+        return hashlib.sha256(repr((*said, "gzip") if self.gzip else said).encode()).hexdigest()[:16]

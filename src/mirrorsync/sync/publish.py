@@ -1,25 +1,28 @@
-"""Making pages public: a project's three, and the root index."""
+"""Making a project's pages public, with their compressed siblings where the mirror has them."""
 
-from collections.abc import Callable, Iterator
-
-import trio
-
-from mirrorsync.model.blob import Expect
-from mirrorsync.model.identity import ProjectName, Serial, StorePath
+from mirrorsync.model.identity import ProjectName, StorePath
 from mirrorsync.model.page import ProjectPage
-from mirrorsync.simple import encode_html, encode_json, layout, root
+from mirrorsync.simple import encode_html, encode_json, gzipped, layout
 from mirrorsync.sync.parts import Parts
 
 
 async def publish_page(parts: Parts, page: ProjectPage) -> None:
     """Replace the project's pages; those whose bytes are the same stay untouched.
 
-    HTML and JSON are swapped one after the other (docs/adr/0003): each is true by itself at every instant.
+    HTML and JSON are swapped one after the other (docs/adr/0003): each is true by itself at every instant. A sibling
+    goes before its page: who reads it never gets less than who does not.
     """
     paths = layout.page_paths(page.name)
     html = encode_html.encode_page(page, parts.policy.link)
     json = encode_json.encode_page(page, parts.policy.link)
-    await parts.store.publish_all([(paths.json, json), (paths.html, html), (paths.index_html, html)])
+    pages: list[tuple[StorePath, bytes]] = []
+    for body, places in ((json, (paths.json,)), (html, (paths.html, paths.index_html))):
+        packed = gzipped.pack(body) if parts.policy.gzip else None
+        for path in places:
+            if packed is not None:
+                pages.append((gzipped.sibling(path), packed))
+            pages.append((path, body))
+    await parts.store.publish_all(pages)
 
 
 async def publish_legacy(parts: Parts, name: ProjectName) -> None:
@@ -35,38 +38,20 @@ async def publish_legacy(parts: Parts, name: ProjectName) -> None:
 
 
 async def withdraw_page(parts: Parts, name: ProjectName) -> None:
-    """Make the project's pages absent."""
+    """Make the project's pages absent, each after its sibling: some web servers send that though the page is gone."""
     paths = layout.page_paths(name)
-    for path in (paths.json, paths.html, paths.index_html, layout.legacy_path(name)):
+    for path in (paths.json, paths.html, paths.index_html):
+        if parts.policy.gzip:
+            await parts.store.delete(gzipped.sibling(path))
         await parts.store.delete(path)
+    await parts.store.delete(layout.legacy_path(name))
 
 
-async def publish_root(parts: Parts) -> bool:
-    """Bring the root index up to what the ledger says, if it is behind; True when it was written.
-
-    It claims the serial up to which everything is served, never more (I2), and of each project the serial of the
-    page that stands, so that this mirror can be another one's upstream.
-    """
-    mirror = await parts.state.mirror()
-    serial = await parts.state.synced_serial()
-    if mirror.root_version == mirror.root_published_version and mirror.published_serial == serial:
-        return False
+async def drop_siblings(parts: Parts) -> None:
+    """Delete every compressed sibling: from here on nothing would keep them up with their pages. Safe to repeat."""
     paths = layout.root_paths()
-    await _write(parts, paths.json, lambda rows: root.json_parts(((row[1], row[2]) for row in rows), serial))
-    for path in (paths.html, paths.index_html):
-        await _write(parts, path, lambda rows: root.html_parts((row[0], row[1]) for row in rows))
+    names = tuple(gzipped.sibling(path).rpartition("/")[2] for path in (paths.json, paths.html, paths.index_html))
+    async for standing in parts.store.list(StorePath("simple")):
+        if standing.path.endswith(names):
+            await parts.store.delete(standing.path)
     await parts.store.settle()
-    await parts.state.root_published(serial, mirror.root_version)
-    return True
-
-
-Row = tuple[ProjectName, str, Serial | None]
-
-
-async def _write(parts: Parts, path: StorePath, render: Callable[[Iterator[Row]], Iterator[bytes]]) -> None:
-    """Stream the index from the ledger to the store: at 750,000 projects it is tens of megabytes."""
-    async with parts.state.present() as rows, parts.store.stage(path, Expect(size=None, sha256=None)) as staged:
-        pieces = render(rows)
-        while piece := await trio.to_thread.run_sync(next, pieces, b""):
-            await staged.write(piece)
-        await staged.commit()

@@ -1,9 +1,26 @@
 """The root index in both forms."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mirrorsync.simple.root import html_parts, json_parts
+from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.simple.root import Row, root_parts
+
+AWKWARD = "<b>&\"'\\\x01"
+"""A display name that no index should have."""
+
+
+def row(name: str, shown: str, serial: int | None = None) -> Row:
+    return ProjectName(name), shown, None if serial is None else Serial(serial)
+
+
+def html(*batches: Sequence[Row]) -> bytes:
+    return b"".join(part.html for part in root_parts(batches, None))
+
+
+def in_json(*batches: Sequence[Row], last_serial: int | None) -> bytes:
+    serial = None if last_serial is None else Serial(last_serial)
+    return b"".join(part.json for part in root_parts(batches, serial))
 
 
 def test_the_html_root_is_pypis_but_for_relative_links() -> None:
@@ -18,44 +35,57 @@ def test_the_html_root_is_pypis_but_for_relative_links() -> None:
 <a href="zope-interface/">zope.interface</a>
 </body>
 </html>"""
-    assert b"".join(html_parts([("django", "Django"), ("zope-interface", "zope.interface")])) == expected
+    assert html([row("django", "Django"), row("zope-interface", "zope.interface")]) == expected
 
 
 def test_the_json_root_is_pypis() -> None:
-    assert b"".join(json_parts([("Django", 24), ("released-name", 0)], 99)) == (
+    assert in_json([row("django", "Django", 24), row("released-name", "released-name", 0)], last_serial=99) == (
         b'{"meta":{"_last-serial":99,"api-version":"1.4"},'
         b'"projects":[{"_last-serial":24,"name":"Django"},{"_last-serial":0,"name":"released-name"}]}\n'
     )
 
 
 def test_an_index_without_serials_has_none_in_its_root() -> None:
-    assert b"".join(json_parts([("a", None)], None)) == (b'{"meta":{"api-version":"1.4"},"projects":[{"name":"a"}]}\n')
+    assert in_json([row("a", "a")], last_serial=None) == (b'{"meta":{"api-version":"1.4"},"projects":[{"name":"a"}]}\n')
 
 
 def test_a_root_without_projects_is_whole() -> None:
-    assert json.loads(b"".join(json_parts([], 0))) == {
-        "meta": {"_last-serial": 0, "api-version": "1.4"},
-        "projects": [],
-    }
-    assert b"".join(html_parts([])).endswith(b"  <body>\n</body>\n</html>")
+    whole = {"meta": {"_last-serial": 0, "api-version": "1.4"}, "projects": []}
+    assert json.loads(in_json(last_serial=0)) == json.loads(in_json([], last_serial=0)) == whole
+    assert html().endswith(b"  <body>\n</body>\n</html>")
 
 
 def test_a_display_name_is_never_markup() -> None:
-    written = b"".join(html_parts([("a", "<b>&\"'")]))
-    assert b'<a href="a/">&lt;b&gt;&amp;&#34;&#39;</a>' in written
-    assert json.loads(b"".join(json_parts([('"\\', 1)], 1)))["projects"][0]["name"] == '"\\'
+    assert b'<a href="a/">&lt;b&gt;&amp;&#34;&#39;\\\x01</a>' in html([row("a", AWKWARD)])
+    assert json.loads(in_json([row("a", AWKWARD, 1)], last_serial=1))["projects"][0]["name"] == AWKWARD
+
+
+def test_how_the_projects_are_batched_cannot_be_seen() -> None:
+    rows = [row("a", "A", 1), row("b", AWKWARD, 2), row("c", "c"), row("d", "Ünicode", 4), row("e", "e.e", 5)]
+    batches = [rows[:1], [], rows[1:2], rows[2:]]
+    assert html(*batches) == html(rows)
+    assert in_json(*batches, last_serial=9) == in_json(rows, last_serial=9)
+    assert [each["name"] for each in json.loads(in_json(*batches, last_serial=9))["projects"]] == [
+        shown for _, shown, _ in rows
+    ]
+
+
+def test_a_plain_name_is_written_as_an_awkward_one_would_be() -> None:
+    alone = in_json([row("a", "A.b_c-1", 7), row("b", "B")], last_serial=1)
+    beside = in_json([row("a", "A.b_c-1", 7), row("b", "B"), row("c", AWKWARD)], last_serial=1)
+    assert beside.startswith(alone.removesuffix(b"]}\n"))
 
 
 def test_the_root_is_never_held_whole() -> None:
     asked = 0
 
-    def projects() -> Iterator[tuple[str, str]]:
+    def batches() -> Iterator[list[Row]]:
         nonlocal asked
-        for number in range(20_000):
+        for number in range(1_000):
             asked += 1
-            yield f"project-{number}", f"Project.{number}"
+            yield [row(f"project-{number}-{digit}", f"Project.{number}.{digit}", number) for digit in range(100)]
 
-    parts = html_parts(projects())
-    assert 64 * 1024 <= len(next(parts)) < 65 * 1024
-    assert asked < 2_000
-    assert max(map(len, parts)) < 65 * 1024
+    parts = root_parts(batches(), Serial(1))
+    assert 1 << 20 <= len(next(parts).json) < 1.01 * (1 << 20)
+    assert asked < 300
+    assert max(len(part.html) for part in parts) < 2 << 20

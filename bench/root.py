@@ -1,0 +1,123 @@
+"""What it costs to write the root index of a mirror that is as large as PyPI.
+
+.venv/bin/python -m bench.root                      750,000 projects, three times
+.venv/bin/python -m bench.root --projects 20000 --gzip
+"""
+
+import argparse
+import hashlib
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from mirrorsync.app.wiring import open_parts, state_path
+from mirrorsync.config.load import parse
+from mirrorsync.observe.progress import Lines
+from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.root_index import publish_root
+
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- a file system in memory, on purpose
+_CONFIGURATION: Final = """
+[mirror]
+directory = "{directory}"
+contact = "bench@operator.test"
+[upstream]
+index = "http://127.0.0.1:9"
+allow-http = true
+[content]
+{content}
+[limits]
+min-free = "0"
+"""
+_PROJECT: Final = """
+INSERT INTO project (name, display_name, wanted_serial, content_serial, mirrored_serial, page_serial, present, status,
+    etag, page_digest) VALUES (:name, :shown, :serial, :serial, :serial, :serial, 1, 'active', :etag, :digest)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make a ledger, write its root index some times, and say what each cost."""
+    options = _options(arguments)
+    with tempfile.TemporaryDirectory(prefix="mirrorsync-root-", dir=options.directory) as directory:
+        trio.run(_run, Path(directory), options)
+
+
+async def _run(directory: Path, options: argparse.Namespace) -> None:
+    text = _CONFIGURATION.format(directory=directory, content="gzip = true" if options.gzip else "")
+    settings = parse(text, directory / "mirrorsync.toml", {})
+    async with open_parts(settings, Lines()) as parts:
+        await parts.state.database.write(
+            lambda connection: connection.executemany(_PROJECT, _projects(options.projects)).rowcount
+        )
+        await parts.state.start_at(2_000_000)  # type: ignore[arg-type]  # a serial
+        print(f"{options.projects:,} projects, state {state_path(directory).stat().st_size / 2**20:.0f} MiB")
+        for turn in range(options.rounds):
+            await _measure(parts, directory / "web" / "simple", turn)
+
+
+async def _measure(parts: Parts, simple: Path, turn: int) -> None:
+    """Let one project change, write the root index, and print what that took."""
+    await parts.state.database.write(
+        lambda connection: (
+            connection.execute("UPDATE mirror SET root_version = root_version + 1").rowcount
+            + connection.execute("UPDATE project SET page_serial = page_serial + 1 WHERE id = 1").rowcount
+        )
+    )
+    _begin_anew()
+    before, wall, processor = _memory("VmRSS"), time.perf_counter(), time.process_time()
+    await publish_root(parts)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    growth = _memory("VmHWM") - before
+    print(
+        f"  {turn + 1}: {processor:.2f} s of processor, {wall:.2f} s in all, memory +{growth / 2**20:.1f} MiB,"
+        f" {_size(simple) / 2**20:.0f} MiB stand"
+    )
+
+
+def _projects(count: int) -> Iterator[dict[str, Any]]:
+    """Yield rows in the order of their names, as a first sync makes them; one of five is spelt otherwise."""
+    names = sorted(
+        f"{hashlib.sha256(b'%d' % number).hexdigest()[: 5 + number % 12]}-{number}" for number in range(count)
+    )
+    for number, name in enumerate(names, start=1):
+        shown = name if number % 5 else name.replace("-", "_").title()
+        yield {
+            "name": name,
+            "shown": shown,
+            "serial": number,
+            "etag": f'"{name:.16}"',
+            "digest": name.encode().ljust(32),
+        }
+
+
+def _begin_anew() -> None:
+    """Let the high-water mark of this process's memory begin at what it is now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _size(simple: Path) -> int:
+    """Return the bytes of the root index in all its forms."""
+    return sum(path.stat().st_size for path in simple.glob("index.*"))
+
+
+def _memory(key: str) -> int:
+    """Return one of this process's figures, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("bench.root", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--projects", type=int, default=750_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gzip", action="store_true", help="with the compressed siblings")
+    parser.add_argument("--directory", type=Path, default=_MEMORY, help=f"where the mirror is made ({_MEMORY})")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

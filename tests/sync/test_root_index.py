@@ -1,0 +1,126 @@
+"""The root index: written when it has something new to say, and not more often than it is worth."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from trio.testing import MockClock
+
+from mirrorsync.app.wiring import open_parts
+from mirrorsync.ports import Store
+from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.root_index import Pace, publish_root
+from mirrorsync.sync.traces import leave_traces
+from tests.mirror import Mirror
+from tests.upstream.world import World
+
+
+class Slow:
+    """A store whose disk takes two seconds to flush."""
+
+    def __init__(self, store: Store, clock: MockClock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def settle(self) -> None:
+        self._clock.jump(2)
+        await self._store.settle()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def shown(mirror: Mirror) -> list[str]:
+    root = json.loads((mirror.web / "simple" / "index.v1_json").read_bytes())
+    return [project["name"] for project in root["projects"]]
+
+
+def stamps(mirror: Mirror) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (mirror.web / "simple").glob("index.*")}
+
+
+async def respell(parts: Parts, spelling: str) -> None:
+    """Let the ledger say something new of the one project."""
+    await parts.state.database.write(
+        lambda connection: (
+            connection.execute("UPDATE project SET display_name = ?", (spelling,)),
+            connection.execute("UPDATE mirror SET root_version = root_version + 1"),
+        )
+    )
+
+
+async def test_a_root_index_that_was_dear_is_left_alone_for_twenty_times_what_it_cost(
+    mirror: Mirror, world: World, mock_clock: MockClock
+) -> None:
+    mock_clock.rate = 1
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+        mock_clock.rate = 0
+        slow, pace = dataclasses.replace(parts, store=Slow(parts.store, mock_clock)), Pace()
+        await respell(parts, "Alpha")
+        await pace.publish(slow)
+        assert (shown(mirror), pace.owes) == (["Alpha"], False)
+        await respell(parts, "ALPHA")
+        mock_clock.jump(39)
+        await pace.publish(slow)
+        assert (shown(mirror), pace.owes, pace.is_due) == (["Alpha"], True, False)
+        mock_clock.jump(2)
+        assert pace.is_due
+        await pace.publish(slow)
+        assert (shown(mirror), pace.owes) == (["ALPHA"], False)
+        await respell(parts, "aLPHA")
+        pace.hurry()
+        await pace.publish(slow)
+        assert (shown(mirror), pace.owes) == (["aLPHA"], False)
+
+
+async def test_the_stamp_of_completeness_waits_for_the_root_index(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    stamp = mirror.web / "last-modified"
+    before = stamp.read_bytes()
+    mirror.clock.forward(100)
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+        await parts.state.database.write(
+            lambda connection: connection.execute("UPDATE mirror SET complete_at = complete_at + 100").rowcount
+        )
+        await leave_traces(parts, root_is_owed=True)
+        assert stamp.read_bytes() == before
+        await leave_traces(parts, root_is_owed=False)
+        assert stamp.read_bytes() > before
+
+
+async def test_a_form_that_says_nothing_new_stays_untouched(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    before = stamps(mirror)
+    world.upload("alpha", "2.0")
+    await mirror.sync()
+    after = stamps(mirror)
+    assert after["index.v1_json"] > before["index.v1_json"]
+    assert (after["index.html"], after["index.v1_html"]) == (before["index.html"], before["index.v1_html"])
+    world.upload("newcomer", "1.0")
+    await mirror.sync()
+    assert min(stamps(mirror).values()) > max(after.values())
+
+
+async def test_a_form_that_was_cut_or_lost_or_lengthened_is_made_whole(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    simple = mirror.web / "simple"
+    whole = (simple / "index.html").read_bytes()
+    for spoil in (whole[:-1], whole + b" ", b"", None):
+        for name in ("index.html", "index.v1_html"):
+            _leave(simple / name, spoil)
+        async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+            await respell(parts, "alpha")
+            await publish_root(parts)
+        assert [(simple / name).read_bytes() for name in ("index.html", "index.v1_html")] == [whole] * 2
+
+
+def _leave(path: Path, body: bytes | None) -> None:
+    path.unlink()
+    if body is not None:
+        path.write_bytes(body)
