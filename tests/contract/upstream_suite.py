@@ -25,7 +25,7 @@ from mirrorsync.errors import (
 from mirrorsync.model.blob import Remote
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.model.page import ProjectPage, Unchanged
+from mirrorsync.model.page import PageAsk, ProjectPage, Unchanged
 from mirrorsync.ports import Upstream
 from tests.upstream.faults import Endless, Portal, Status, Throttle429, Truncate, TruncatedXML
 from tests.upstream.server import PyPI
@@ -47,7 +47,7 @@ async def listing_of(upstream: Upstream) -> list[SnapshotPart]:
 
 
 async def page_of(upstream: Upstream, name: str = HOLY, *, at_least: int | None = 0) -> ProjectPage:
-    page = await upstream.page(ProjectName(name), at_least=Serial(at_least or 0), etag=None, attempt=0)
+    page = await upstream.page(PageAsk(name=ProjectName(name), at_least=Serial(at_least or 0), etag=None, attempt=0))
     assert isinstance(page, ProjectPage)
     return page
 
@@ -55,7 +55,7 @@ async def page_of(upstream: Upstream, name: str = HOLY, *, at_least: int | None 
 async def read_into(chunks: list[bytes], upstream: Upstream, remote: Remote) -> None:
     async with upstream.open(remote) as body:
         async for chunk in body:
-            chunks.append(chunk)  # noqa: PERF401 - what came before the failure is the point
+            chunks.append(bytes(chunk))  # noqa: PERF401 - what came before the failure is the point
 
 
 class UpstreamSuite:
@@ -143,7 +143,7 @@ class UpstreamSuite:
     ) -> None:
         page = await page_of(upstream)
         assert page.files[0].filename == file.filename
-        again = await upstream.page(HOLY, at_least=NOTHING, etag=page.etag, attempt=0)
+        again = await upstream.page(PageAsk(name=HOLY, at_least=NOTHING, etag=page.etag, attempt=0))
         assert again == Unchanged(name=HOLY)
         pypi.faults.add("^/simple/holy-grail/", Status(304))
         with pytest.raises(UpstreamError):

@@ -144,13 +144,14 @@ def root_list(data: bytes) -> bool:
     for one in listed:
         require_confined(layout.page_paths(one.name).json)
         require(one.serial is None or 0 <= one.serial <= _SERIAL_MAX, f"serial {one.serial}")
-    html = b"".join(root.html_parts((one.name, one.display_name) for one in listed))
-
+    rows = [(one.name, one.display_name, one.serial) for one in listed]
+    parts = list(root.root_parts([rows[:2], rows[2:]], reader.serial))
+    html = b"".join(part.html for part in parts)
     problems = markup_problems(html, anchors=len(listed), serial=None)
     require(not problems, f"the root page holds {problems}")
     shown = [(f"/simple/{one.name}/", one.display_name) for one in listed]
     require(read_root_html(html) == shown, f"the root page lists {read_root_html(html)}")
-    names = read_root_json(b"".join(root.json_parts(((one.display_name, one.serial) for one in listed), reader.serial)))
+    names = read_root_json(b"".join(part.json for part in parts))
     require(names == [one.display_name for one in listed], f"the root list has {names}")
     return True
 
@@ -311,9 +312,10 @@ def response(data: bytes) -> bool:
     except BadResponse as refusal:
         require_message(refusal)
         return False
-    require(parser.complete and parser.has_head, "an end without a head")
-    require(sum(map(len, parser.body)) <= len(data), "more body than came")
-    for name, value in parser.headers:
+    (came,) = parser.responses
+    require(came.complete and came.has_head, "an end without a head")
+    require(sum(map(len, came.body)) <= len(data), "more body than came")
+    for name, value in came.headers:
         require(b"\n" not in name + value and b"\r" not in name + value and b"\0" not in value, f"{name!r}: {value!r}")
     return True
 

@@ -1,0 +1,298 @@
+"""How transports come to a connection: addresses, TLS, and what they do when there is none to be had."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final
+
+import httpx
+import pytest
+import trio
+
+from tests.contract.certificates import MISSING, Certificates, Flaw
+from tests.contract.peer import Talk, answer, echo, honest, open_peer, says
+from tests.contract.transports import KINDS, OURS, STOCK, Kind, descriptors
+
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+needs_openssl = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+_NAME: Final = "peer.test"
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+class Names(trio.abc.HostnameResolver):
+    """A resolver that knows one name."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+        trio.socket.set_custom_hostname_resolver(self)
+
+    async def getaddrinfo(self, host: Any, port: Any, *_: Any, **__: Any) -> list[Any]:
+        if host not in (_NAME, _NAME.encode()):
+            raise socket.gaierror(socket.EAI_NONAME, "unknown name")
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+            if ":" in address
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in self._addresses
+        ]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
+        raise NotImplementedError
+
+
+@contextmanager
+def black_hole(family: socket.AddressFamily, host: str, port: int = 0) -> Iterator[int]:
+    """Take no connection at a port: its queue is full, further ones get no word."""
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(0)
+        waiting = [socket.socket(family) for _ in range(4)]
+        for one in waiting:
+            one.settimeout(0)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+        for one in waiting:
+            one.close()
+
+
+# --- no connection -------------------------------------------------------------------------------------------------
+
+
+@every_kind
+async def test_a_host_that_gives_no_word_ends_in_a_timeout_of_connecting(kind: Kind) -> None:
+    before = descriptors()
+    with black_hole(socket.AF_INET, "127.0.0.1") as port:
+        async with kind.client(connect=0.1) as client:
+            started = trio.current_time()
+            with pytest.raises(httpx.ConnectTimeout):
+                await client.get(f"http://127.0.0.1:{port}/")
+            assert 0.09 < trio.current_time() - started < 1.0
+    assert descriptors() == before
+
+
+@every_kind
+async def test_a_host_that_gives_no_word_of_tls_ends_in_a_timeout_of_connecting(kind: Kind) -> None:
+    async with open_peer(Talk.left) as peer, kind.client(connect=0.1) as client:
+        before = descriptors()
+        with pytest.raises(httpx.ConnectTimeout):
+            await client.get(f"https://127.0.0.1:{peer.port}/")
+        await peer.all_left()
+        assert descriptors() == before
+
+
+# Cancelled within TLS's greeting, the stock transport leaves its socket to the garbage collector.
+@pytest.mark.parametrize(("kind", "scheme"), [(OURS, "http"), (OURS, "https"), (STOCK, "http")])
+async def test_cancelling_while_connecting_leaks_nothing(kind: Kind, scheme: str) -> None:
+    async with open_peer(Talk.left) as peer, kind.client() as client:
+        before = descriptors()
+        for delay in (0.0, 0.001, 0.01):
+            with trio.move_on_after(delay):
+                await client.get(f"{scheme}://127.0.0.1:{peer.port}/")
+            await peer.all_left()
+            await trio.sleep(0.01)
+            assert descriptors() == before
+
+
+@every_kind
+async def test_a_port_where_nobody_listens_is_an_error_of_connecting(kind: Kind) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        async with kind.client() as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"http://127.0.0.1:{bound.getsockname()[1]}/")
+
+
+@every_kind
+async def test_a_name_that_is_unknown_is_an_error_of_connecting(kind: Kind) -> None:
+    Names("127.0.0.1")
+    async with kind.client() as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get("http://nobody.test/")
+
+
+@every_kind
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28", b""])
+async def test_a_peer_that_speaks_no_tls_is_an_error_of_connecting(kind: Kind, said: bytes) -> None:
+    async def script(talk: Talk) -> None:
+        await talk.send(said)
+        await trio.sleep(0.02)
+
+    async with open_peer(script) as peer, kind.client() as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"https://127.0.0.1:{peer.port}/")
+
+
+# --- addresses -----------------------------------------------------------------------------------------------------
+
+
+@every_kind
+async def test_ipv6_is_spoken(kind: Kind) -> None:
+    async with open_peer(honest, host="::1") as peer, kind.client() as client:
+        assert (await client.get(peer.url("/six"))).content == b"/six"
+        assert f"Host: [::1]:{peer.port}\r\n".encode() in peer.heard[0].raw
+
+
+@every_kind
+@pytest.mark.parametrize("order", [("::1", "127.0.0.1"), ("127.0.0.1", "::1")], ids=["IPv6 first", "IPv4 first"])
+async def test_a_host_with_a_dead_address_and_a_living_one_is_reached_fast(kind: Kind, order: tuple[str, ...]) -> None:
+    Names(*order)
+    async with open_peer(honest) as peer, kind.client() as client:
+        with black_hole(socket.AF_INET6, "::1", peer.port):
+            before = descriptors()
+            started = trio.current_time()
+            assert (await client.get(peer.url("/", host=_NAME))).content == b"/"
+            assert trio.current_time() - started < 1.0
+            assert descriptors() <= before + 2, "the dead one's attempt is given up: what is open are the two ends"
+
+
+@every_kind
+async def test_a_host_whose_every_address_is_dead_ends_in_a_timeout(kind: Kind) -> None:
+    Names("::1", "127.0.0.1")
+    with black_hole(socket.AF_INET, "127.0.0.1") as port, black_hole(socket.AF_INET6, "::1", port):
+        async with kind.client(connect=0.4) as client:
+            with pytest.raises(httpx.ConnectTimeout):
+                await client.get(f"http://{_NAME}:{port}/")
+
+
+# --- TLS -----------------------------------------------------------------------------------------------------------
+
+
+@needs_openssl
+@every_kind
+async def test_a_good_certificate_is_taken_and_the_name_is_sent(kind: Kind, certificates: Certificates) -> None:
+    Names("127.0.0.1")
+    told: list[str | None] = []
+    server = certificates.server()
+    server.sni_callback = lambda _, name, __: told.append(name)
+    async with open_peer(honest, tls=server) as peer, kind.client(certificates.client()) as client:
+        for path in ("/one", "/two"):
+            assert (await client.get(peer.url(path, host=_NAME))).content == path.encode()
+        assert (await client.get(peer.url("/address"))).content == b"/address"
+    assert told[0] == _NAME
+    assert peer.connections == 2
+
+
+@needs_openssl
+@every_kind
+@pytest.mark.parametrize("flaw", ["wrong_name", "expired", "unknown_authority"])
+async def test_a_bad_certificate_is_refused_before_a_byte_is_asked(
+    kind: Kind, certificates: Certificates, flaw: Flaw
+) -> None:
+    async with open_peer(honest, tls=certificates.server(flaw)) as peer, kind.client(certificates.client()) as client:
+        before = descriptors()
+        with pytest.raises(httpx.ConnectError) as raised:
+            await client.get(peer.url("/"))
+        assert "CERTIFICATE" in str(raised.value) or not kind.is_ours, "the stock transport does not say why"
+        await peer.all_left()
+        assert descriptors() == before
+    assert peer.heard == []
+
+
+@needs_openssl
+@every_kind
+async def test_a_certificate_for_another_address_is_refused(kind: Kind, certificates: Certificates) -> None:
+    Names("127.0.0.1")
+    async with (
+        open_peer(honest, tls=certificates.server("wrong_name")) as peer,
+        kind.client(certificates.client()) as client,
+    ):
+        with pytest.raises(httpx.ConnectError):
+            await client.get(peer.url("/", host=_NAME))
+
+
+@needs_openssl
+@every_kind
+async def test_a_peer_that_leaves_without_tls_farewell_is_fine_once_its_answer_is_whole(
+    kind: Kind, certificates: Certificates
+) -> None:
+    async def leaves(talk: Talk) -> None:
+        await talk.send(echo(await talk.request()))
+
+    async with open_peer(leaves, tls=certificates.server()) as peer, kind.client(certificates.client()) as client:
+        for path in ("/one", "/two"):
+            assert (await client.get(peer.url(path))).content == path.encode()
+            await peer.all_left()
+
+
+@asynccontextmanager
+async def cut(kind: Kind, certificates: Certificates, raw: bytes, end: Any) -> AsyncIterator[tuple[Any, str]]:
+    server = certificates.server()
+    async with open_peer(says(raw, then=end), tls=server) as peer, kind.client(certificates.client()) as client:
+        yield client, peer.url("/")
+
+
+async def rudely(_: Talk) -> None:
+    """Leave without TLS's farewell."""
+
+
+@needs_openssl
+@every_kind
+@pytest.mark.parametrize("end", [Talk.end, rudely])
+async def test_a_body_that_is_cut_inside_tls_is_an_error(kind: Kind, certificates: Certificates, end: Any) -> None:
+    async with cut(kind, certificates, answer(b"holy grail")[:-3], end) as (client, url):
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await client.get(url)
+
+
+@needs_openssl
+@every_kind
+@pytest.mark.parametrize("end", [Talk.end, rudely])
+async def test_a_body_without_a_length_ends_with_its_tls_connection_even_without_farewell(
+    kind: Kind, certificates: Certificates, end: Any
+) -> None:
+    # Both take it, as browsers do: what such a body promised is checked by its digest.
+    async with cut(kind, certificates, b"HTTP/1.1 200 OK\r\n\r\nholy", end) as (client, url):
+        assert (await client.get(url)).content == b"holy"
+
+
+@needs_openssl
+@pytest.mark.parametrize("kind", [pytest.param(OURS, id="ours")])  # the stock one gives it on, too
+async def test_records_that_come_together_with_an_answer_are_nobodys_answer(
+    kind: Kind, certificates: Certificates
+) -> None:
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        async with talk.corked():  # one segment, so that the client has read both when it reads the first
+            await talk.send(answer(b"holy"))
+            await talk.send(answer(b"smuggled"))
+        while request := await talk.request():
+            await talk.send(echo(request))
+
+    async with open_peer(script, tls=certificates.server()) as peer, kind.client(certificates.client()) as client:
+        with suppress(httpx.RemoteProtocolError):
+            await client.get(peer.url("/first"))
+        assert (await client.get(peer.url("/second"))).content == b"holy"  # what the script says first, on a new one
+
+
+@needs_openssl
+@every_kind
+async def test_silence_and_cancellation_inside_tls_leak_nothing(kind: Kind, certificates: Certificates) -> None:
+    async with (
+        open_peer(says(answer(b"holy")[:-2]), tls=certificates.server()) as peer,
+        kind.client(certificates.client()) as client,
+    ):
+        before = descriptors()
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(peer.url("/first"), timeout=httpx.Timeout(3.0, read=0.1))
+        await peer.all_left()
+        assert descriptors() == before
+        with trio.move_on_after(0.0):
+            await client.get(peer.url("/second"))
+        await peer.all_left()
+        assert descriptors() == before
+
+
+@needs_openssl
+@every_kind
+async def test_a_large_body_comes_whole_through_tls(kind: Kind, certificates: Certificates) -> None:
+    body = bytes(range(256)) * 16 * 1024
+    async with (
+        open_peer(says(answer(body)), tls=certificates.server()) as peer,
+        kind.client(certificates.client()) as client,
+    ):
+        assert (await client.get(peer.url("/"))).content == body
