@@ -16,7 +16,7 @@ from bench.peers import Home, configure_mirrorsync
 from bench.recipes import FIRST_SERIAL, project
 from mirrorsync.app.wiring import policy_of, state_path
 from mirrorsync.config.load import load
-from mirrorsync.state.database import connect
+from mirrorsync.state.connection import connect
 from mirrorsync.state.schema import migrate
 from mirrorsync.upstream.address import resolve
 
@@ -80,7 +80,7 @@ def _lay_out(home: Home) -> None:
 def _fill(home: Home, *, behind: bool) -> None:
     """Copy a state database into place, made once for each size, and tell it that all this was just now."""
     settings = load(configure_mirrorsync(home))
-    kept = home.upstream.directory / f"state-{'behind' if behind else 'complete'}-{_schema()}.sqlite3"
+    kept = home.upstream.directory / f"state-{'behind' if behind else 'complete'}-{schema_digest()}.sqlite3"
     if not kept.exists():
         print(f"making the state of {len(home.recipe.serials):,} projects …", flush=True)
         kept.with_suffix(".partial").unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def _fill(home: Home, *, behind: bool) -> None:
     connection.close()
 
 
-def _schema() -> str:
+def schema_digest() -> str:
     """Return a digest of the tables as they are now, so that no state of an older schema is taken up."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrate(connection)

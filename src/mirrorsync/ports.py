@@ -3,21 +3,21 @@
 Each has a conformance suite in tests/contract/ that every implementation passes.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.model.blob import Expect, ObjectInfo, Remote, Small
+from mirrorsync.model.blob import Chunk, Expect, ObjectInfo, Remote, Small
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, StorePath
-from mirrorsync.model.page import ProjectPage, Unchanged
+from mirrorsync.model.page import PageAnswer, PageAsk, ProjectPage, Unchanged
 
 
 class Staged(Protocol):
     """An object on its way in: invisible, and gone unless it is committed."""
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: Chunk) -> None:
         """Append `chunk`, and hash it.
 
         Raises: WrongSize as soon as more has come than `Expect` allows; StoreError.
@@ -44,17 +44,24 @@ class Store(Protocol):
     async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
         """Stage and commit small objects together; return each one's bytes or its failure, in their order.
 
-        Each is visible whole or not at all, as by `stage`. Raises: StoreError, when nothing could be made durable.
+        Each is visible whole or not at all, as by `stage`; what this returns the bytes of is durable, its name too.
+        When it cannot be made durable it fails, although it may be visible. Raises: StoreError.
         Cancellation: those that are visible stay.
         """
         ...
 
     async def publish(self, path: StorePath, body: bytes) -> bool:
-        """Replace the object at `path` atomically; an equal body is left untouched. True if it was replaced."""
+        """Replace the object at `path` atomically; an equal body is left untouched. True if it was replaced.
+
+        Durable afterwards, as by `publish_all`. Raises: StoreError.
+        """
         ...
 
     async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
-        """Publish each of the pages, in their order; return how many were replaced. Raises: StoreError."""
+        """Publish each of the pages, in their order, up to the first that fails; return how many were replaced.
+
+        All of them are durable then, those too that stood already. Raises: StoreError; some may be replaced then.
+        """
         ...
 
     async def stat(self, path: StorePath) -> ObjectInfo | None:
@@ -77,7 +84,11 @@ class Store(Protocol):
         ...
 
     async def settle(self) -> None:
-        """Return when all that was committed, published or deleted before the call survives a power cut."""
+        """Return when all that was committed or deleted before the call survives a power cut.
+
+        That includes what an earlier process did. What `store_all` and `publish_all` leave survives without: where
+        there is nothing else, this costs next to nothing. Raises: StoreError.
+        """
         ...
 
     async def free_bytes(self) -> int | None:
@@ -121,15 +132,20 @@ class Upstream(Protocol):
         """
         ...
 
-    async def page(
-        self, project: ProjectName, *, at_least: Serial, etag: str | None, attempt: int
-    ) -> ProjectPage | Unchanged:
-        """Return `project`'s page as of `at_least` or later; `Unchanged` only when `etag` was given.
+    async def page(self, ask: PageAsk, *, failed: MirrorsyncError | None = None) -> ProjectPage | Unchanged:
+        """Return a project's page as of `ask.at_least` or later; `failed` is how a first attempt ended just now.
 
-        `attempt` counts earlier stale answers: each asks the caches for another variant.
         Cancel-safe: nothing is written.
         Raises: StalePage (a cache is behind), ProjectGone (404), Malformed, Unreachable, Throttled.
         Source: PEP 691.
+        """
+        ...
+
+    async def pages(self, asks: Sequence[PageAsk], take: Callable[[int, PageAnswer], None]) -> None:
+        """Ask for all of them once, together; `take` is given each one's index and answer, as it comes.
+
+        An answer is what `page` returns or raises. None, or an error that may pass: `page` is to be asked, so that
+        nobody waits for another's second attempt, nor long for another's slow answer.
         """
         ...
 
@@ -148,14 +164,15 @@ class Upstream(Protocol):
         """
         ...
 
-    async def fetch(self, remote: Remote) -> bytes:
-        """Return a small body whole, `limit` bytes at most, held in memory.
+    async def fetch_all(self, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
+        """Return small bodies whole, `limit` bytes each at most, or their failures, in the order of `remotes`.
 
-        Raises: Missing, Refused, Truncated, WrongSize, Unreachable, Throttled.
+        They are asked for one after the other, without a wait between them where the host allows it.
+        Failures: Missing, Refused, Truncated, WrongSize, Unreachable, Throttled.
         """
         ...
 
-    def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Open a body: undecoded chunks that resume by Range over broken connections, `limit` bytes at most.
 
         Raises: Missing, Refused on entering; while iterating Truncated (budget spent), WrongSize, Unreachable.

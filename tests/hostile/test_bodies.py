@@ -8,7 +8,9 @@ from typing import Any, Final
 import pytest
 import trio
 
+from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Mirrored
+from mirrorsync.model.page import PageAsk
 from mirrorsync.upstream.build import open_upstream
 from mirrorsync.upstream.retry import Patience
 from tests.hostile.siege import Siege, entry_of, page_of, place_in
@@ -129,8 +131,8 @@ async def test_a_sidecar_without_end_is_cut_off_at_16_mib(siege: Siege, pypi: Py
 
 async def test_bodies_that_drip_are_read_and_hold_up_nobody_else(tmp_path: Path, pypi: PyPI) -> None:
     siege = Siege(tmp_path / "around", pypi, silence=0.4)
-    place_in(pypi, "slow-page", Drip(40, 0.02))
-    place_in(pypi, "slow-file", Drip(100, 0.02), where="file")
+    place_in(pypi, "slow-page", Drip(40, 0.1))
+    place_in(pypi, "slow-file", Drip(100, 0.05), where="file")
     await siege.sync()
     assert siege.problems() == []
     assert [outcome.name for outcome in siege.ears.outcomes][-2:] in (
@@ -151,7 +153,7 @@ async def test_a_page_that_drips_for_ever_is_given_up(pypi: PyPI, world: World) 
         silence=0.1,
     ) as upstream:
         with trio.fail_after(0.1 * 30), pytest.raises(Exception, match="slow"):
-            await upstream.page("victim", at_least=0, etag=None, attempt=0)  # type: ignore[arg-type]  # plain values for NewTypes
+            await upstream.page(PageAsk(name=ProjectName("victim"), at_least=Serial(0)))
 
 
 _XML: Final[dict[str, Fault]] = {
@@ -259,4 +261,4 @@ async def test_a_proxy_that_redirects_to_what_is_no_url_is_a_failure_and_no_bug(
                 patience=Patience(attempts=1),
             ) as upstream:
                 with pytest.raises(Siege.expected):
-                    await upstream.page("victim", at_least=0, etag=None, attempt=0)  # type: ignore[arg-type]  # plain values for NewTypes
+                    await upstream.page(PageAsk(name=ProjectName("victim"), at_least=Serial(0)))

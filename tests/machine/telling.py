@@ -2,17 +2,26 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
 import trio
 
-from mirrorsync.errors import Missing, NoChangelog, NoListing, ProjectGone, StalePage, Truncated, Unreachable
+from mirrorsync.errors import (
+    MirrorsyncError,
+    Missing,
+    NoChangelog,
+    NoListing,
+    ProjectGone,
+    StalePage,
+    Truncated,
+    Unreachable,
+)
 from mirrorsync.model.blob import Remote
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, project_name
-from mirrorsync.model.page import DistFile, Hashes, ProjectPage, Unchanged
+from mirrorsync.model.page import DistFile, Hashes, PageAnswer, PageAsk, ProjectPage, Unchanged
 from mirrorsync.upstream.journal import to_batch
 from tests.contract.memory_store import Steps
 from tests.upstream.values import Page, WorldFile
@@ -97,10 +106,17 @@ class Telling:
             yield SnapshotPart(serial=serial, projects=rows[start : start + 3])
             await trio.lowlevel.checkpoint()
 
-    async def page(
-        self, project: ProjectName, *, at_least: Serial, etag: str | None, attempt: int
-    ) -> ProjectPage | Unchanged:
-        assert attempt >= 0
+    async def pages(self, asks: Sequence[PageAsk], take: Callable[[int, PageAnswer], None]) -> None:
+        for index, ask in enumerate(asks):
+            try:
+                take(index, await self.page(ask))
+            except MirrorsyncError as error:
+                take(index, error)
+
+    async def page(self, ask: PageAsk, *, failed: MirrorsyncError | None = None) -> ProjectPage | Unchanged:
+        project = ask.name
+        if failed is not None:
+            raise failed
         await trio.lowlevel.checkpoint()
         self.asked[project] += 1
         fault = self.lies.pages.get(project)
@@ -109,9 +125,9 @@ class Telling:
         page = self.world.page_before(project, None) if fault == "stale" else self.world.page(project)
         if page is None or fault == "absent":
             raise ProjectGone(f"{project} has no page")
-        if page.serial < at_least:
-            raise StalePage(f"{project}: serial {page.serial}, {at_least} is wanted")
-        if etag == f'"{page.revision}"':
+        if page.serial < ask.at_least:
+            raise StalePage(f"{project}: serial {page.serial}, {ask.at_least} is wanted")
+        if ask.etag == f'"{page.revision}"':
             return Unchanged(name=project)
         return as_told(page)
 
@@ -124,9 +140,15 @@ class Telling:
         await trio.lowlevel.checkpoint()
         return self.world.page(project) is None
 
-    async def fetch(self, remote: Remote) -> bytes:
-        async with self.open(remote) as body:
-            return b"".join([chunk async for chunk in body])
+    async def fetch_all(self, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
+        return [await self._fetch(remote) for remote in remotes]
+
+    async def _fetch(self, remote: Remote) -> bytes | MirrorsyncError:
+        try:
+            async with self.open(remote) as body:
+                return b"".join([chunk async for chunk in body])
+        except MirrorsyncError as error:
+            return error
 
     @asynccontextmanager
     async def open(self, remote: Remote) -> AsyncIterator[AsyncIterator[bytes]]:

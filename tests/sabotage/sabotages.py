@@ -6,6 +6,7 @@ import msgspec
 
 _HELD: Final = "tests/sync/test_invariants.py::"
 _LIMITS: Final = "tests/sync/test_limits.py::"
+_DURABLE: Final = "tests/unit/store/test_durable.py::"
 _STORES: Final = "tests/contract/test_stores.py::TestFilesystemStore::"
 
 
@@ -25,6 +26,10 @@ class Sabotage(msgspec.Struct, frozen=True):
     """Node ids: each of them must fail."""
 
 
+_SETTLED: Final = (
+    "        if stored:\n"
+    "            await parts.store.settle()  # the large ones, and those that an earlier life left\n"
+)
 _FETCHED: Final = "        stored = await _fetched(parts, intent)\n"
 _REHEARSED: Final = """
         def rehearse(connection: sqlite3.Connection) -> Intent:
@@ -48,10 +53,11 @@ _RECORDED_LATE: Final = """
 
 SABOTAGES: Final[dict[str, Sabotage]] = {
     "digests are not verified": Sabotage(
-        edits=(
-            Edit("store/verifier.py", "self._expect.sha256 is not None and digest != self._expect.sha256", "False"),
+        edits=(Edit("store/verifier.py", "expect.sha256 is not None and digest != expect.sha256", "False"),),
+        caught_by=(
+            _STORES + "test_a_wrong_digest_leaves_nothing_and_what_stood_there_stays",
+            _STORES + "test_each_of_many_small_objects_is_judged_by_itself",
         ),
-        caught_by=(_STORES + "test_a_wrong_digest_leaves_nothing_and_what_stood_there_stays",),
     ),
     "a page is published before its files are there": Sabotage(
         edits=(Edit("sync/project.py", _FETCHED, f"        await publish_page(parts, page)\n{_FETCHED}"),),
@@ -126,18 +132,34 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         caught_by=(_HELD + "test_the_serial_that_counts_is_the_one_that_the_page_carried",),
     ),
     "files are not settled before a page names them": Sabotage(
-        edits=(Edit("sync/project.py", "        if stored:\n            await parts.store.settle()\n", ""),),
+        edits=(Edit("sync/project.py", _SETTLED, ""),),
         caught_by=(_HELD + "test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded",),
     ),
-    "a page is recorded before it is settled": Sabotage(
+    "names are not flushed": Sabotage(
         edits=(
             Edit(
-                "sync/project.py",
-                "    if parts.policy.legacy_json or not stands:\n        await parts.store.settle()\n",
-                "",
+                "store/batch.py",
+                "if any(batch.succeeds for batch in batches) and not self._flushed(batches, failures_before):",
+                "if not batches:",
             ),
         ),
-        caught_by=(_HELD + "test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded",),
+        caught_by=(
+            _DURABLE + "test_what_is_stored_together_is_flushed_before_it_has_names_and_again_when_it_has",
+            _DURABLE + "test_pages_are_flushed_before_they_have_names_and_again_when_they_have",
+        ),
+    ),
+    "names are given before the bytes are flushed": Sabotage(
+        edits=(
+            Edit(
+                "store/batch.py",
+                "                if not self._flushed(batches, failures_before):\n",
+                "                if not batches:\n",
+            ),
+        ),
+        caught_by=(
+            _DURABLE + "test_what_is_stored_together_is_flushed_before_it_has_names_and_again_when_it_has",
+            _DURABLE + "test_a_flush_that_fails_before_the_names_leaves_none_and_fails_for_all",
+        ),
     ),
     "what stands is not forgotten before another page is published": Sabotage(
         edits=(
@@ -154,8 +176,8 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         edits=(
             Edit(
                 "state/inventory.py",
-                "DELETE FROM condemned WHERE place = ? AND filename IN (",
-                "DELETE FROM condemned WHERE 0 AND place = ? AND filename IN (",
+                "DELETE FROM condemned WHERE place = ? AND filename = ?",
+                "DELETE FROM condemned WHERE 0 AND place = ? AND filename = ?",
             ),
         ),
         caught_by=(_HELD + "test_what_comes_back_within_its_grace_is_not_swept_after_it",),

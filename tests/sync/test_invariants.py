@@ -38,6 +38,11 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
 
+        async def told_after(doing: Any) -> Any:
+            done = await doing
+            self._hear(f"{name} is done")
+            return done
+
         def told(*arguments: Any, **named: Any) -> Any:
             if name == "store_all":
                 steps = [f"stage {small.path}" for small in arguments[0]]
@@ -47,7 +52,8 @@ class Watched:
                 steps = [f"{name} {arguments[0] if arguments else ''}".strip()]
             for step in steps:
                 self._hear(step)
-            return method(*arguments, **named)
+            doing = method(*arguments, **named)
+            return told_after(doing) if name in ("store_all", "publish_all") else doing
 
         return told
 
@@ -114,8 +120,9 @@ async def test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_i
     files = [number for number, step in enumerate(told) if "packages/" in step]
     assert len(pages) == 3
     assert files
-    assert "settle" in told[files[-1] : pages[0]]
-    assert told[pages[-1] + 1] == "settle"
+    assert "settle" in told[files[-1] : pages[0]], "of what was streamed, or left by an earlier process"
+    assert "store_all is done" in told[files[-1] : pages[0]]
+    assert told[pages[-1] + 1] == "publish_all is done"
 
 
 async def test_a_page_of_which_its_death_left_no_record_is_compared_and_not_believed(
@@ -124,7 +131,7 @@ async def test_a_page_of_which_its_death_left_no_record_is_compared_and_not_beli
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.yank("alpha", "1.0")
-    await dies(mirror, "settle", after="publish simple/alpha/index.html")
+    await dies(mirror, "publish_all is done", after="publish simple/alpha/index.html")
     assert mirror.page("alpha")["files"][0]["yanked"]
     world.unyank("alpha", "1.0")
     await mirror.sync()
@@ -227,7 +234,7 @@ async def test_a_page_that_its_death_left_unrecorded_is_not_replaced_by_an_older
     world.upload("alpha", "2.0")
     wanted = world.last_serial or 0
     pypi.faults.add("^/simple/alpha/", Meanwhile(lambda: world.upload("alpha", "3.0")), times=1)
-    await dies(mirror, "settle", after="publish simple/alpha/index.html")
+    await dies(mirror, "publish_all is done", after="publish simple/alpha/index.html")
     served = mirror.page("alpha")
     assert served["versions"] == ["1.0", "2.0", "3.0"]
     pypi.faults.add("^/simple/alpha/", Stale(before=wanted + 1))

@@ -14,7 +14,7 @@ from mirrorsync.model.identity import StorePath
 from mirrorsync.observe.progress import Audience
 from mirrorsync.ports import Upstream
 from mirrorsync.select.rules import Selection
-from mirrorsync.state.database import copy_database
+from mirrorsync.state.connection import copy_database
 from mirrorsync.state.ledger import open_state
 from mirrorsync.store.filesystem import FilesystemStore
 from mirrorsync.sync.parts import Clock, Parts, Sleep
@@ -43,6 +43,7 @@ def policy_of(settings: Settings) -> Policy:
         files=settings.content.files,
         metadata=settings.content.metadata,
         legacy_json=settings.content.legacy_json,
+        gzip=settings.content.gzip,
         root_url=settings.content.root_url,
         removal_grace=settings.limits.removal_grace,
         max_removed_projects=settings.limits.max_removed_projects,

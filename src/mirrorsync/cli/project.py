@@ -15,7 +15,7 @@ from mirrorsync.config.load import find, load
 from mirrorsync.config.units import format_duration, format_size
 from mirrorsync.errors import BadConfig, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
-from mirrorsync.state.database import connect, explain
+from mirrorsync.state.connection import connect, explain
 from mirrorsync.state.report import ProjectReport, project_report, reading
 
 _project = typer.Typer(no_args_is_help=True)

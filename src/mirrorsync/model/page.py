@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import ProjectName, Serial
 
 
@@ -66,3 +67,19 @@ class Unchanged(msgspec.Struct, frozen=True):
     """Upstream's 304: the page that we hold under this validator still stands."""
 
     name: ProjectName
+
+
+PageAnswer = ProjectPage | Unchanged | MirrorsyncError | None
+"""What came of asking for a page once; None where the answer stayed away."""
+
+
+class PageAsk(msgspec.Struct, frozen=True):
+    """A project's page, as it is asked for."""
+
+    name: ProjectName
+    at_least: Serial
+    """An older page than of this serial is a cache's."""
+    etag: str | None = None
+    """The validator of the page that we hold; only with it the answer can be `Unchanged`."""
+    attempt: int = 0
+    """Earlier stale answers: each asks the caches for another variant."""

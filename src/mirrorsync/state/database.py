@@ -1,27 +1,31 @@
 """The connection: one writer, many statements a transaction, every commit durable."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import trio
-from outcome import Error, Outcome, Value
+from outcome import Error, Outcome, Value, capture
 
-from mirrorsync.errors import MirrorsyncError, StoreDenied, StoreFull
+from mirrorsync.state.connection import connect, explain
 from mirrorsync.state.schema import migrate
+from mirrorsync.together import Call, Together
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 
-class _Job(Generic[T]):
+class _Write(Generic[T]):
     """An operation that waits for the next transaction."""
 
     def __init__(self, operation: Operation[T]) -> None:
         self.operation = operation
-        self.result: Outcome[T] | None = None
+
+
+class _Read(_Write[T]):
+    """An operation that changes nothing: it needs no transaction."""
 
 
 class Database:
@@ -34,35 +38,23 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._pending: list[_Job[object]] = []
-        self._turn = trio.Lock()
-        self._thread = trio.CapacityLimiter(1)
+        self._together = Together(self._serve, lanes=1)
         self.commits = 0
         """Transactions so far."""
 
     async def write(self, operation: Operation[T]) -> T:
         """Run `operation` in a transaction; on return it is durable.
 
-        Cancellation: it has happened whole or not at all, and may still happen.
+        Cancellation: it has happened whole or not at all.
         Raises: what it raises; StoreFull, StoreDenied when the database cannot be written.
         """
-        job = _Job(operation)
-        self._pending.append(job)  # type: ignore[arg-type]  # the list only hands each job its own result back
-        try:
-            async with self._turn:
-                if job.result is None:
-                    batch, self._pending = self._pending, []
-                    await trio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
-        finally:
-            if job.result is None and job in self._pending:
-                self._pending.remove(job)  # type: ignore[arg-type]  # as above
-        assert job.result is not None  # noqa: S101 -- set by whoever committed the batch
-        return job.result.unwrap()
+        result: T = await self._together.call(_Write(operation))
+        return result
 
     async def read(self, operation: Operation[T]) -> T:
         """Run `operation`, which changes nothing, between two transactions."""
-        async with self._turn:
-            return await trio.to_thread.run_sync(self._translated, operation, limiter=self._thread)
+        result: T = await self._together.call(_Read(operation))
+        return result
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[sqlite3.Connection]:
@@ -71,19 +63,28 @@ class Database:
         with closing(connection):
             yield connection
 
-    def _commit(self, batch: list[_Job[object]]) -> None:
+    def _serve(self, calls: Sequence[Call]) -> None:
+        writes = [call for call in calls if not isinstance(call.work, _Read)]
+        if writes:
+            for call, result in zip(writes, self._commit([call.work.operation for call in writes]), strict=True):
+                call.result = result
+        for call in calls:
+            if isinstance(call.work, _Read):
+                call.result = capture(self._translated, call.work.operation)
+
+    def _commit(self, operations: Sequence[Operation[object]]) -> list[Outcome[object]]:
+        """Run the operations in one transaction; return what came of each. Blocks."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            results = [self._attempt(job.operation) for job in batch]
+            results = [self._attempt(operation) for operation in operations]
             self._connection.execute("COMMIT")
             self.commits += 1
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             # One for each: an outcome is unwrapped once.
-            results = [Error(explain(error, self._path)) for _ in batch]
-        for job, result in zip(batch, results, strict=True):
-            job.result = result
+            return [Error(explain(error, self._path)) for _ in operations]
+        return results
 
     def _attempt(self, operation: Operation[object]) -> Outcome[object]:
         self._connection.execute("SAVEPOINT job")
@@ -104,78 +105,6 @@ class Database:
             return operation(self._connection)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
-
-
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the database; a reader changes nothing of it, and needs no right to write.
-
-    (SQLite itself may leave its empty `-wal` and `-shm` beside it.) Raises: StoreDenied with a hint.
-    """
-    try:
-        connection = _open(path, "mode=ro" if read_only else "mode=rwc")
-        if read_only:
-            connection = _readable(connection, path)
-        else:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA cache_size = -65536")
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
-    return connection
-
-
-def _open(path: Path, how: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
-    )
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA busy_timeout = 10000")
-    return connection
-
-
-def _readable(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """Return a connection that can read, also for a user who may not make SQLite's `-shm` beside the database."""
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        if path.with_name(f"{path.name}-wal").exists():
-            raise
-        # Nobody has it open, so nobody changes it: it can be read as the plain file that it is.
-        return _open(path, "immutable=1")
-    return connection
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a database that others may be writing, as of one moment. Raises: StoreDenied, StoreFull."""
-    try:
-        with closing(connect(source, read_only=True)) as reader, closing(sqlite3.connect(target)) as writer:
-            reader.backup(writer)
-    except sqlite3.Error as error:
-        raise explain(error, source) from error
-
-
-def explain(error: sqlite3.Error, path: Path) -> MirrorsyncError:
-    """Say what a failure of SQLite means to an operator."""
-    text = str(error)
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-        return StoreFull(
-            f"the state {path} cannot grow",
-            why=text,
-            hint="free some space on its disk; nothing was lost and the next run goes on where this one stopped",
-        )
-    if isinstance(error, sqlite3.OperationalError):
-        return StoreDenied(
-            f"the state {path} cannot be used",
-            why=text,
-            hint="check the directory's owner, permissions and disk; nothing was lost",
-        )
-    return StoreDenied(
-        f"the state {path} is damaged",
-        why=text,
-        hint="restore it from a backup, or move it away: the next sync builds it anew from upstream",
-    )
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """The inventory of objects: intended before they are stored (I4), condemned before they are deleted."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +12,33 @@ from mirrorsync.model.outcome import StoredFile
 from mirrorsync.model.page import DistFile
 from mirrorsync.simple.layout import SIDECAR_SUFFIX
 from mirrorsync.state.condemned import BEING_DELETED
+
+_KEY: Final = "place = ? AND filename = ? AND project_id = ?"
+_STANDS: Final = "stored_at = coalesce(stored_at, ?), metadata_sha256 = ?, metadata_stored_at = ?"
+_PROJECT: Final = "SELECT project.id, tree_was_there, condemned FROM mirror CROSS JOIN project ON project.name = ?"
+_KNOWN: Final = (
+    "SELECT place, filename, sha256, stored_at, metadata_sha256, metadata_stored_at, size FROM file"
+    " WHERE project_id = ?"
+)
+_TO_CHANGE: Final = (
+    "SELECT place, filename, rowid, stored_at IS NULL, metadata_sha256 IS NOT NULL FROM file"
+    " WHERE project_id = ? AND (stored_at IS NULL OR metadata_sha256 IS NOT NULL)"
+)
+_AWAITED: Final = """
+mine.project_id = ?
+    AND (mine.stored_at IS NULL OR (mine.metadata_sha256 IS NOT NULL AND mine.metadata_stored_at IS NULL))
+"""
+# One statement for a whole page: what other projects, and the condemned, have at the places of what is awaited.
+_OTHERS: Final = f"""
+SELECT other.place, other.filename, other.sha256, other.metadata_sha256 FROM file AS mine CROSS JOIN file AS other
+    ON other.place = mine.place AND other.filename = mine.filename AND other.project_id != mine.project_id
+    WHERE {_AWAITED}
+"""
+_CONDEMNED: Final = f"""
+SELECT mine.place, mine.filename, condemned.filename, condemned.delete_after FROM file AS mine CROSS JOIN condemned
+    ON condemned.place = mine.place AND condemned.filename IN (mine.filename, mine.filename || '{SIDECAR_SUFFIX}')
+    WHERE {_AWAITED}
+"""
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -45,138 +73,135 @@ class Fate(msgspec.Struct, frozen=True):
     reason: str
 
 
+def rows(connection: sqlite3.Connection, statement: str, *values: object) -> sqlite3.Cursor:
+    """Run `statement`; the cursor yields plain tuples, which cost half of what rows with names do."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor.execute(statement, values)
+
+
 def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[DistFile]) -> Intent:
     """Write down every object that `name` is to have, lifting condemnations; return what is lacking.
 
     Raises: Malformed, when a path already holds other bytes for another page (a place is a digest: no honest
-    index asks for that).
+    index asks for that); StoreUnreachable, while an object is being deleted, or another page promises another
+    sidecar for the same file.
     """
-    (project_id,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()
-    known = {
-        (bytes(row["place"]), row["filename"]): row
-        for row in connection.execute("SELECT * FROM file WHERE project_id = ?", (project_id,))
-    }
-    needs = []
+    project_id, tree_was_there, condemned = rows(connection, _PROJECT, name).fetchone()
+    known = {(place, filename): held for place, filename, *held in rows(connection, _KNOWN, project_id)}
+    needs, new, expecting, dropped, sizes = [], [], [], [], {}
     for file in files:
-        row = known.pop((file.place, file.filename), None)
-        need = _take_up(connection, project_id, file) if row is None else _compare(file, row)
-        if need is None:
+        key = (file.place, file.filename)
+        held = known.pop(key, None)
+        if held is None:
+            new.append(file)
+            needs.append(_all_of(file, may_be_here=bool(tree_was_there)))
             continue
-        if row is not None and need.lacks_sidecar:
-            _take_up_sidecar(connection, project_id, file)
-        needs.append(need)
-    kept = {(file.place, file.filename): file for file in files}
-    sidecars = connection.execute(
-        "SELECT place, filename FROM file WHERE project_id = ? AND metadata_sha256 IS NOT NULL", (project_id,)
-    )
-    vanished = [
-        (bytes(row["place"]), row["filename"] + SIDECAR_SUFFIX)
-        for row in sidecars
-        if (still := kept.get((bytes(row["place"]), row["filename"]))) is not None and still.core_metadata is None
-    ]
-    sizes = {
-        key: row["size"]
-        for key, file in kept.items()
-        if file.size is None and (row := _row(connection, project_id, key)) is not None and row["size"] is not None
-    }
+        _, _, told, _, size = held
+        if (need := _compare(file, held)) is not None:
+            needs.append(need)
+            if need.lacks_sidecar:
+                expecting.append(file)
+        if told is not None and file.core_metadata is None:
+            dropped.append((file.place, file.filename + SIDECAR_SUFFIX))
+        if file.size is None and size is not None:
+            sizes[key] = size
+    here = _take_up(connection, project_id, new, expecting) if new or expecting else set()
+    if condemned and (new or expecting):
+        here |= _lift(connection, project_id, {(file.place, file.filename) for file in (*new, *expecting)})
     return Intent(
-        needs=tuple(needs),
-        vanished=(*known, *vanished),
-        vanished_size=sum(row["size"] or 0 for row in known.values()),
+        needs=tuple(_looked_for(need) if (need.file.place, need.file.filename) in here else need for need in needs),
+        vanished=(*known, *dropped),
+        vanished_size=sum(size or 0 for *_, size in known.values()),
         sizes=sizes,
     )
 
 
-def _row(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str]) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = connection.execute(
-        "SELECT * FROM file WHERE place = ? AND filename = ? AND project_id = ?", (*key, project_id)
-    ).fetchone()
-    return row
+def _all_of(file: DistFile, *, may_be_here: bool) -> Need:
+    return Need(
+        file=file,
+        lacks_file=True,
+        lacks_sidecar=file.core_metadata is not None,
+        replaces_sidecar=False,
+        may_be_here=may_be_here,
+    )
 
 
-def _compare(file: DistFile, row: sqlite3.Row) -> Need | None:
-    if bytes(row["sha256"]) != file.hashes.sha256:
+def _compare(file: DistFile, held: Sequence[Any]) -> Need | None:
+    sha256, stored_at, told, told_at, _ = held
+    if sha256 != file.hashes.sha256:
         raise _other_bytes(file)
-    lacks_file = row["stored_at"] is None
     promised = file.core_metadata
-    told = None if row["metadata_sha256"] is None else bytes(row["metadata_sha256"])
-    lacks_sidecar = promised is not None and (row["metadata_stored_at"] is None or promised != told)
-    if not lacks_file and not lacks_sidecar:
+    lacks_sidecar = promised is not None and (told_at is None or promised != told)
+    if stored_at is not None and not lacks_sidecar:
         return None
     return Need(
         file=file,
-        lacks_file=lacks_file,
+        lacks_file=stored_at is None,
         lacks_sidecar=lacks_sidecar,
         replaces_sidecar=lacks_sidecar and told is not None,
         may_be_here=True,
     )
 
 
-def _take_up(connection: sqlite3.Connection, project_id: int, file: DistFile) -> Need:
-    key = (file.place, file.filename)
-    others = connection.execute("SELECT sha256, stored_at FROM file WHERE place = ? AND filename = ?", key).fetchall()
-    if any(bytes(other["sha256"]) != file.hashes.sha256 for other in others):
-        raise _other_bytes(file)
-    _refuse_other_sidecar(connection, project_id, file)
-    lifted = _lift(connection, file.place, file.filename, file.filename + SIDECAR_SUFFIX)
-    connection.execute(
+def _looked_for(need: Need) -> Need:
+    return need if need.may_be_here else msgspec.structs.replace(need, may_be_here=True)
+
+
+def _take_up(
+    connection: sqlite3.Connection, project_id: int, new: Sequence[DistFile], expecting: Sequence[DistFile]
+) -> set[tuple[bytes, str]]:
+    """Write down files that are `new`, and known ones that are `expecting` a sidecar; return those that others have.
+
+    A sidecar that is expected: from now on nobody may rely on what stands there, if anything.
+    """
+    connection.executemany(
         "INSERT INTO file (project_id, place, filename, size, sha256, metadata_sha256) VALUES (?, ?, ?, ?, ?, ?)",
-        (project_id, *key, file.size, file.hashes.sha256, file.core_metadata),
+        [(project_id, file.place, file.filename, file.size, file.hashes.sha256, file.core_metadata) for file in new],
     )
-    return Need(
-        file=file,
-        lacks_file=True,
-        lacks_sidecar=file.core_metadata is not None,
-        replaces_sidecar=False,
-        may_be_here=bool(lifted or others or _tree_was_there(connection)),
-    )
-
-
-def _tree_was_there(connection: sqlite3.Connection) -> bool:
-    (was_there,) = connection.execute("SELECT tree_was_there FROM mirror").fetchone()
-    return bool(was_there)
-
-
-def _refuse_other_sidecar(connection: sqlite3.Connection, project_id: int, file: DistFile) -> None:
-    """Raise StoreUnreachable, while another project's page promises another sidecar there (a legacy rename)."""
-    other = connection.execute(
-        "SELECT 1 FROM file WHERE place = ? AND filename = ? AND project_id != ?"
-        " AND metadata_sha256 IS NOT NULL AND metadata_sha256 != ?",
-        (file.place, file.filename, project_id, file.core_metadata),
-    ).fetchone()
-    if other is not None:
-        raise StoreUnreachable(
-            f"{file.filename}: another project's page promises another metadata sidecar for the same file",
-            hint="nothing to do: it is taken up once that project is brought up to date or removed",
-            retry_after=300,
-        )
-
-
-def _take_up_sidecar(connection: sqlite3.Connection, project_id: int, file: DistFile) -> None:
-    """Expect a sidecar beside a file that is known: from now on nobody may rely on what stands there, if anything."""
-    _refuse_other_sidecar(connection, project_id, file)
-    _lift(connection, file.place, file.filename + SIDECAR_SUFFIX)
-    connection.execute(
+    connection.executemany(
         "UPDATE file SET metadata_sha256 = coalesce(metadata_sha256, ?), metadata_stored_at = NULL"
         " WHERE place = ? AND filename = ? AND project_id = ?",
-        (file.core_metadata, file.place, file.filename, project_id),
+        [(file.core_metadata, file.place, file.filename, project_id) for file in expecting],
+    )
+    taken = {(file.place, file.filename): file for file in (*new, *expecting)}
+    here = set()
+    for place, filename, sha256, told in rows(connection, _OTHERS, project_id):
+        file = taken.get((place, filename))
+        if file is None:
+            continue
+        if sha256 != file.hashes.sha256:
+            raise _other_bytes(file)
+        if None not in (told, file.core_metadata) and told != file.core_metadata:
+            raise _other_sidecar(file)
+        here.add((place, filename))
+    return here
+
+
+def _other_sidecar(file: DistFile) -> StoreUnreachable:
+    return StoreUnreachable(
+        f"{file.filename}: another project's page promises another metadata sidecar for the same file",
+        hint="nothing to do: it is taken up once that project is brought up to date or removed",
+        retry_after=300,
     )
 
 
-def _lift(connection: sqlite3.Connection, place: bytes, *filenames: str) -> bool:
-    """Take objects back from the condemned; tell whether there was something to take back."""
-    rows = connection.execute(
-        f"DELETE FROM condemned WHERE place = ? AND filename IN ({', '.join('?' * len(filenames))})"
-        " RETURNING delete_after",
-        (place, *filenames),
-    ).fetchall()
-    if any(row["delete_after"] == BEING_DELETED for row in rows):
-        raise StoreUnreachable(
-            f"{filenames[0]} came back while it is being deleted",
-            hint="nothing to do: it is fetched again in a moment",
-            retry_after=5,
-        )
-    return bool(rows)
+def _lift(
+    connection: sqlite3.Connection, project_id: int, taken: Container[tuple[bytes, str]]
+) -> set[tuple[bytes, str]]:
+    """Take objects back from the condemned; return the files for which there was something to take back."""
+    found = [row for row in rows(connection, _CONDEMNED, project_id) if row[:2] in taken]
+    for _, filename, _, delete_after in found:
+        if delete_after == BEING_DELETED:
+            raise StoreUnreachable(
+                f"{filename} came back while it is being deleted",
+                hint="nothing to do: it is fetched again in a moment",
+                retry_after=5,
+            )
+    connection.executemany(
+        "DELETE FROM condemned WHERE place = ? AND filename = ?", [(place, object_) for place, _, object_, _ in found]
+    )
+    return {(place, filename) for place, filename, _, _ in found}
 
 
 def _other_bytes(file: DistFile) -> Malformed:
@@ -188,58 +213,57 @@ def _other_bytes(file: DistFile) -> Malformed:
 
 
 def stored(
-    connection: sqlite3.Connection, name: ProjectName, files: Sequence[StoredFile], now: float, fate: Fate
-) -> None:
-    """Write down that these files stand, verified, with the sidecars told; a sidecar that is not told has `fate`."""
-    (project_id,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()
+    connection: sqlite3.Connection, project_id: int, files: Sequence[StoredFile], now: float, fate: Fate
+) -> tuple[int, int]:
+    """Write down that these files stand, verified, with the sidecars told; a sidecar that is not told has `fate`.
+
+    Returns how many of them stood not yet, and their bytes: the caller adds them to the mirror's totals.
+    """
+    before = {(place, filename): held for place, filename, *held in rows(connection, _TO_CHANGE, project_id)}
+    new, others, came, dropped = [], [], [], []
     for file in files:
-        if file.metadata_sha256 is None:
-            _drop_sidecar(connection, project_id, (file.place, file.filename), fate)
-    connection.executemany(
-        """
-        UPDATE file SET size = CASE WHEN :new THEN :size ELSE size END, stored_at = coalesce(stored_at, :now),
-            verified_at = CASE WHEN :new THEN :now ELSE verified_at END,
-            metadata_sha256 = :metadata,
-            metadata_stored_at = CASE WHEN :metadata IS NULL THEN NULL ELSE :now END
-        WHERE place = :place AND filename = :filename AND project_id = :project_id
-        """,
-        [
-            {
-                "size": file.size,
-                "now": now,
-                "new": file.file_is_new,
-                "metadata": file.metadata_sha256,
-                "place": file.place,
-                "filename": file.filename,
-                "project_id": project_id,
-            }
-            for file in files
-        ],
-    )
+        key, sidecar = (file.place, file.filename), file.metadata_sha256
+        number, lacked, had_sidecar = before.get(key) or _as_it_is(connection, project_id, key)
+        told = now, sidecar, None if sidecar is None else now
+        if file.file_is_new:
+            new.append((*told, file.size, now, number))
+        else:
+            others.append((*told, number))
+        if lacked:
+            came.append(file.size)
+        if had_sidecar and sidecar is None:
+            dropped.append(key)
+    connection.executemany(f"UPDATE file SET {_STANDS}, size = ?, verified_at = ? WHERE rowid = ?", new)
+    connection.executemany(f"UPDATE file SET {_STANDS} WHERE rowid = ?", others)
+    for place, filename in dropped:
+        _condemn_unnamed(connection, place, filename + SIDECAR_SUFFIX, None, fate)
+    return len(came), sum(came)
 
 
-def condemn(
-    connection: sqlite3.Connection, name: ProjectName, objects: Sequence[tuple[bytes, str]], fate: Fate
-) -> None:
-    """Forget these objects of `name`; to those that no other page names happens `fate`."""
-    (project_id,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()
+def _as_it_is(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str]) -> Sequence[int]:
+    """Return the row of a file that is in none of `_TO_CHANGE`."""
+    (number,) = rows(connection, f"SELECT rowid FROM file WHERE {_KEY}", *key, project_id).fetchone()
+    return number, 0, 0
+
+
+def condemn(connection: sqlite3.Connection, project_id: int, objects: Sequence[tuple[bytes, str]], fate: Fate) -> None:
+    """Forget these objects of a project; to those that no other page names happens `fate`."""
     for place, filename in objects:
-        row = _row(connection, project_id, (place, filename))
-        if row is None:
+        row = rows(connection, f"SELECT size, metadata_sha256 FROM file WHERE {_KEY}", place, filename, project_id)
+        held = row.fetchone()
+        if held is None:
             _drop_sidecar(connection, project_id, (place, filename.removesuffix(SIDECAR_SUFFIX)), fate)
             continue
-        connection.execute(
-            "DELETE FROM file WHERE place = ? AND filename = ? AND project_id = ?", (place, filename, project_id)
-        )
-        _condemn_unnamed(connection, place, filename, row["size"], fate)
-        if row["metadata_sha256"] is not None:
+        connection.execute(f"DELETE FROM file WHERE {_KEY}", (place, filename, project_id))
+        _condemn_unnamed(connection, place, filename, held[0], fate)
+        if held[1] is not None:
             _condemn_unnamed(connection, place, filename + SIDECAR_SUFFIX, None, fate)
 
 
 def _drop_sidecar(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str], fate: Fate) -> None:
     dropped = connection.execute(
         "UPDATE file SET metadata_sha256 = NULL, metadata_stored_at = NULL"
-        " WHERE place = ? AND filename = ? AND project_id = ? AND metadata_sha256 IS NOT NULL",
+        f" WHERE {_KEY} AND metadata_sha256 IS NOT NULL",
         (*key, project_id),
     ).rowcount
     if dropped:
@@ -260,9 +284,7 @@ def _condemn_unnamed(connection: sqlite3.Connection, place: bytes, filename: str
     )
 
 
-def condemn_all(connection: sqlite3.Connection, name: ProjectName, fate: Fate) -> None:
-    """Forget every object of `name`."""
-    rows = connection.execute(
-        "SELECT place, filename FROM file WHERE project_id = (SELECT id FROM project WHERE name = ?)", (name,)
-    ).fetchall()
-    condemn(connection, name, [(bytes(row["place"]), row["filename"]) for row in rows], fate)
+def condemn_all(connection: sqlite3.Connection, project_id: int, fate: Fate) -> None:
+    """Forget every object of a project."""
+    objects = rows(connection, "SELECT place, filename FROM file WHERE project_id = ?", project_id).fetchall()
+    condemn(connection, project_id, objects, fate)

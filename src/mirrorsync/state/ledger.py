@@ -194,14 +194,14 @@ class State:
         await self.database.write(lambda connection: runs.root_published(connection, serial, version))
 
     @asynccontextmanager
-    async def present(self) -> AsyncIterator[Iterator[tuple[ProjectName, str, Serial | None]]]:
+    async def present(self) -> AsyncIterator[Iterator[list[tuple[ProjectName, str, Serial | None]]]]:
         """Open a walk over the projects that have a page: (name, display name, the page's serial), by name.
 
-        The iterator reads as it goes, so it belongs in a thread; it sees the ledger as of its first row.
+        They come in lists of `runs.TOGETHER`. The iterator reads as it goes, so it belongs in a thread; it sees the
+        ledger as of its first row.
         """
         async with self.database.reader() as connection:
-            cursor = await trio.to_thread.run_sync(connection.execute, runs.PRESENT)
-            yield ((row["name"], row["display_name"], row["page_serial"]) for row in cursor)
+            yield await trio.to_thread.run_sync(runs.present, connection)
 
 
 @asynccontextmanager

@@ -16,8 +16,6 @@ _MET: Final = """
     regressed_to = NULL, attempted_serial = NULL, unlisted = 0, last_error = NULL, last_hint = NULL
 """
 
-_ROOT_CHANGED: Final = "UPDATE mirror SET root_version = root_version + 1"
-
 _MIRRORED: Final = f"""
 UPDATE project SET
     mirrored_serial = coalesce(:serial, mirrored_serial, 0), page_serial = :page_serial, page_digest = :page_digest,
@@ -32,14 +30,14 @@ UPDATE project SET
         ELSE wanted_serial END,
     content_serial = CASE WHEN :settles THEN coalesce(:serial, content_serial) ELSE content_serial END,
     {_MET}
-WHERE name = :name
+WHERE id = :id
 """
 
 _REMOVED: Final = f"""
 UPDATE project SET
     mirrored_serial = max(wanted_serial, coalesce(mirrored_serial, 0)), page_serial = NULL, page_digest = NULL,
     etag = NULL, status = NULL, present = 0, unmet_since = NULL, {_MET}
-WHERE name = :name
+WHERE id = ?
 """
 
 
@@ -51,9 +49,7 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
         case Confirmed():
             connection.execute(f"UPDATE project SET unmet_since = NULL, {_MET} WHERE name = ?", (outcome.name,))
         case Removed():
-            inventory.condemn_all(connection, outcome.name, Fate(now + grace, outcome.reason))
-            connection.execute(_REMOVED, {"name": outcome.name})
-            connection.execute(_ROOT_CHANGED)
+            _record_removed(connection, outcome, now, grace)
         case Failed():
             _record_failed(connection, outcome, now)
         case _:
@@ -62,15 +58,15 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
 
 def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: float, grace: float) -> None:
     fate = Fate(now + grace, "no longer named by its page")
-    inventory.stored(connection, outcome.name, outcome.stored, now, fate)
-    inventory.condemn(connection, outcome.name, outcome.vanished, fate)
-    before = connection.execute(
-        "SELECT present, page_serial, status FROM project WHERE name = ?", (outcome.name,)
+    number, *before = inventory.rows(
+        connection, "SELECT id, present, page_serial, status FROM project WHERE name = ?", outcome.name
     ).fetchone()
+    came = inventory.stored(connection, number, outcome.stored, now, fate) if outcome.stored else (0, 0)
+    inventory.condemn(connection, number, outcome.vanished, fate)
     connection.execute(
         _MIRRORED,
         {
-            "name": outcome.name,
+            "id": number,
             "serial": outcome.serial,
             "page_serial": outcome.page_serial,
             "page_digest": outcome.page_digest,
@@ -79,8 +75,19 @@ def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: flo
             "settles": outcome.settles,
         },
     )
-    if tuple(before) != (1, outcome.page_serial, outcome.status):
-        connection.execute(_ROOT_CHANGED)
+    changes_root = before != [1, outcome.page_serial, outcome.status]
+    if changes_root or any(came):
+        connection.execute(
+            "UPDATE mirror SET files = files + ?, bytes = bytes + ?, root_version = root_version + ?",
+            (*came, int(changes_root)),
+        )
+
+
+def _record_removed(connection: sqlite3.Connection, outcome: Removed, now: float, grace: float) -> None:
+    (number,) = inventory.rows(connection, "SELECT id FROM project WHERE name = ?", outcome.name).fetchone()
+    inventory.condemn_all(connection, number, Fate(now + grace, outcome.reason))
+    connection.execute(_REMOVED, (number,))
+    connection.execute("UPDATE mirror SET root_version = root_version + 1")
 
 
 def _record_failed(connection: sqlite3.Connection, outcome: Failed, now: float) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -69,6 +70,8 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 WORK_COLUMNS = ", ".join(Work.__struct_fields__)
+_FLAGS = tuple(Work.__struct_fields__.index(flag) for flag in ("present", "said_removed", "unlisted"))
+"""SQLite has them as numbers."""
 
 _RAISE = """
 INSERT INTO project (name, display_name, wanted_serial, content_serial, unmet_since, said_removed)
@@ -82,6 +85,15 @@ ON CONFLICT (name) DO UPDATE SET
     unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL
 -- A page that is newer than the row already says what the row is about.
 WHERE coalesce(mirrored_serial, -1) < excluded.wanted_serial
+"""
+
+
+DUE = (
+    f"SELECT {WORK_COLUMNS} FROM project"
+    " WHERE (unmet_since IS NOT NULL OR recheck = 1) AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?"
+)
+WAITING = """
+SELECT waiting, (SELECT min(next_attempt_at) FROM project WHERE unmet_since IS NOT NULL OR recheck = 1) FROM mirror
 """
 
 
@@ -129,13 +141,11 @@ def polled(connection: sqlite3.Connection, serial: Serial | None, now: float, ha
 
 def name_projects(connection: sqlite3.Connection, names: Iterable[ProjectName]) -> int:
     """Take up named projects that the ledger does not know, as never mirrored; return how many are new."""
-    before = connection.total_changes
-    connection.executemany(
+    return connection.executemany(
         "INSERT INTO project (name, display_name, wanted_serial, content_serial, unmet_since)"
         " VALUES (:name, :name, 0, 0, 1) ON CONFLICT DO NOTHING",
         [{"name": name} for name in names],
-    )
-    return connection.total_changes - before
+    ).rowcount
 
 
 def hear_of(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
@@ -177,27 +187,27 @@ def render_anew(connection: sqlite3.Connection, selection: str, content: str) ->
 
 def doubt_page(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
     """Forget what stands as the project's page; from now on it may carry `serial`."""
-    connection.execute("UPDATE project SET page_digest = NULL, etag = NULL WHERE name = ?", (name,))
-    attempt(connection, name, serial)
+    connection.execute(
+        "UPDATE project SET page_digest = NULL, etag = NULL,"
+        " attempted_serial = coalesce(max(coalesce(attempted_serial, -1), ?), attempted_serial) WHERE name = ?",
+        (serial, name),
+    )
 
 
 def attempt(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
     """Note that a page of `serial` may come to stand: none of an older serial may take its place (I6)."""
-    connection.execute(
-        "UPDATE project SET attempted_serial = max(coalesce(attempted_serial, -1), :serial)"
-        " WHERE name = :name AND :serial IS NOT NULL",
-        {"name": name, "serial": serial},
-    )
+    if serial is not None:
+        connection.execute(
+            "UPDATE project SET attempted_serial = ? WHERE name = ? AND coalesce(attempted_serial, -1) < ?",
+            (serial, name, serial),
+        )
 
 
 def due(connection: sqlite3.Connection, now: float, limit: int) -> list[Work]:
     """Return at most `limit` projects that are to be tried, the longest waiting first."""
-    rows = connection.execute(
-        f"SELECT {WORK_COLUMNS} FROM project"
-        " WHERE (unmet_since IS NOT NULL OR recheck = 1) AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?",
-        (now, limit),
-    )
-    return [_work(row) for row in rows]
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return [_work(row) for row in cursor.execute(DUE, (now, limit))]
 
 
 def named(connection: sqlite3.Connection, name: ProjectName) -> Work | None:
@@ -237,9 +247,7 @@ def forget(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> Non
 
 def waiting(connection: sqlite3.Connection) -> tuple[int, float | None]:
     """Return how many projects are to be tried now or later, and the earliest attempt (seconds since the epoch)."""
-    count, earliest = connection.execute(
-        "SELECT count(*), min(next_attempt_at) FROM project WHERE unmet_since IS NOT NULL OR recheck = 1"
-    ).fetchone()
+    count, earliest = connection.execute(WAITING).fetchone()
     return int(count), earliest
 
 
@@ -252,8 +260,8 @@ def synced_serial(connection: sqlite3.Connection) -> Serial | None:
     return Serial(cursor if unmet is None else min(cursor, unmet - 1))
 
 
-def _work(row: sqlite3.Row) -> Work:
-    values = dict(row)
-    values["present"], values["said_removed"] = bool(row["present"]), bool(row["said_removed"])
-    values["unlisted"] = bool(row["unlisted"])
-    return Work(**values)
+def _work(row: Iterable[Any]) -> Work:
+    values = list(row)
+    for flag in _FLAGS:
+        values[flag] = bool(values[flag])
+    return Work(*values)

@@ -11,11 +11,22 @@ import msgspec
 from mirrorsync.errors import BadConfig
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.state.audit import AuditReport, audit_report
-from mirrorsync.state.database import connect, explain
+from mirrorsync.state.connection import connect, explain
 from mirrorsync.state.progress import synced_serial
+from mirrorsync.state.schema import bridge
 
 _UNMET_SHOWN: Final = 1000
 """Unmet projects that a report names; the count is of all."""
+
+NEWEST: Final = "SELECT max(page_serial) FROM project WHERE page_serial IS NOT NULL"
+_UNMET: Final = (
+    "SELECT name, wanted_serial, mirrored_serial, attempts, next_attempt_at, last_error, last_hint FROM project"
+)
+FAILING: Final = (
+    f"{_UNMET} WHERE attempts > 0 AND (unmet_since IS NOT NULL OR recheck = 1)"
+    " ORDER BY attempts DESC, next_attempt_at LIMIT ?"
+)
+UNTRIED: Final = f"{_UNMET} WHERE unmet_since IS NOT NULL AND attempts = 0 ORDER BY unmet_since LIMIT ?"
 
 
 class Unmet(msgspec.Struct, frozen=True):
@@ -70,11 +81,15 @@ def _never_synced() -> BadConfig:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the state read-only. Raises: BadConfig when there is no mirror yet; StoreDenied when it is damaged."""
+    """Open the state read-only.
+
+    Raises: BadConfig when there is no mirror yet; NewerSchema; StoreDenied when it is damaged.
+    """
     if not path.exists():
         raise _never_synced()
     with closing(connect(path, read_only=True)) as connection:
         try:
+            bridge(connection)
             connection.execute("BEGIN")  # one view of one moment
             yield connection
         except sqlite3.Error as error:
@@ -86,12 +101,7 @@ def report(connection: sqlite3.Connection) -> Report:
     row = connection.execute("SELECT * FROM mirror").fetchone()
     if row is None:
         raise _never_synced()
-    (unmet_count,) = connection.execute(
-        "SELECT count(*) FROM project WHERE (unmet_since IS NOT NULL OR recheck = 1)"
-        " AND (unmet_since IS NOT NULL OR attempts > 0)"
-    ).fetchone()
-    (newest,) = connection.execute("SELECT max(page_serial) FROM project").fetchone()
-    (condemned,) = connection.execute("SELECT count(*) FROM condemned").fetchone()
+    (newest,) = connection.execute(NEWEST).fetchone()
     return Report(
         upstream=row["upstream"],
         synced_serial=synced_serial(connection),
@@ -103,22 +113,19 @@ def report(connection: sqlite3.Connection) -> Report:
         projects=row["projects"],
         files=row["files"],
         bytes=row["bytes"],
-        condemned=condemned,
+        condemned=row["condemned"],
         audit=audit_report(connection),
-        unmet_count=unmet_count,
+        unmet_count=row["unmet"],
         unmet=tuple(_unmet(connection)),
         runs=tuple(_runs(connection)),
     )
 
 
 def _unmet(connection: sqlite3.Connection) -> Iterator[Unmet]:
-    rows = connection.execute(
-        "SELECT name, wanted_serial, mirrored_serial, attempts, next_attempt_at, last_error, last_hint FROM project"
-        " WHERE (unmet_since IS NOT NULL OR recheck = 1) AND (unmet_since IS NOT NULL OR attempts > 0)"
-        " ORDER BY attempts DESC, next_attempt_at LIMIT ?",
-        (_UNMET_SHOWN,),
-    )
-    for row in rows:
+    failing = connection.execute(FAILING, (_UNMET_SHOWN,)).fetchall()
+    for row in failing:
+        yield Unmet(*row)
+    for row in connection.execute(UNTRIED, (_UNMET_SHOWN - len(failing),)):
         yield Unmet(*row)
 
 

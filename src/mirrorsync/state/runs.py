@@ -1,13 +1,16 @@
 """The history of runs, and what was published at their ends."""
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from mirrorsync.model.identity import Serial
+from mirrorsync.model.identity import ProjectName, Serial
 
-PRESENT: Final = (
+TOGETHER: Final = 1_000
+"""Projects that a walk hands on at once: few enough to be in the processor's cache still when they are used."""
+_PRESENT: Final = (
     "SELECT name, display_name, page_serial FROM project"
     # As upstream's own root list: a quarantined project has its page, and is not listed.
     " WHERE present = 1 AND coalesce(status, '') != 'quarantined' ORDER BY name"
@@ -54,12 +57,20 @@ def log(connection: sqlite3.Connection, started_at: float, totals: Totals, now: 
     ).fetchone()[0]
     connection.execute("DELETE FROM run WHERE id <= ?", (number - _KEPT_RUNS,))
     connection.execute(
-        "UPDATE mirror SET complete_at = polled_at, tree_was_there = 0 WHERE NOT EXISTS"
-        " (SELECT 1 FROM project WHERE unmet_since IS NOT NULL)"
         # What only the audit asks for is no lag, unless it fails; without a journal asking is all there is.
-        " AND NOT EXISTS (SELECT 1 FROM project WHERE (unmet_since IS NOT NULL OR recheck = 1)"
-        " AND (attempts > 0 OR NOT mirror.has_journal))"
+        "UPDATE mirror SET complete_at = polled_at, tree_was_there = 0 WHERE unmet = 0 AND (has_journal OR waiting = 0)"
     )
+
+
+def present(connection: sqlite3.Connection) -> Iterator[list[tuple[ProjectName, str, Serial | None]]]:
+    """Walk over the projects that have a page: (name, display name, the page's serial), by name.
+
+    They come in lists of `TOGETHER`; the walk reads as it goes.
+    """
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    cursor.execute(_PRESENT)
+    return iter(lambda: cursor.fetchmany(TOGETHER), [])
 
 
 def root_published(connection: sqlite3.Connection, serial: Serial | None, version: int) -> None:

@@ -108,7 +108,51 @@ CREATE TRIGGER project_went AFTER UPDATE OF present ON project WHEN OLD.present 
 BEGIN UPDATE mirror SET projects = projects - 1; END;
 """
 
-_MIGRATIONS: Final = (_FIRST,)
+_WAITING: Final = "({0}unmet_since IS NOT NULL OR {0}recheck = 1)"
+_UNMET: Final = "({0}unmet_since IS NOT NULL OR ({0}recheck = 1 AND {0}attempts > 0))"
+_COUNTS: Final = {
+    "waiting": f"SELECT count(*) FROM project WHERE {_WAITING.format('')}",
+    "unmet": f"SELECT count(*) FROM project WHERE {_UNMET.format('')}",
+    "condemned": "SELECT count(*) FROM condemned",
+    "audit_done": "SELECT count(*) FROM project WHERE name <= audit_position",
+}
+"""What the second version counts as rows change, and how it is counted where nobody did so yet."""
+
+
+def _tally(*signed: str) -> str:
+    """Return what to set: each count and, with its sign, what OLD or NEW adds to it or takes from it."""
+    return ", ".join(
+        f"{column} = {column} " + " ".join(f"{sign[0]} {counts.format(sign[1:] + '.')}" for sign in signed)
+        for column, counts in (("waiting", _WAITING), ("unmet", _UNMET))
+    )
+
+
+_SECOND: Final = f"""
+-- Nothing that starting, a pass or `status` asks may cost more in a larger mirror.
+ALTER TABLE mirror ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;    -- projects to be tried, now or later
+ALTER TABLE mirror ADD COLUMN unmet INTEGER NOT NULL DEFAULT 0;      -- of these, what `status` calls unmet
+ALTER TABLE mirror ADD COLUMN condemned INTEGER NOT NULL DEFAULT 0;  -- objects
+ALTER TABLE mirror ADD COLUMN audit_done INTEGER NOT NULL DEFAULT 0; -- projects asked for in the audit's round
+UPDATE mirror SET {", ".join(f"{column} = ({count})" for column, count in _COUNTS.items())};
+
+CREATE INDEX project_newest ON project(page_serial) WHERE page_serial IS NOT NULL;
+CREATE INDEX project_failing ON project(attempts DESC, next_attempt_at)
+    WHERE attempts > 0 AND {_WAITING.format("")};
+
+CREATE TRIGGER project_heard_of AFTER INSERT ON project WHEN {_WAITING.format("NEW.")}
+BEGIN UPDATE mirror SET {_tally("+NEW")}; END;
+CREATE TRIGGER project_forgotten AFTER DELETE ON project WHEN {_WAITING.format("OLD.")}
+BEGIN UPDATE mirror SET {_tally("-OLD")}; END;
+CREATE TRIGGER project_moved AFTER UPDATE OF unmet_since, recheck, attempts ON project
+WHEN {_WAITING.format("NEW.")} != {_WAITING.format("OLD.")} OR {_UNMET.format("NEW.")} != {_UNMET.format("OLD.")}
+BEGIN UPDATE mirror SET {_tally("+NEW", "-OLD")}; END;
+CREATE TRIGGER object_condemned AFTER INSERT ON condemned BEGIN UPDATE mirror SET condemned = condemned + 1; END;
+CREATE TRIGGER object_lifted AFTER DELETE ON condemned BEGIN UPDATE mirror SET condemned = condemned - 1; END;
+-- It cost as much as the file's own row: `inventory.stored`, the one place where files come to stand, counts them.
+DROP TRIGGER file_stored;
+"""
+
+_MIGRATIONS: Final = (_FIRST, _SECOND)
 """Each raises `PRAGMA user_version` by one; never edited once released."""
 
 
@@ -117,13 +161,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises: NewerSchema, when a newer mirrorsync wrote it.
     """
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(_MIGRATIONS):
-        raise NewerSchema(
-            f"the state has schema {version}, this mirrorsync knows {len(_MIGRATIONS)}",
-            why="a newer mirrorsync has used this mirror",
-            hint="install that version again; nothing was changed",
-        )
+    version = _version(connection)
     if version == len(_MIGRATIONS):
         return
     import sqlite_utils  # noqa: PLC0415 -- a tenth of a second, once in the life of a schema
@@ -132,3 +170,24 @@ def migrate(connection: sqlite3.Connection) -> None:
     for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
         # One transaction a step, the version with it: a death between two steps repeats only the second.
         database.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def bridge(connection: sqlite3.Connection) -> None:
+    """Let a reader see an older database, which no writer has migrated yet, as one of this version.
+
+    Raises: NewerSchema.
+    """
+    if _version(connection) == 1:
+        counted = ", ".join(f"({count}) AS {column}" for column, count in _COUNTS.items())
+        connection.execute(f"CREATE TEMP VIEW mirror AS SELECT *, {counted} FROM main.mirror")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(_MIGRATIONS):
+        raise NewerSchema(
+            f"the state has schema {version}, this mirrorsync knows {len(_MIGRATIONS)}",
+            why="a newer mirrorsync has used this mirror",
+            hint="install that version again; nothing was changed",
+        )
+    return version

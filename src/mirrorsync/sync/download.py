@@ -26,6 +26,10 @@ _BATCH: Final = 64
 """Small objects that are written together."""
 _BATCH_SIZE: Final = 2 * 2**20
 """Bytes after which small objects are written without waiting for more: with 20 projects under way, 40 MiB in all."""
+_PORTION: Final = 16
+"""Small objects that are asked for together on one connection."""
+_PORTION_SIZE: Final = 2**20
+"""Bytes of them."""
 _AT_ONCE: Final = 10
 """Objects of one project under way at once; the connections are limited by the client."""
 
@@ -47,14 +51,15 @@ class _Bringing:
     def __init__(self, parts: Parts, jobs: Sequence[_Job]) -> None:
         self._parts = parts
         self._jobs = jobs
-        self._next = iter(range(len(jobs)))
+        self._portions = portions(jobs, others_under_way=len(parts.in_flight) - 1)
+        self._next = iter(self._portions)
         self._waiting: list[tuple[int, Small]] = []
         self._waiting_size = 0
         self.results: list[int | MirrorsyncError] = [0] * len(jobs)
 
     async def run(self) -> None:
         """Bring all of them in. Cancellation: nothing partial is left."""
-        workers = min(_AT_ONCE, len(self._jobs))
+        workers = min(_AT_ONCE, len(self._portions))
         if workers <= 1:
             await self._work()
         else:
@@ -64,22 +69,44 @@ class _Bringing:
         await self._put()
 
     async def _work(self) -> None:
-        for index in self._next:
-            try:
-                await self._bring(index, self._jobs[index])
-            except MirrorsyncError as error:
-                self.results[index] = error
+        for portion in self._next:
+            lacking = [index for index in portion if not await self._is_here(index)]
+            if not lacking:
+                continue
+            if self._jobs[lacking[0]].whole:
+                await self._fetch(lacking)
+            else:
+                await self._stream(*lacking)
 
-    async def _bring(self, index: int, job: _Job) -> None:
-        parts = self._parts
-        if job.may_be_here and (size := await _size_if_right(parts, job.path, job.expect)) is not None:
+    async def _is_here(self, index: int) -> bool:
+        """Take what an earlier life left, if it is right."""
+        job = self._jobs[index]
+        if not job.may_be_here:
+            return False
+        try:
+            size = await _size_if_right(self._parts, job.path, job.expect)
+        except MirrorsyncError as error:
+            self.results[index] = error
+            return True
+        if size is not None:
             self.results[index] = size
-        elif job.whole:
-            body = await parts.upstream.fetch(job.remote)
-            parts.audience.fetched(len(body))
-            await self._hold(index, Small(path=job.path, expect=job.expect, body=body))
-        else:
-            self.results[index] = await _stream(parts, job)
+        return size is not None
+
+    async def _fetch(self, indices: Sequence[int]) -> None:
+        jobs = [self._jobs[index] for index in indices]
+        bodies = await self._parts.upstream.fetch_all([job.remote for job in jobs])
+        for index, job, body in zip(indices, jobs, bodies, strict=True):
+            if isinstance(body, MirrorsyncError):
+                self.results[index] = body
+            else:
+                self._parts.audience.fetched(len(body))
+                await self._hold(index, Small(path=job.path, expect=job.expect, body=body))
+
+    async def _stream(self, index: int) -> None:
+        try:
+            self.results[index] = await _stream(self._parts, self._jobs[index])
+        except MirrorsyncError as error:
+            self.results[index] = error
 
     async def _hold(self, index: int, small: Small) -> None:
         self._waiting.append((index, small))
@@ -106,14 +133,34 @@ async def fetch_all(parts: Parts, needs: tuple[Need, ...]) -> list[StoredFile | 
     Files are independent: one that fails does not stop the others, and what came in is found again later.
     Cancellation: nothing partial is left.
     """
-    files = [_file_job(need) if need.lacks_file else None for need in needs]
-    sidecars = [_sidecar_job(need) for need in needs]
-    bringing = _Bringing(parts, [job for job in (*files, *sidecars) if job is not None])
+    wanted = [(_file_job(need) if need.lacks_file else None, _sidecar_job(need)) for need in needs]
+    bringing = _Bringing(parts, [job for pair in wanted for job in pair if job is not None])
     await bringing.run()
     results = iter(bringing.results)
-    file_results = [None if job is None else next(results) for job in files]
-    sidecar_results = [None if job is None else next(results) for job in sidecars]
-    return [_judge(*each) for each in zip(needs, file_results, sidecar_results, strict=True)]
+    ended = [[None if job is None else next(results) for job in pair] for pair in wanted]
+    return [_judge(need, *pair) for need, pair in zip(needs, ended, strict=True)]
+
+
+def portions(jobs: Sequence[_Job], *, others_under_way: int) -> list[list[int]]:
+    """Divide jobs, by their indices, into what one worker takes at a time: small ones together, a large one alone.
+
+    The fewer projects are under way beside this one, the smaller the portions: what keeps ten connections busy when
+    there is much to do would keep one busy and nine idle when there is little.
+    """
+    small = sum(job.whole for job in jobs)
+    at_once = max(1, _AT_ONCE // (others_under_way + 1))
+    most = min(_PORTION, -(-small // at_once))
+    divided: list[list[int]] = []
+    size = 0
+    for index, job in enumerate(jobs):
+        fits = job.whole and size + (job.remote.size or 0) <= _PORTION_SIZE
+        if fits and divided and len(divided[-1]) < most and jobs[divided[-1][-1]].whole:
+            divided[-1].append(index)
+        else:
+            divided.append([index])
+            size = 0
+        size += job.remote.size or 0
+    return divided
 
 
 def _judge(

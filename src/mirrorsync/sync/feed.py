@@ -18,14 +18,13 @@ _LOOK_AGAIN: Final = 0.05
 """Seconds between two looks while the last projects are under way."""
 
 
-async def until_idle(parts: Parts) -> AsyncGenerator[Work, None]:
-    """Yield every project that is due, and those that become due within seconds, until none is left."""
+async def until_idle(parts: Parts) -> AsyncGenerator[list[Work], None]:
+    """Yield all projects that are due, some at a time, and those that become due within seconds, until none is left."""
     while True:
         now = parts.clock()
         works = await _due(parts, now)
-        for work in works:
-            yield work
         if works:
+            yield works
             continue
         count, earliest = await parts.state.waiting()
         parts.audience.awaits(count)
@@ -37,23 +36,23 @@ async def until_idle(parts: Parts) -> AsyncGenerator[Work, None]:
             await parts.sleep(max(earliest - now, _LOOK_AGAIN))
 
 
-async def for_ever(parts: Parts, woken: trio.Event) -> AsyncGenerator[Work, None]:
+async def for_ever(parts: Parts, woken: trio.Event) -> AsyncGenerator[list[Work], None]:
     """Yield whatever is due, as it becomes due, until `woken`; an idle look costs 0.03 ms of SQL a second."""
     while not woken.is_set():
         works = await _due(parts, parts.clock())
-        for work in works:
-            yield work
-        if not works:
+        if works:
+            yield works
+        else:
             with trio.move_on_after(1):
                 await woken.wait()
 
 
-async def only(parts: Parts, names: Iterable[ProjectName]) -> AsyncGenerator[Work, None]:
+async def only(parts: Parts, names: Iterable[ProjectName]) -> AsyncGenerator[list[Work], None]:
     """Yield the named projects once each, due or not."""
     for name in names:
         work = await parts.state.named(name)
         if work is not None:
-            yield work
+            yield [work]
 
 
 async def _due(parts: Parts, now: float) -> list[Work]:

@@ -7,7 +7,7 @@ import msgspec
 
 from mirrorsync.errors import MirrorsyncError, ProjectGone
 from mirrorsync.model.identity import ProjectName
-from mirrorsync.model.page import ProjectPage
+from mirrorsync.model.page import PageAsk, ProjectPage
 from mirrorsync.select import content
 from mirrorsync.state.progress import Work
 from mirrorsync.sync.ingest import ingest
@@ -57,7 +57,9 @@ async def make_plan(parts: Parts, names: Sequence[ProjectName]) -> Plan:
 
 async def _step(parts: Parts, work: Work) -> Step:
     try:
-        page = await parts.upstream.page(work.name, at_least=work.content_serial, etag=work.etag, attempt=work.attempts)
+        page = await parts.upstream.page(
+            PageAsk(name=work.name, at_least=work.content_serial, etag=work.etag, attempt=work.attempts)
+        )
         if not isinstance(page, ProjectPage):
             return Step(name=work.name, says="unchanged")
         if not parts.policy.files:

@@ -1,6 +1,7 @@
 """Many projects at once: a feed, the workers, and one project's failure kept to itself (I7)."""
 
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -9,65 +10,101 @@ from msgspec.structs import replace
 
 from mirrorsync.errors import MirrorsyncError, Recovery, Unreachable
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
+from mirrorsync.model.page import PageAnswer
 from mirrorsync.state.progress import Work
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync.parts import Parts
-from mirrorsync.sync.project import bring_up
+from mirrorsync.sync.project import Errand, bring_up, errand
 from mirrorsync.sync.verdict import judge
 
 _UNREACHABLE_IN_A_ROW: Final = 10
 """Projects that fail because nobody answers, one after the other, before the run stops asking."""
+_TOGETHER: Final = 8
+"""Pages that are asked for together on one connection."""
+_MOMENT: Final = 0.02
+"""Seconds that free places wait for enough others to make a group."""
 
 
 class Pool:
-    """Workers that bring up whatever the feed hands them, until it ends or something halts the run."""
+    """Brings up whatever the feed hands it, many projects at once, until it ends or something halts the run."""
 
     def __init__(self, parts: Parts, totals: Totals | None = None) -> None:
         self._parts = parts
         self._halt: MirrorsyncError | None = None
         self._unreachable = 0
+        self._free = parts.policy.workers
+        self._freed = trio.Event()
         self.totals = totals or Totals()
         """What was done so far, counted on from the totals given."""
 
-    async def work_off(self, feed: AsyncGenerator[Work, None]) -> None:
+    async def work_off(self, feed: AsyncGenerator[Sequence[Work], None]) -> None:
         """Bring up each project of `feed`; return when all are recorded.
 
         Raises: the error that halted the run; what was under way is then recorded or as it was.
         Cancellation: projects under way are left as they were, to be done again.
         """
-        send, receive = trio.open_memory_channel[Work](0)
-        async with trio.open_nursery() as nursery:
-            async with receive:
-                for _ in range(self._parts.policy.workers):
-                    nursery.start_soon(self._work, receive.clone())
-            async with send, aclosing(feed):
-                async for work in feed:
-                    if self._halt is not None:
-                        break
-                    self._parts.in_flight.add(work.name)
-                    await send.send(work)
+        async with aclosing(feed), trio.open_nursery() as nursery:
+            async for works in feed:
+                waiting = deque(works)
+                while waiting and self._halt is None:
+                    await self._wait_for_room(len(waiting))
+                    group = [waiting.popleft() for _ in range(min(len(waiting), self._free, _TOGETHER))]
+                    self._free -= len(group)
+                    self._parts.in_flight.update(work.name for work in group)
+                    nursery.start_soon(self._bring_up_all, group, nursery)
+                if self._halt is not None:
+                    break
         if self._halt is not None:
             raise self._halt
 
-    async def _work(self, receive: trio.MemoryReceiveChannel[Work]) -> None:
-        async with receive:
-            async for work in receive:
-                try:
-                    if self._halt is None:
-                        await self._bring_up(work)
-                finally:
-                    self._parts.in_flight.discard(work.name)
+    async def _wait_for_room(self, wanted: int) -> None:
+        """Return when a whole group has room; where slow projects hold it, a moment after one has."""
+        while self._free == 0:
+            await self._wait_until_freed()
+        with trio.move_on_after(_MOMENT):
+            while self._free < min(wanted, _TOGETHER):
+                await self._wait_until_freed()
 
-    async def _bring_up(self, work: Work) -> None:
+    async def _wait_until_freed(self) -> None:
+        self._freed = trio.Event()
+        await self._freed.wait()
+
+    async def _bring_up_all(self, group: Sequence[Work], nursery: trio.Nursery) -> None:
+        errands = [errand(work, self._parts.clock()) for work in group]
+        waiting = {work.name: work for work in group}
+
+        def take(index: int, answer: PageAnswer) -> None:
+            del waiting[group[index].name]
+            nursery.start_soon(self._bring_up, errands[index], answer)
+
         try:
-            outcome = await bring_up(self._parts, work)
+            await self._parts.upstream.pages([each.ask for each in errands], take)
+        finally:
+            for work in waiting.values():
+                self._end(work)
+
+    async def _bring_up(self, each: Errand, answer: PageAnswer) -> None:
+        try:
+            if self._halt is None:
+                await self._bring_up_and_record(each, answer)
+        finally:
+            self._end(each.work)
+
+    def _end(self, work: Work) -> None:
+        self._parts.in_flight.discard(work.name)
+        self._free += 1
+        self._freed.set()
+
+    async def _bring_up_and_record(self, each: Errand, answer: PageAnswer) -> None:
+        try:
+            outcome = await bring_up(self._parts, each, answer)
             self._unreachable = 0
         except MirrorsyncError as error:
             if error.recovery is Recovery.HALT:
                 self._halt = self._halt or error
                 return
             self._weigh(error)
-            outcome = judge(error, work, now=self._parts.clock())
+            outcome = judge(error, each.work, now=self._parts.clock())
         try:
             await self._parts.state.record(outcome, self._parts.clock(), self._parts.policy.removal_grace)
         except MirrorsyncError as error:

@@ -7,7 +7,7 @@ import msgspec
 from mirrorsync.errors import MirrorsyncError, ProjectGone, Recovery
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.outcome import Confirmed, Mirrored, Outcome, Removed, StoredFile
-from mirrorsync.model.page import DistFile, ProjectPage, Unchanged
+from mirrorsync.model.page import DistFile, PageAnswer, PageAsk, ProjectPage, Unchanged
 from mirrorsync.select import content
 from mirrorsync.simple.encode_json import content_digest
 from mirrorsync.simple.wire import API_VERSION
@@ -22,19 +22,33 @@ _PATIENCE: Final = 25 * 3600.0
 """Seconds for which a page that stays behind is asked for again: PyPI's caches serve an old one for a day."""
 
 
-async def bring_up(parts: Parts, work: Work) -> Outcome:
+class Errand(msgspec.Struct, frozen=True):
+    """A project that is due, and the page that is to be had of it."""
+
+    work: Work
+    ask: PageAsk
+    settles: bool
+    """What the page then carries settles the matter, whatever was wanted."""
+
+
+def errand(work: Work, now: float) -> Errand:
+    """Return how the page of `work` is asked for."""
+    at_least, settles = _wanted(work, now)
+    trusted = work.present and not settles and at_least <= (work.mirrored_serial or 0)
+    ask = PageAsk(name=work.name, at_least=at_least, etag=work.etag if trusted else None, attempt=work.attempts)
+    return Errand(work=work, ask=ask, settles=settles)
+
+
+async def bring_up(parts: Parts, errand: Errand, answer: PageAnswer) -> Outcome:
     """Make the served tree say of one project what upstream says; the outcome is what may be recorded.
 
-    Order (invariants I1, I4): intend, store, settle, publish, settle. Nothing is recorded here.
+    `answer`: what came of asking once. Order (invariants I1, I4): intend, store, publish. Nothing is recorded here.
     Raises: MirrorsyncError; the project's page is then as it was, and what came in is found again.
     Cancel-safe at every step.
     """
-    at_least, settles = _wanted(work, parts.clock())
-    trusted = work.present and not settles and at_least <= (work.mirrored_serial or 0)
+    work = errand.work
     try:
-        page = await parts.upstream.page(
-            work.name, at_least=at_least, etag=work.etag if trusted else None, attempt=work.attempts
-        )
+        page = await _settled(parts, errand, answer)
     except ProjectGone as gone:
         return await _gone(parts, work, gone)
     if isinstance(page, Unchanged):
@@ -45,7 +59,15 @@ async def bring_up(parts: Parts, work: Work) -> Outcome:
             f"upstream speaks version {page.later_version} of the Simple API, this mirrorsync {API_VERSION}: what it"
             " does not know is passed on as it is; look for a newer mirrorsync",
         )
-    return await _mirror(parts, work, content.apply(page, metadata=parts.policy.metadata), settles=settles)
+    return await _mirror(parts, work, content.apply(page, metadata=parts.policy.metadata), settles=errand.settles)
+
+
+async def _settled(parts: Parts, errand: Errand, answer: PageAnswer) -> ProjectPage | Unchanged:
+    if isinstance(answer, ProjectPage | Unchanged):
+        return answer
+    if answer is None or answer.recovery is Recovery.RETRY:
+        return await parts.upstream.page(errand.ask, failed=answer)
+    raise answer
 
 
 def _wanted(work: Work, now: float) -> tuple[Serial, bool]:
@@ -75,7 +97,7 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool)
         stored = await _fetched(parts, intent)
         page = _as_stored(page, stored, intent)
         if stored:
-            await parts.store.settle()
+            await parts.store.settle()  # the large ones, and those that an earlier life left
     lost = sum(held.metadata_sha256 != need.file.core_metadata for held, need in zip(stored, intent.needs, strict=True))
     digest = content_digest(page, parts.policy.link)
     leads = None not in (page.serial, work.page_serial) and (work.page_serial or 0) > (page.serial or 0)
@@ -105,8 +127,7 @@ async def _publish(parts: Parts, work: Work, page: ProjectPage, *, stands: bool)
         await publish_page(parts, page)
     if parts.policy.legacy_json or (work.present and work.page_digest is None):
         await publish_legacy(parts, work.name)
-    if parts.policy.legacy_json or not stands:
-        await parts.store.settle()
+        await parts.store.settle()  # for where it makes the document absent
 
 
 def _afford(parts: Parts, work: Work, page: ProjectPage, intent: Intent) -> None:
@@ -147,7 +168,7 @@ async def _retract_sidecars(parts: Parts, work: Work, page: ProjectPage, intent:
         await publish_page(parts, msgspec.structs.replace(page, serial=serial, files=tuple(files)))
     else:
         await withdraw_page(parts, work.name)  # a page that no record tells of, whose run died before it was made
-    await parts.store.settle()
+        await parts.store.settle()
 
 
 async def _fetched(parts: Parts, intent: Intent) -> list[StoredFile]:

@@ -1,16 +1,20 @@
 """A file's body that survives broken connections: undecoded, bounded, resumed by Range."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Final, Self
 
-from mirrorsync.errors import Malformed, Truncated, WrongSize
-from mirrorsync.model.blob import Remote
+from mirrorsync.errors import Malformed, MirrorsyncError, Truncated, WrongSize
+from mirrorsync.model.blob import Chunk, Remote
 from mirrorsync.upstream.answers import CutShort
-from mirrorsync.upstream.client import Ask, Client, Reply
+from mirrorsync.upstream.client import Client, Question
+from mirrorsync.upstream.gate import authority
 from mirrorsync.upstream.inflate import Inflater
+from mirrorsync.upstream.reply import Ask, Reply
 from mirrorsync.upstream.retry import is_worth_retrying, persevere
 
 MAX_RESTARTS: Final = 16
@@ -26,7 +30,7 @@ _WHOLE: Final = (("Accept-Encoding", "identity"), ("Accept", "*/*"))
 
 
 @asynccontextmanager
-async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterator[bytes]]:
+async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterator[Chunk]]:
     """Open `remote`: its bytes as they travel, which the caller verifies by their digest.
 
     After a broken connection it goes on where it stood; an index that ignores Range is read again from the start and
@@ -43,37 +47,51 @@ async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterat
         await body.disconnect()
 
 
-async def fetch_whole(client: Client, remote: Remote) -> bytes:
-    """Return the whole of a small `remote`, held in memory; asked for again from the start when it breaks.
+async def fetch_all(client: Client, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
+    """Return the whole of each small remote, or its failure, in their order; all of it held in memory.
 
-    Raises: Missing, Refused, Unreachable, Throttled, Truncated, WrongSize. Cancellation: the connection is closed.
+    Those of one origin are asked for together; one that breaks is asked for again from its start, alone.
+    Failures: Missing, Refused, Unreachable, Throttled, Truncated, WrongSize. Cancellation: the connection is closed.
     """
-    url = client.gate.file(remote.url)
-    size, limit = remote.size, remote.limit if remote.size is None else min(remote.limit, remote.size)
-    name = str(url)[:300]
-
-    async def read(reply: Reply) -> bytes:
-        coded = reply.coding == "gzip"
-        if reply.length is not None and not coded:
-            _check_total(name, reply.length, size=size, limit=limit, media_type=reply.media_type)
-        pieces: list[bytes] = []
-        received = 0
+    results: list[bytes | MirrorsyncError] = [b""] * len(remotes)
+    origins: defaultdict[tuple[str, str], list[tuple[int, Question[bytes]]]] = defaultdict(list)
+    for index, remote in enumerate(remotes):
         try:
-            while chunk := await reply.chunk():
-                received += len(chunk)
-                if received > limit + (_CODING if coded else 0):
-                    raise WrongSize(name, why=f"more than the promised {limit:,} bytes come; we stopped")
-                pieces.append(chunk)
-        except CutShort as cut:
-            raise Truncated(name, why=f"{cut.why} after {received:,} bytes") from cut
-        body = b"".join(pieces)
-        if coded and received != size:
-            body = _decoded(name, body, limit)  # an intermediary's doing: nobody asked for a coding
-        if size is not None and len(body) < size:
-            raise Truncated(name, why=f"the body ended after {len(body):,} of {size:,} bytes")
-        return body
+            url = client.gate.file(remote.url)
+        except MirrorsyncError as error:
+            results[index] = error
+        else:
+            ask = Ask(url=url, headers=_WHOLE, kind="file")
+            origins[url.scheme, authority(url)].append((index, (ask, partial(_read_whole, remote))))
+    for asked in origins.values():
+        bodies = await client.ask_all([question for _, question in asked])
+        for (index, _), body in zip(asked, bodies, strict=True):
+            results[index] = body
+    return results
 
-    return await client.ask(Ask(url=url, headers=_WHOLE, kind="file"), read)
+
+async def _read_whole(remote: Remote, reply: Reply) -> bytes:
+    size, limit = remote.size, remote.limit if remote.size is None else min(remote.limit, remote.size)
+    name = str(reply.ask.url)[:300]
+    coded, length = reply.coding == "gzip", reply.length
+    if length is not None and not coded:
+        _check_total(name, length, size=size, limit=limit, media_type=reply.media_type)
+    pieces: list[bytes] = []
+    received = 0
+    try:
+        while chunk := await reply.chunk():
+            received += len(chunk)
+            if received > limit + (_CODING if coded else 0):
+                raise WrongSize(name, why=f"more than the promised {limit:,} bytes come; we stopped")
+            pieces.append(chunk)
+    except CutShort as cut:
+        raise Truncated(name, why=f"{cut.why} after {received:,} bytes") from cut
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if coded and received != size:
+        body = _decoded(name, body, limit)  # an intermediary's doing: nobody asked for a coding
+    if size is not None and len(body) < size:
+        raise Truncated(name, why=f"the body ended after {len(body):,} of {size:,} bytes")
+    return body
 
 
 def _decoded(name: str, body: bytes, limit: int) -> bytes:
@@ -106,7 +124,7 @@ class _ResumingBody:
         self._restarts = 0
         self._ranges_work = True
         self._complete = False
-        self._first: bytes | None = None
+        self._first: Chunk | None = None
         self._reply: Reply | None = None
         self._inflater: Inflater | None = None
         """Undoes the coding of the present answer, where an intermediary gave it one."""
@@ -120,7 +138,7 @@ class _ResumingBody:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Chunk:
         chunk, self._first = self._first, None
         if chunk is None:
             chunk = await self._next()
@@ -133,7 +151,7 @@ class _ResumingBody:
         self._reply = None
         await self._connection.aclose()
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> Chunk:
         try:
             return await self._step()
         except Exception as error:
@@ -141,7 +159,7 @@ class _ResumingBody:
                 raise
         return await persevere(self._client.patience, self._step)
 
-    async def _step(self) -> bytes:
+    async def _step(self) -> Chunk:
         """Return the next bytes, empty when the body is complete; on any failure there is no connection left."""
         try:
             reply = self._reply or await self._connect()
@@ -186,10 +204,10 @@ class _ResumingBody:
             return False
         return reply.length is not None or not self._name.endswith(("gz", ".Z"))
 
-    async def _read(self, reply: Reply) -> bytes:
+    async def _read(self, reply: Reply) -> Chunk:
         """Return the next bytes of the answer, decoded where they are coded; empty at its end."""
         if self._inflater is None:
-            return await reply.chunk()
+            return await reply.block()
         while not (piece := next(self._inflated, b"")):
             chunk = await reply.chunk()
             if not chunk:
@@ -215,8 +233,8 @@ class _ResumingBody:
             why=f"HTTP {reply.status} does not go on at byte {self._offset:,}; we ask for the whole instead",
         )
 
-    def _fresh(self, chunk: bytes) -> bytes:
-        fresh = chunk[self._skip :]
+    def _fresh(self, chunk: Chunk) -> Chunk:
+        fresh = chunk[self._skip :] if self._skip else chunk
         self._skip -= len(chunk) - len(fresh)
         self._offset += len(fresh)
         if self._offset > self._limit:

@@ -1,153 +1,35 @@
 """The one way to the network: bounded, patient, and never where it was not sent."""
 
+import math
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from http import HTTPStatus
-from typing import Final, Literal, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import lru_cache
+from typing import Final, TypeVar, cast
 
 import httpx
-import msgspec
 import trio
 
-from mirrorsync.errors import BadConfig, Malformed, Refused
+from mirrorsync.errors import BadConfig, Malformed, MirrorsyncError, Refused
 from mirrorsync.upstream import answers
 from mirrorsync.upstream.gate import Gate, authority
-from mirrorsync.upstream.inflate import Inflater
-from mirrorsync.upstream.retry import Patience, persevere
-from mirrorsync.upstream.sending import Sender, open_sender
-from mirrorsync.upstream.transport import Answer, Call, Limits
+from mirrorsync.upstream.reply import Ask, Reply
+from mirrorsync.upstream.retry import Patience, is_worth_retrying, persevere
+from mirrorsync.upstream.sending import Asked, Sender, open_sender
 from mirrorsync.upstream.url import Url
+from mirrorsync.upstream.volley import Call, Header, Limits
 
-MIB: Final = 1024 * 1024
-PAGE_LIMIT: Final = 64 * MIB
-"""Bytes decoded. PyPI's largest page has some ten thousand files of about 800 bytes each: under 10 MiB."""
-XML_LIMIT: Final = 64 * MIB
-"""Bytes decoded. A full answer of 50,000 rows has about 14 MB."""
-ROOT_LIMIT: Final = 256 * MIB
-"""Bytes decoded. PyPI's root list has some 40 MB."""
 SILENCE: Final = 60.0
 """Seconds without a byte after which a connection counts as dead."""
 _CONNECT_LIMIT: Final = 30.0
 """Seconds to a connection: ten SYNs' worth."""
 _IDLE_LIMIT: Final = 30.0
 """Seconds that an unused connection is kept; content delivery networks drop them after about a minute."""
-_SLOWEST: Final = 20
-"""Times the silence limit that an index's answer may take in all: 20 minutes for one that drips."""
 _REDIRECTS: Final = 3
-_REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
-_SMALL: Final = 64 * 1024
-"""Bytes of an error page that are read so that its connection can be used again."""
 
 _T = TypeVar("_T")
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """One request."""
-
-    url: Url
-    headers: tuple[tuple[str, str], ...] = ()
-    method: Literal["GET", "POST"] = "GET"
-    content: bytes = b""
-    kind: Literal["page", "file"] = "page"
-    """By whose rules redirects are followed and statuses read."""
-    statuses: frozenset[int] = frozenset({HTTPStatus.OK})
-    """What is handed back; any other is an error."""
-    silence: float | None = None
-    """Seconds; None: the client's own."""
-
-    @property
-    def what(self) -> str:
-        """The request as an operator reads it."""
-        return f"{self.method} {str(self.url)[:200]}"
-
-
-class Reply:
-    """An answer whose body is still on the wire. It is good only inside `Client.exchange`."""
-
-    def __init__(self, ask: Ask, url: Url, answer: Answer, *, silence: float) -> None:
-        self._body = answer.body
-        self._raw = aiter(answer.body)
-        self._silence = silence
-        self._headers = headers_of(answer)
-        self._ask = ask
-        self.status = answer.status
-        self.reason = answer.reason.decode("ascii", "replace")
-        self.url = url
-        """After redirects."""
-        self.coding = self._headers.get("content-encoding", "").strip().lower()
-
-    @property
-    def what(self) -> str:
-        """The request as an operator reads it."""
-        return self._ask.what
-
-    @property
-    def media_type(self) -> str:
-        """The content type without its parameters, lower case; empty when there is none."""
-        return self._headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    @property
-    def head(self) -> answers.Head:
-        """What came before the body."""
-        return answers.Head(self.status, self.reason, self._headers)
-
-    def header(self, name: str) -> str | None:
-        """Return a header's value, None when it is absent."""
-        return self._headers.get(name.lower())
-
-    @property
-    def length(self) -> int | None:
-        """The body's promised bytes as they travel, None when it is not told."""
-        text = self.header("content-length") or ""
-        return int(text) if text.isdecimal() and text.isascii() else None
-
-    async def chunk(self) -> bytes:
-        """Return the next bytes as they travel, undecoded; empty at the end of the body.
-
-        Raises: CutShort, ServerFault (silence).
-        """
-        try:
-            return await anext(self._raw, b"")
-        except httpx.HTTPError as error:
-            raise answers.read_error(error, self.what, silence=self._silence) from error
-
-    async def pieces(self, limit: int) -> tuple[bytes, ...]:
-        """Return the whole body as it travelled. Raises: as `body`, but for the coding."""
-        return tuple(await self._whole(Inflater(self.what, coding="identity", limit=limit)))
-
-    async def body(self, limit: int) -> bytes:
-        """Return the whole body decoded.
-
-        Raises: Malformed (more than `limit` bytes, broken or unknown coding), ServerFault (too slow), and as `chunk`.
-        """
-        inflater = Inflater(self.what, coding=self.coding, limit=limit)
-        pieces = await self._whole(inflater)
-        inflater.end()
-        return b"".join(pieces)
-
-    async def _whole(self, inflater: Inflater) -> list[bytes]:
-        """Return all of an index's answer; unlike a file, it is small enough for a limit on its time."""
-        pieces: list[bytes] = []
-        with trio.move_on_after(_SLOWEST * self._silence):
-            while chunk := await self.chunk():
-                pieces.extend(inflater.feed(chunk))
-            return pieces
-        raise answers.ServerFault(self.what, why=f"too slow: not whole after {_SLOWEST * self._silence:g} s")
-
-    async def finish(self) -> None:
-        """Release the connection, whole or not."""
-        await self._body.aclose()
-
-    async def discard(self) -> None:
-        """Read what is left of a small answer, so that its connection lives; close the connection of a large one."""
-        seen = 0
-        try:
-            with suppress(httpx.HTTPError, httpx.StreamError):
-                while (chunk := await anext(self._raw, b"")) and seen <= _SMALL:
-                    seen += len(chunk)
-        finally:
-            await self._body.aclose()
+Question = tuple[Ask, Callable[[Reply], Awaitable[_T]]]
+"""A request, and what is made of its answer."""
 
 
 class Client:
@@ -170,8 +52,12 @@ class Client:
         self.gate = gate
         self.patience = patience
 
-    async def ask(self, ask: Ask, read: Callable[[Reply], Awaitable[_T]]) -> _T:
+    async def ask(
+        self, ask: Ask, read: Callable[[Reply], Awaitable[_T]], *, failed: MirrorsyncError | None = None
+    ) -> _T:
         """Return what `read` makes of the answer; both are repeated together while that is worth it.
+
+        `failed`: how a first attempt ended just now, which counts.
 
         Raises: what `exchange` and `read` raise, with the number of attempts.
         """
@@ -180,7 +66,104 @@ class Client:
             async with self.exchange(ask) as reply:
                 return await read(reply)
 
-        return await persevere(self.patience, attempt)
+        return await persevere(self.patience, attempt, failed=failed)
+
+    async def ask_all(self, questions: Sequence[Question[_T]]) -> list[_T | MirrorsyncError]:
+        """Return what came of each question, or its failure, in their order; all are GETs of one origin.
+
+        They are sent together on one connection. What has no answer there, or is to be asked again, is asked alone.
+        Cancellation: the connection is closed.
+        """
+        results: list[_T | MirrorsyncError | None] = [None] * len(questions)
+
+        async def settle(index: int) -> None:
+            first = results[index]
+            failed = first if isinstance(first, MirrorsyncError) else None
+            try:
+                results[index] = await self.ask(*questions[index], failed=failed)
+            except MirrorsyncError as error:
+                results[index] = error
+
+        await self.ask_once(questions, results.__setitem__)
+        async with trio.open_nursery() as nursery:
+            for index, first in enumerate(results):
+                if first is None or (isinstance(first, MirrorsyncError) and is_worth_retrying(first)):
+                    nursery.start_soon(settle, index)
+        return cast("list[_T | MirrorsyncError]", results)
+
+    async def ask_once(
+        self,
+        questions: Sequence[Question[_T]],
+        take: Callable[[int, _T | MirrorsyncError | None], None],
+        *,
+        hold_up: float = math.inf,
+    ) -> None:
+        """Send GETs of one origin together, once; `take` is given each one's index and what came of it, as it comes.
+
+        That is None where no answer came, where it came from another place, or where an answer before it took longer
+        than `hold_up` seconds: such a question is to be asked alone. Cancellation: the connection is closed.
+        """
+        volley = self._sender.volley([self._call(ask, ask.url, self._silence) for ask, _ in questions])
+        place = object()
+        await self._connections.acquire_on_behalf_of(place)
+        rest = iter(range(len(questions)))
+        patience = trio.CancelScope(deadline=trio.current_time() + hold_up)
+
+        async def let_go() -> None:
+            with patience:
+                await trio.sleep_forever()
+            for index in rest:
+                take(index, None)
+
+        def counted(index: int, result: _T | MirrorsyncError | None) -> None:
+            patience.deadline = trio.current_time() + hold_up
+            take(index, result)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                if hold_up < math.inf:
+                    nursery.start_soon(let_go)
+                await self._take_answers(volley, questions, rest, counted)
+                nursery.cancel_scope.cancel()
+        finally:
+            await volley.aclose()
+            self._connections.release_on_behalf_of(place)
+        for index in rest:
+            take(index, None)
+
+    async def _take_answers(
+        self,
+        volley: Asked,
+        questions: Sequence[Question[_T]],
+        rest: Iterator[int],
+        take: Callable[[int, _T | MirrorsyncError | None], None],
+    ) -> None:
+        """Take `rest`, one by one, until the connection gives no more."""
+        for index in rest:
+            ask, read = questions[index]
+            result: _T | MirrorsyncError | None = None
+            try:
+                answer = await (volley.next() if index else volley.first())
+                if answer is not None:
+                    reply = Reply(ask, ask.url, answer, silence=self._silence)
+                    result = await self._take(reply, read)
+            except httpx.HTTPError as error:
+                answer = None
+                if index == 0:
+                    result = answers.transport_error(error, ask.what, silence=self._silence)
+            take(index, result)
+            if answer is None:
+                return
+
+    async def _take(self, reply: Reply, read: Callable[[Reply], Awaitable[_T]]) -> _T | MirrorsyncError | None:
+        try:
+            if reply.is_wanted:
+                return await read(reply)
+            return reply.refusal() if reply.redirects_to is None else None
+        except MirrorsyncError as error:
+            return error
+        finally:
+            await reply.discard()
 
     @asynccontextmanager
     async def exchange(self, ask: Ask) -> AsyncIterator[Reply]:
@@ -205,13 +188,12 @@ class Client:
         url = ask.url
         for _ in range(_REDIRECTS + 1):
             reply = await self._send_once(ask, url, silence)
-            if reply.status in ask.statuses:
+            if reply.is_wanted:
                 return reply
             try:
-                location = reply.header("location")
-                if reply.status not in _REDIRECTING or location is None or ask.method != "GET":
-                    judge = answers.file_status_error if ask.kind == "file" else answers.page_status_error
-                    raise judge(reply.head, ask.what)
+                location = reply.redirects_to
+                if location is None:
+                    raise reply.refusal()
                 follow = self.gate.file_redirect if ask.kind == "file" else self.gate.page_redirect
                 url = follow(url, location)
             finally:
@@ -220,26 +202,28 @@ class Client:
         raise error(ask.what, why=f"more than {_REDIRECTS} redirects")
 
     async def _send_once(self, ask: Ask, url: Url, silence: float) -> Reply:
-        headers = [(b"Host", authority(url).encode("ascii")), (b"User-Agent", self._user_agent)]
-        headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in ask.headers]
-        if ask.method == "POST":
-            headers.append((b"Content-Length", b"%d" % len(ask.content)))
-        limits = Limits(connect=min(silence, _CONNECT_LIMIT), read=silence, write=silence)
-        call = Call(method=ask.method, url=url, headers=tuple(headers), content=ask.content, limits=limits)
         try:
-            answer = await self._sender.exchange(call)
+            answer = await self._sender.exchange(self._call(ask, url, silence))
         except httpx.HTTPError as error:
             raise answers.transport_error(error, ask.what, silence=silence) from error
         return Reply(ask, url, answer, silence=silence)
 
+    def _call(self, ask: Ask, url: Url, silence: float) -> Call:
+        headers = _headers(authority(url), self._user_agent, ask.headers)
+        if ask.method == "POST":
+            headers = (*headers, (b"Content-Length", b"%d" % len(ask.content)))
+        return Call(method=ask.method, url=url, headers=headers, content=ask.content, limits=_limits(silence))
 
-def headers_of(answer: Answer) -> dict[str, str]:
-    """Return the headers by their lower-case names; one that came twice is joined by a comma (RFC 9110 5.3)."""
-    found: dict[str, str] = {}
-    for raw_name, raw_value in answer.headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+
+@lru_cache(maxsize=256)
+def _headers(host: str, user_agent: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Header, ...]:
+    told = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
+    return (b"Host", host.encode("ascii")), (b"User-Agent", user_agent), *told
+
+
+@lru_cache(maxsize=8)
+def _limits(silence: float) -> Limits:
+    return Limits(connect=min(silence, _CONNECT_LIMIT), read=silence, write=silence)
 
 
 @asynccontextmanager

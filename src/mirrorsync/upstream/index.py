@@ -1,26 +1,27 @@
 """Any index with PEP 691 pages: the root list, the pages, the files."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Final, Literal
 
-import httpx
 import msgspec
 import trio
 
-from mirrorsync.errors import NoChangelog, NoListing, ProjectGone, StalePage
-from mirrorsync.model.blob import Remote
+from mirrorsync.errors import MirrorsyncError, NoChangelog, NoListing, ProjectGone, StalePage
+from mirrorsync.model.blob import Chunk, Remote
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.model.page import ProjectPage, Unchanged
+from mirrorsync.model.page import PageAnswer, PageAsk, ProjectPage, Unchanged
 from mirrorsync.simple.decode import decode_page
 from mirrorsync.upstream import answers, legacy
-from mirrorsync.upstream.body import fetch_whole, open_body
-from mirrorsync.upstream.client import PAGE_LIMIT, ROOT_LIMIT, Ask, Client, Reply
+from mirrorsync.upstream.body import fetch_all, open_body
+from mirrorsync.upstream.client import Client, Question
 from mirrorsync.upstream.inflate import Inflater
+from mirrorsync.upstream.reply import PAGE_LIMIT, ROOT_LIMIT, Ask, Reply
 from mirrorsync.upstream.root_list import RootReader
+from mirrorsync.upstream.url import Url, parse
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +33,22 @@ _HOP: Final = 256 * 1024
 """Bytes parsed in one hop to a thread: a hop costs about 150 us, as parsing 10 KiB does."""
 _LARGE_PAGE: Final = 256 * 1024
 """Bytes from which decoding a page would hold up everything else for milliseconds."""
+_HOLD_UP: Final = 2.0
+"""Seconds that a page may keep those behind it on its connection waiting, before they are asked for elsewhere."""
 _SERIAL_DIGITS: Final = 18
 _ETAG_MAX: Final = 256
 """Characters: a longer validator is not worth keeping for every project, nor one that no request may carry."""
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _NO_SUCH_RESOURCE: Final = _GONE | {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 _OK: Final = frozenset({HTTPStatus.OK})
+
+
+class _PageAnswer(msgspec.Struct, frozen=True):
+    status: int
+    serial: Serial | None
+    etag: str | None
+    url: str
+    body: bytes
 
 
 class SimpleIndex:
@@ -87,22 +98,33 @@ class SimpleIndex:
         for start in range(0, max(len(waiting), 1), _PART):
             yield SnapshotPart(serial=reader.serial, projects=tuple(waiting[start : start + _PART]))
 
-    async def page(
-        self, project: ProjectName, *, at_least: Serial, etag: str | None, attempt: int
-    ) -> ProjectPage | Unchanged:
-        """Return `project`'s page as of `at_least` or later; see `ports.Upstream.page`.
+    async def page(self, ask: PageAsk, *, failed: MirrorsyncError | None = None) -> ProjectPage | Unchanged:
+        """Return a project's page; see `ports.Upstream.page`.
 
         Raises: StalePage, ProjectGone, Malformed, Unreachable, Throttled. Source: PEP 691.
         """
+        return await self._client.ask(*self._question(ask), failed=failed)
+
+    async def pages(self, asks: Sequence[PageAsk], take: Callable[[int, PageAnswer], None]) -> None:
+        """Ask once for all; see `ports.Upstream.pages`."""
+        await self._client.ask_once([self._question(ask) for ask in asks], take, hold_up=_HOLD_UP)
+
+    def _question(self, ask: PageAsk) -> Question[ProjectPage | Unchanged]:
         # Caches hold gzip and identity apart: where one is behind, the other may be true.
-        headers = _accept(SIMPLE_JSON, "identity" if attempt % 2 else "gzip")
+        headers = _accept(SIMPLE_JSON, "identity" if ask.attempt % 2 else "gzip")
         statuses = _OK | _GONE
-        if etag is not None:
-            headers, statuses = (*headers, ("If-None-Match", etag)), statuses | {HTTPStatus.NOT_MODIFIED}
-        ask = Ask(url=self._url("simple", project), headers=headers, statuses=statuses)
-        answer = await self._client.ask(ask, _read_page)
+        if ask.etag is not None:
+            headers, statuses = (*headers, ("If-None-Match", ask.etag)), statuses | {HTTPStatus.NOT_MODIFIED}
+
+        async def read(reply: Reply) -> ProjectPage | Unchanged:
+            return await self._judge(ask, await _read_page(reply))
+
+        return Ask(url=self._url("simple", ask.name), headers=headers, statuses=statuses), read
+
+    async def _judge(self, ask: PageAsk, answer: _PageAnswer) -> ProjectPage | Unchanged:
+        project, at_least = ask.name, ask.at_least
         if answer.status in _GONE:
-            raise ProjectGone(f"{project} has no page", why=f"HTTP {answer.status} from {ask.url}")
+            raise ProjectGone(f"{project} has no page", why=f"HTTP {answer.status} from {answer.url}")
         if answer.status == HTTPStatus.NOT_MODIFIED:
             self._refuse_stale(project, answer.serial, at_least)
             return Unchanged(name=project)
@@ -135,21 +157,21 @@ class SimpleIndex:
         # 404 there also means: no releases, or quarantined. The page's HTML variant is cached apart from its JSON.
         return await self._status("text/html", _GONE, "simple", project) in _GONE
 
-    def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Open a body; see `body.open_body`."""
         return open_body(self._client, remote)
 
-    async def fetch(self, remote: Remote) -> bytes:
-        """Return a small body whole; see `body.fetch_whole`."""
-        return await fetch_whole(self._client, remote)
+    async def fetch_all(self, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
+        """Return small bodies whole, or their failures; see `body.fetch_all`."""
+        return await fetch_all(self._client, remotes)
 
     async def _status(self, accept: str, statuses: frozenset[int], *path: str) -> int:
         ask = Ask(url=self._url(*path), headers=_accept(accept, "gzip"), statuses=_OK | statuses)
         return await self._client.ask(ask, _read_status)
 
-    def _url(self, *path: str) -> httpx.URL:
+    def _url(self, *path: str) -> Url:
         slash = "/" if path[0] == "simple" else ""
-        return httpx.URL(f"{self._base_url}/{'/'.join(path)}{slash}")
+        return parse(f"{self._base_url}/{'/'.join(path)}{slash}")
 
     def _no_changelog(self) -> NoChangelog:
         return NoChangelog(f"{self.identity} is read through its pages alone", why="the Simple API has no changelog")
@@ -161,14 +183,6 @@ class SimpleIndex:
                 why="a cache before the index is behind",
                 hint="it is asked for again; after a day what it has is taken",
             )
-
-
-class _PageAnswer(msgspec.Struct, frozen=True):
-    status: int
-    serial: Serial | None
-    etag: str | None
-    url: str
-    body: bytes
 
 
 async def _read_page(reply: Reply) -> _PageAnswer:

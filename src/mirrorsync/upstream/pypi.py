@@ -13,9 +13,10 @@ from mirrorsync.model.change import ChangeBatch
 from mirrorsync.model.identity import Serial
 from mirrorsync.upstream import answers, xmlrpc
 from mirrorsync.upstream.answers import ServerFault
-from mirrorsync.upstream.client import XML_LIMIT, Ask, Client, Reply
+from mirrorsync.upstream.client import Client
 from mirrorsync.upstream.index import SimpleIndex
 from mirrorsync.upstream.journal import to_batch, to_serial
+from mirrorsync.upstream.reply import XML_LIMIT, Ask, Reply
 from mirrorsync.upstream.retry import persevere
 
 XML_SILENCE: Final = 90.0

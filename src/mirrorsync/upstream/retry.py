@@ -28,15 +28,19 @@ def is_worth_retrying(error: BaseException) -> bool:
     return isinstance(error, MirrorsyncError) and error.recovery is Recovery.RETRY
 
 
-async def persevere(patience: Patience, work: Callable[[], Awaitable[_T]]) -> _T:
+async def persevere(
+    patience: Patience, work: Callable[[], Awaitable[_T]], *, failed: MirrorsyncError | None = None
+) -> _T:
     """Return what `work` returns, tried until it does or `patience` ends; then its last error, with the count.
 
     Upstream's wish to be left alone for n seconds is obeyed; where n exceeds the budget its error is raised at
-    once, so that the caller defers. Time is trio's clock.
+    once, so that the caller defers. Time is trio's clock. `failed`: a first attempt was made elsewhere, just now.
     Cancellation: between and within attempts.
     """
     started = trio.current_time()
     try:
+        if failed is not None:
+            raise failed
         return await work()
     except MirrorsyncError as error:
         if not is_worth_retrying(error):

@@ -3,21 +3,39 @@
 import http.cookiejar
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import httpx
 
-from mirrorsync.upstream.transport import Answer, Call, Transport
+from mirrorsync.model.blob import Chunk
+from mirrorsync.upstream.transport import Transport
 from mirrorsync.upstream.url import full
+from mirrorsync.upstream.volley import Answer, Body, Call
+
+
+class Asked(Protocol):
+    """Several requests under way; see `volley.Volley`. Raises: httpx.HTTPError."""
+
+    async def first(self) -> Answer:
+        """Send, and return the first answer."""
+
+    async def next(self) -> Answer | None:
+        """Return the next answer, the one before read to its end; None when these requests get no more."""
+
+    async def aclose(self) -> None:
+        """Release what is held."""
 
 
 class Sender(Protocol):
-    """Sends one request and hands back its answer, the body unread. Raises: httpx.HTTPError."""
+    """Sends requests and hands back their answers, the bodies unread. Raises: httpx.HTTPError."""
 
     async def exchange(self, call: Call) -> Answer:
         """Send `call`. Cancellation: the connection of the exchange is closed."""
+
+    def volley(self, calls: Sequence[Call]) -> Asked:
+        """Prepare `calls`, GETs of one origin, to be sent together as far as that is possible."""
 
 
 class Proxied:
@@ -37,10 +55,36 @@ class Proxied:
             response = await self._client.send(request, stream=True)
         except (httpx.InvalidURL, ValueError) as error:  # httpx reads a redirect's target, though it follows none
             raise httpx.RemoteProtocolError(f"it redirects to what is no URL, {error}") from error
-        return Answer(response.status_code, response.reason_phrase.encode(), response.headers.raw, _HttpxBody(response))
+        return Answer(
+            status=response.status_code,
+            reason=response.reason_phrase.encode(),
+            headers=response.headers.raw,
+            fields=_fields(response),
+            body=_HttpxBody(response),
+        )
+
+    def volley(self, calls: Sequence[Call]) -> "_OneByOne":
+        """Prepare `calls`; a proxy is asked one thing at a time."""
+        return _OneByOne(self, calls)
 
 
-class _HttpxBody(httpx.AsyncByteStream):
+class _OneByOne:
+    def __init__(self, sender: Proxied, calls: Sequence[Call]) -> None:
+        self._sender = sender
+        self._calls = iter(calls)
+
+    async def first(self) -> Answer:
+        return await self._sender.exchange(next(self._calls))
+
+    async def next(self) -> Answer | None:
+        call = next(self._calls, None)
+        return None if call is None else await self._sender.exchange(call)
+
+    async def aclose(self) -> None:
+        """Hold nothing: each answer's body is closed by whoever has it."""
+
+
+class _HttpxBody(Body):
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._raw = response.aiter_raw()
@@ -48,12 +92,19 @@ class _HttpxBody(httpx.AsyncByteStream):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._raw
 
+    async def block(self) -> Chunk:
+        return await anext(self._raw, b"")
+
     async def aclose(self) -> None:
         await self._response.aclose()
         # httpx nests generators that trio would find unfinished; on a closed connection they end at once.
         with suppress(httpx.HTTPError, httpx.StreamError):
             while await anext(self._raw, b""):
                 pass
+
+
+def _fields(response: httpx.Response) -> dict[bytes, bytes]:
+    return {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in response.headers.items()}
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ async def fetch_into(chunks: list[bytes], upstream: Upstream, remote: Remote) ->
     """Append what comes of `remote` to `chunks`, so that it can be seen after a failure."""
     async with upstream.open(remote) as body:
         async for chunk in body:
-            chunks.append(chunk)  # noqa: PERF401 - what came before the failure is the point
+            chunks.append(bytes(chunk))  # noqa: PERF401 - what came before the failure is the point
 
 
 async def fetch(upstream: Upstream, remote: Remote) -> bytes:

@@ -11,7 +11,7 @@ import trio
 
 from mirrorsync.errors import BadConfig, Malformed, Unreachable
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.model.page import ProjectPage
+from mirrorsync.model.page import PageAsk, ProjectPage
 from tests.unit.upstream.opening import open_at
 from tests.upstream.server import PyPI
 
@@ -73,7 +73,7 @@ async def secure(certificate: tuple[Path, Path], nursery: trio.Nursery) -> Async
 
 async def page_at(url: str, name: str = "holy", **words: Any) -> ProjectPage:
     async with open_at(url, **words) as upstream:
-        page = await upstream.page(ProjectName(name), at_least=Serial(0), etag=None, attempt=0)
+        page = await upstream.page(PageAsk(name=ProjectName(name), at_least=Serial(0), etag=None, attempt=0))
     assert isinstance(page, ProjectPage)
     return page
 

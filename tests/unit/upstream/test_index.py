@@ -21,7 +21,7 @@ from mirrorsync.errors import (
 )
 from mirrorsync.model.change import SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.model.page import ProjectPage, Unchanged
+from mirrorsync.model.page import PageAsk, ProjectPage, Unchanged
 from mirrorsync.upstream.index import SIMPLE_JSON, SimpleIndex
 from tests.unit.upstream.opening import SILENCE, open_at
 from tests.upstream.faults import (
@@ -72,7 +72,7 @@ def proxy(world: World) -> Iterator[PyPI]:
 
 
 async def page_of(index: SimpleIndex, *, at_least: int = 0, attempt: int = 0) -> ProjectPage:
-    page = await index.page(HOLY, at_least=Serial(at_least), etag=None, attempt=attempt)
+    page = await index.page(PageAsk(name=HOLY, at_least=Serial(at_least), etag=None, attempt=attempt))
     assert isinstance(page, ProjectPage)
     return page
 
@@ -102,9 +102,9 @@ async def test_a_large_page_comes_whole(index: SimpleIndex, world: World) -> Non
 async def test_an_unchanged_page_is_told_only_to_who_asked(pypi: PyPI, index: SimpleIndex, world: World) -> None:
     etag = (await page_of(index)).etag
     assert etag
-    assert await index.page(HOLY, at_least=Serial(0), etag=etag, attempt=0) == Unchanged(name=HOLY)
+    assert await index.page(PageAsk(name=HOLY, at_least=Serial(0), etag=etag, attempt=0)) == Unchanged(name=HOLY)
     world.upload("Holy_Grail", "2.0")
-    assert isinstance(await index.page(HOLY, at_least=Serial(0), etag=etag, attempt=0), ProjectPage)
+    assert isinstance(await index.page(PageAsk(name=HOLY, at_least=Serial(0), etag=etag, attempt=0)), ProjectPage)
     pypi.faults.add(PAGE, Status(304))
     with pytest.raises(Malformed, match="304"):
         await page_of(index)
@@ -113,7 +113,7 @@ async def test_an_unchanged_page_is_told_only_to_who_asked(pypi: PyPI, index: Si
 async def test_an_unchanged_page_keeps_its_connection(pypi: PyPI, index: SimpleIndex) -> None:
     etag = (await page_of(index)).etag
     for _ in range(3):
-        await index.page(HOLY, at_least=Serial(0), etag=etag, attempt=0)
+        await index.page(PageAsk(name=HOLY, at_least=Serial(0), etag=etag, attempt=0))
     assert pypi.log.connections == 1
 
 
@@ -158,7 +158,7 @@ async def test_a_serial_in_the_header_alone_counts(pypi: PyPI, index: SimpleInde
 async def test_a_page_without_any_serial_is_taken(world: World) -> None:
     with PyPI(world, shape=Shape(serials=False, serial_headers=False)) as plain:
         async with open_at(plain.url, feed="json") as index:
-            page = await index.page(HOLY, at_least=Serial(10**9), etag=None, attempt=0)
+            page = await index.page(PageAsk(name=HOLY, at_least=Serial(10**9), etag=None, attempt=0))
     assert isinstance(page, ProjectPage)
     assert page.serial is None
 

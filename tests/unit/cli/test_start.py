@@ -1,0 +1,75 @@
+"""A command does not load what it does not use: starting is most of what a short one costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from mirrorsync.state.connection import connect
+from mirrorsync.state.progress import introduce
+from mirrorsync.state.schema import migrate
+
+_HEAVY: Final = {
+    "trio",
+    "httpx",
+    "httptools",
+    "hypercorn",
+    "ijson",
+    "pip",
+    "rich.progress",
+    "sqlite_utils",
+    "ssl",
+    "tenacity",
+    "mirrorsync.app.daemon",
+    "mirrorsync.sync",
+    "mirrorsync.upstream",
+    "mirrorsync.web",
+}
+_RUN: Final = """
+import sys
+from mirrorsync.cli.main import main
+try:
+    main()
+except SystemExit as ended:
+    code = ended.code or 0
+sys.stderr.write("\\n".join(sys.modules))
+sys.exit(code)
+"""
+
+
+def loaded_by(*words: str, code: int = 0) -> set[str]:
+    """Return the modules that a command leaves loaded."""
+    ended = subprocess.run([sys.executable, "-c", _RUN, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    return set(ended.stderr.split("\n"))
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    """A mirror that was never complete: `status` ends 2."""
+    state = tmp_path / "state" / "mirrorsync.sqlite3"
+    state.parent.mkdir()
+    connection = connect(state)
+    migrate(connection)
+    introduce(connection, "https://index.test", "", "", 0)
+    connection.close()
+    path = tmp_path / "mirrorsync.toml"
+    path.write_text(f'[mirror]\ndirectory = "{tmp_path}"\ncontact = "test@operator.test"\n')
+    return path
+
+
+def test_the_version_is_told_without_the_pipeline() -> None:
+    assert not _HEAVY & loaded_by("--version")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["plain", "json"])
+def test_status_is_told_without_the_pipeline(form: list[str], configuration: Path) -> None:
+    found = loaded_by("status", *form, "--config", str(configuration), code=2)
+    assert "mirrorsync.state.report" in found
+    assert not _HEAVY & found
+
+
+def test_a_project_is_shown_without_the_pipeline(configuration: Path) -> None:
+    assert not _HEAVY & loaded_by("project", "show", "numpy", "--config", str(configuration), code=78)

@@ -1,0 +1,16 @@
+"""The benchmark of the state's size works, small: so it cannot rot between two releases."""
+
+from pathlib import Path
+
+import pytest
+from bench import scale
+
+
+def test_the_state_is_made_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scale.main(["--quick", "--work", str(tmp_path)])
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 2 * 13
+    for kind in ("complete", "owed"):
+        found = [row for row in rows if f", {kind}" in row]
+        assert any(row.startswith("mirrorsync status --json") for row in found)
+        assert all(row.count(" ms") == 2 and row.endswith(" MiB") for row in found)
