@@ -70,7 +70,7 @@ def _page(web: Path, name: str, serial: int, files: Sequence[DistFile]) -> Proje
         files=tuple(files),
     )
     paths = page_paths(page.name)
-    _write(web, paths.json, encode_json.encode_page(page, relative_link))
+    _write(web, paths.json, encode_json.encode_page(page, relative_link).body)
     _write_html(web, paths.html, paths.index_html, encode_html.encode_page(page, relative_link))
     return page
 

@@ -60,7 +60,13 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         ),
     ),
     "a page is published before its files are there": Sabotage(
-        edits=(Edit("sync/project.py", _FETCHED, f"        await publish_page(parts, page)\n{_FETCHED}"),),
+        edits=(
+            Edit(
+                "sync/project.py",
+                _FETCHED,
+                f"        await publish_page(parts, page, encode_page(page, parts.policy.link).body)\n{_FETCHED}",
+            ),
+        ),
         caught_by=(
             _HELD + "test_no_page_names_a_file_that_is_still_on_its_way",
             _HELD + "test_a_file_that_cannot_be_had_leaves_the_page_as_it_was",

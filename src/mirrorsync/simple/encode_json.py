@@ -12,34 +12,43 @@ import msgspec
 from mirrorsync.model.page import DistFile, ProjectPage
 from mirrorsync.simple.wire import API_VERSION
 
+_META: Final = b"\0"
+"""Stands for `meta` while the rest is encoded: JSON writes no such byte."""
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 
-def encode_page(page: ProjectPage, link: Callable[[DistFile], str]) -> bytes:
+class Encoded(msgspec.Struct, frozen=True):
+    """A page, written."""
+
+    body: bytes
+    content_digest: bytes
+    """The sha256 of what it says besides its serial: equal when only the serial has moved."""
+
+
+def encode_page(page: ProjectPage, link: Callable[[DistFile], str]) -> Encoded:
     """Return the page with each file's URL as `link` makes it. Unknown keys stay; none overrides a known one.
 
     The serial is left out where the page has none; every other key of PyPI's is always there.
     """
-    return _ENCODER.encode(_page(page, link)) + b"\n"
-
-
-def content_digest(page: ProjectPage, link: Callable[[DistFile], str]) -> bytes:
-    """Return the sha256 of what the page says besides its serial: equal when only the serial has moved."""
-    return hashlib.sha256(encode_page(msgspec.structs.replace(page, serial=None), link)).digest()
+    before, after = _ENCODER.encode(_page(page, link)).split(_META)
+    meta: dict[str, Any] = {**page.meta_extra, "api-version": API_VERSION}
+    meta.pop("_last-serial", None)
+    said = b"%s%s%s\n" % (before, _ENCODER.encode(meta), after)
+    digest = hashlib.sha256(said).digest()
+    if page.serial is None:
+        return Encoded(body=said, content_digest=digest)
+    meta["_last-serial"] = page.serial
+    return Encoded(body=b"%s%s%s\n" % (before, _ENCODER.encode(meta), after), content_digest=digest)
 
 
 def _page(page: ProjectPage, link: Callable[[DistFile], str]) -> dict[str, Any]:
-    meta = {**page.meta_extra, "api-version": API_VERSION}
-    meta.pop("_last-serial", None)
-    if page.serial is not None:
-        meta["_last-serial"] = page.serial
     status = {"status": page.status}
     if page.status_reason is not None:
         status["reason"] = page.status_reason
     return {
         **page.extra,
         "files": [_file(file, link(file)) for file in page.files],
-        "meta": meta,
+        "meta": msgspec.Raw(_META),
         "name": page.name,
         "project-status": status,
         "versions": page.versions,

@@ -57,7 +57,7 @@ def file_path(place: bytes, filename: str) -> StorePath:
     if len(place) != PLACE_BYTES:
         raise Malformed(f"{filename[:80]!r} has a place of {len(place)} bytes", why=f"a place has {PLACE_BYTES}")
     digits = place.hex()
-    return store_path(_FILES, digits[:2], digits[2:4], digits[4:], filename)
+    return StorePath(f"{_FILES}/{digits[:2]}/{digits[2:4]}/{digits[4:]}/{store_path(filename)}")
 
 
 def sidecar_path(place: bytes, filename: str) -> StorePath:

@@ -9,7 +9,7 @@ from mirrorsync.model.identity import Serial
 from mirrorsync.model.outcome import Confirmed, Mirrored, Outcome, Removed, StoredFile
 from mirrorsync.model.page import DistFile, PageAnswer, PageAsk, ProjectPage, Unchanged
 from mirrorsync.select import content
-from mirrorsync.simple.encode_json import content_digest
+from mirrorsync.simple.encode_json import encode_page
 from mirrorsync.simple.wire import API_VERSION
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.progress import Weight, Work
@@ -99,10 +99,11 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool)
         if stored:
             await parts.store.settle()  # the large ones, and those that an earlier life left
     lost = sum(held.metadata_sha256 != need.file.core_metadata for held, need in zip(stored, intent.needs, strict=True))
-    digest = content_digest(page, parts.policy.link)
+    encoded = encode_page(page, parts.policy.link)
+    digest = encoded.content_digest
     leads = None not in (page.serial, work.page_serial) and (work.page_serial or 0) > (page.serial or 0)
     stands = work.present and digest == work.page_digest and not replaces and not leads
-    await _publish(parts, work, page, stands=stands)
+    await _publish(parts, work, page, None if stands else encoded.body)
     return Mirrored(
         name=work.name,
         serial=page.serial,
@@ -120,11 +121,12 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool)
     )
 
 
-async def _publish(parts: Parts, work: Work, page: ProjectPage, *, stands: bool) -> None:
-    if not stands:
+async def _publish(parts: Parts, work: Work, page: ProjectPage, json: bytes | None) -> None:
+    """Publish what is to be: the page, encoded as `json`, unless that is None because it stands."""
+    if json is not None:
         if work.page_digest is not None or not parts.policy.files:
             await parts.state.about_to_publish(work.name, page.serial)
-        await publish_page(parts, page)
+        await publish_page(parts, page, json)
     if parts.policy.legacy_json or (work.present and work.page_digest is None):
         await publish_legacy(parts, work.name)
         await parts.store.settle()  # for where it makes the document absent
@@ -165,7 +167,8 @@ async def _retract_sidecars(parts: Parts, work: Work, page: ProjectPage, intent:
     if work.present:
         known = [serial for serial in (work.page_serial, work.attempted_serial) if serial is not None]
         serial = max(known, default=None)
-        await publish_page(parts, msgspec.structs.replace(page, serial=serial, files=tuple(files)))
+        without = msgspec.structs.replace(page, serial=serial, files=tuple(files))
+        await publish_page(parts, without, encode_page(without, parts.policy.link).body)
     else:
         await withdraw_page(parts, work.name)  # a page that no record tells of, whose run died before it was made
         await parts.store.settle()

@@ -2,19 +2,18 @@
 
 from mirrorsync.model.identity import ProjectName, StorePath
 from mirrorsync.model.page import ProjectPage
-from mirrorsync.simple import encode_html, encode_json, gzipped, layout
+from mirrorsync.simple import encode_html, gzipped, layout
 from mirrorsync.sync.parts import Parts
 
 
-async def publish_page(parts: Parts, page: ProjectPage) -> None:
-    """Replace the project's pages; those whose bytes are the same stay untouched.
+async def publish_page(parts: Parts, page: ProjectPage, json: bytes) -> None:
+    """Replace the project's pages, of which `json` is one, encoded; those whose bytes are the same stay untouched.
 
     HTML and JSON are swapped one after the other (docs/adr/0003): each is true by itself at every instant. A sibling
     goes before its page: who reads it never gets less than who does not.
     """
     paths = layout.page_paths(page.name)
     html = encode_html.encode_page(page, parts.policy.link)
-    json = encode_json.encode_page(page, parts.policy.link)
     pages: list[tuple[StorePath, bytes]] = []
     for body, places in ((json, (paths.json,)), (html, (paths.html, paths.index_html))):
         packed = gzipped.pack(body) if parts.policy.gzip else None

@@ -85,9 +85,14 @@ class Client:
                 results[index] = error
 
         await self.ask_once(questions, results.__setitem__)
-        async with trio.open_nursery() as nursery:
-            for index, first in enumerate(results):
-                if first is None or (isinstance(first, MirrorsyncError) and is_worth_retrying(first)):
+        open_ones = [
+            index
+            for index, first in enumerate(results)
+            if first is None or (isinstance(first, MirrorsyncError) and is_worth_retrying(first))
+        ]
+        if open_ones:
+            async with trio.open_nursery() as nursery:
+                for index in open_ones:
                     nursery.start_soon(settle, index)
         return cast("list[_T | MirrorsyncError]", results)
 
@@ -115,16 +120,14 @@ class Client:
             for index in rest:
                 take(index, None)
 
-        def counted(index: int, result: _T | MirrorsyncError | None) -> None:
-            patience.deadline = trio.current_time() + hold_up
-            take(index, result)
-
         try:
-            async with trio.open_nursery() as nursery:
-                if hold_up < math.inf:
+            if hold_up == math.inf:
+                await self._take_answers(volley, questions, rest, take)
+            else:
+                async with trio.open_nursery() as nursery:
                     nursery.start_soon(let_go)
-                await self._take_answers(volley, questions, rest, counted)
-                nursery.cancel_scope.cancel()
+                    await self._take_answers(volley, questions, rest, take, patience)
+                    nursery.cancel_scope.cancel()
         finally:
             await volley.aclose()
             self._connections.release_on_behalf_of(place)
@@ -137,8 +140,10 @@ class Client:
         questions: Sequence[Question[_T]],
         rest: Iterator[int],
         take: Callable[[int, _T | MirrorsyncError | None], None],
+        patience: trio.CancelScope | None = None,
     ) -> None:
-        """Take `rest`, one by one, until the connection gives no more."""
+        """Take `rest`, one by one, until the connection gives no more; each answer renews `patience`."""
+        hold_up = 0.0 if patience is None else patience.deadline - trio.current_time()
         for index in rest:
             ask, read = questions[index]
             result: _T | MirrorsyncError | None = None
@@ -154,6 +159,8 @@ class Client:
             take(index, result)
             if answer is None:
                 return
+            if patience is not None:
+                patience.deadline = trio.current_time() + hold_up
 
     async def _take(self, reply: Reply, read: Callable[[Reply], Awaitable[_T]]) -> _T | MirrorsyncError | None:
         try:

@@ -3,6 +3,7 @@
 A decision and the request use the same parsed URL, so that no second parser can read it otherwise.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import httpx
@@ -19,10 +20,14 @@ _NO_URL: Final = (httpx.InvalidURL, ValueError)
 
 def authority(url: Url) -> str:
     """Return host, and port where it is not the scheme's own (httpx keeps it in `HTTPS://HOST:443`)."""
-    own = _SCHEME_PORTS.get(url.scheme)
-    host = url.raw_host.decode("ascii")
+    return _authority(url.scheme, url.raw_host, url.port)
+
+
+@lru_cache(maxsize=64)
+def _authority(scheme: str, raw_host: bytes, port: int | None) -> str:
+    host = raw_host.decode("ascii")
     bracketed = f"[{host}]" if ":" in host else host
-    return bracketed if url.port in (None, own) else f"{bracketed}:{url.port}"
+    return bracketed if port in (None, _SCHEME_PORTS.get(scheme)) else f"{bracketed}:{port}"
 
 
 class Gate(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from mirrorsync.upstream.url import Url, parse
 _log = logging.getLogger(__name__)
 
 SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
-SERIAL_HEADER: Final = "X-PyPI-Last-Serial"
+SERIAL_HEADER: Final = "x-pypi-last-serial"
 _PART: Final = 2_000
 """Projects in one part of the root list."""
 _HOP: Final = 256 * 1024

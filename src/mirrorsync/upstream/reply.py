@@ -54,12 +54,11 @@ class Reply:
 
     def __init__(self, ask: Ask, url: Url, answer: Answer, *, silence: float) -> None:
         self._body = answer.body
-        self._raw = aiter(answer.body)
         self._silence = silence
         self._fields = answer.fields
         self.ask = ask
         self.status = answer.status
-        self.reason = answer.reason.decode("ascii", "replace")
+        self._reason = answer.reason
         self.url = url
         """After redirects."""
 
@@ -98,11 +97,11 @@ class Reply:
     def head(self) -> answers.Head:
         """What came before the body."""
         fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._fields.items()}
-        return answers.Head(self.status, self.reason, fields)
+        return answers.Head(self.status, self._reason.decode("ascii", "replace"), fields)
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, None when it is absent."""
-        value = self._fields.get(name.lower().encode("ascii"))
+        """Return the value of a header, by its lower-case name; None when it is absent."""
+        value = self._fields.get(name.encode("ascii"))
         return None if value is None else value.decode("latin-1")
 
     @property
@@ -117,7 +116,7 @@ class Reply:
         Raises: CutShort, ServerFault (silence).
         """
         try:
-            return await anext(self._raw, b"")
+            return await self._body.more()
         except httpx.HTTPError as error:
             raise answers.read_error(error, self.what, silence=self._silence) from error
 
@@ -160,7 +159,7 @@ class Reply:
         seen = 0
         try:
             with suppress(httpx.HTTPError, httpx.StreamError):
-                while (chunk := await anext(self._raw, b"")) and seen <= _SMALL:
+                while not self._body.is_at_end and (chunk := await self._body.more()) and seen <= _SMALL:
                     seen += len(chunk)
         finally:
             await self._body.aclose()

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-import tenacity
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Recovery
@@ -50,7 +49,9 @@ async def persevere(
 
 
 async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: MirrorsyncError, started: float) -> _T:
-    """Go on after a first attempt that failed; tenacity is made only now, since it costs as much as a request."""
+    """Go on after a first attempt that failed; tenacity is loaded only now, since that costs more than a request."""
+    import tenacity  # noqa: PLC0415 -- as said
+
     failed: list[MirrorsyncError] = [first]
 
     async def attempt() -> _T:

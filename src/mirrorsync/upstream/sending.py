@@ -89,8 +89,8 @@ class _HttpxBody(Body):
         self._response = response
         self._raw = response.aiter_raw()
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._raw
+    async def more(self) -> bytes:
+        return await anext(self._raw, b"")
 
     async def block(self) -> Chunk:
         return await anext(self._raw, b"")

@@ -47,7 +47,7 @@ Url = PlainUrl | httpx.URL
 def parse(text: str) -> Url:
     """Return `text` as a URL. Raises: httpx.InvalidURL."""
     plain = _PLAIN.fullmatch(text)
-    if plain is None or _DOTS.search(text) or _BAD_ESCAPE.search(text):
+    if plain is None or ("/." in text and _DOTS.search(text)) or ("%" in text and _BAD_ESCAPE.search(text)):
         return httpx.URL(text)
     scheme, host, port, path = plain.groups()
     return PlainUrl(text=text, scheme=scheme, host=host, port=None if port is None else int(port), path_text=path)

@@ -55,8 +55,21 @@ class Answer(msgspec.Struct, frozen=True):
 class Body(httpx.AsyncByteStream):
     """A response's body. Raises: httpx.HTTPError. Left before its end, its connection is closed."""
 
+    is_at_end = False
+    """Whether all of it was taken."""
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Iterate over the bytes as they come."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next bytes."""
+        if data := await self.more():
+            return data
+        raise StopAsyncIteration
+
+    async def more(self) -> bytes:
+        """Return the next bytes; empty at the end."""
         raise NotImplementedError
 
     async def block(self) -> Chunk:
@@ -232,13 +245,12 @@ class _Body(Body):
         self._volley = volley
         self._response = response
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if data := await self._volley.more():
-            return data
-        raise StopAsyncIteration
+    async def more(self) -> bytes:
+        if self.is_at_end:
+            return b""
+        data = await self._volley.more()
+        self.is_at_end = self._response.complete and not self._response.body
+        return data
 
     async def block(self) -> Chunk:
         """Return the next bytes in large pieces, empty at the end. Raises: httpx.HTTPError."""

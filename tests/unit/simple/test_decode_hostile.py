@@ -253,9 +253,9 @@ def test_whatever_is_accepted_can_be_stored_and_written_and_read_again(told: dic
     for file in got.files:
         assert is_segment(file.filename)
         assert layout.parse_file_path(layout.file_path(file.place, file.filename)) == (file.place, file.filename)
-    written = encode_json.encode_page(got, layout.relative_link)
+    written = encode_json.encode_page(got, layout.relative_link).body
     again = decode_page(written, requested=NAME, page_url=PAGE_URL)
-    assert encode_json.encode_page(again, layout.relative_link) == written
+    assert encode_json.encode_page(again, layout.relative_link).body == written
     html = encode_html.encode_page(got, layout.relative_link)
     assert html.count(b"<a ") == html.count(b"</a>") == len(got.files)
     assert b"<script" not in html

@@ -32,14 +32,14 @@ def page(*, serial: int | None, versions: int = 1) -> ProjectPage:
 @pytest.mark.parametrize("versions", [1, 400, 15_000])
 def test_a_page_tells_the_serial_that_it_carries_and_no_uploader_can_forge_it(serial: int, versions: int) -> None:
     written = page(serial=serial, versions=versions)
-    assert found("index.v1_json", encode_json.encode_page(written, relative_link)) == serial
+    assert found("index.v1_json", encode_json.encode_page(written, relative_link).body) == serial
     assert found("index.html", encode_html.encode_page(written, relative_link)) == serial
     assert found("index.v1_html", encode_html.encode_page(written, relative_link)) == serial
 
 
 def test_a_page_without_a_serial_tells_none() -> None:
     written = page(serial=None)
-    assert found("index.v1_json", encode_json.encode_page(written, relative_link)) is None
+    assert found("index.v1_json", encode_json.encode_page(written, relative_link).body) is None
     assert found("index.html", encode_html.encode_page(written, relative_link)) is None
 
 
