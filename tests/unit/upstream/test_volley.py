@@ -1,0 +1,178 @@
+"""Several things asked for on one connection, at a peer that says just what its script says (docs/adr/0006)."""
+
+from collections.abc import Sequence
+
+import pytest
+import trio
+
+from mirrorsync.errors import MirrorsyncError, Missing
+from mirrorsync.model.blob import Remote
+from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.page import PageAnswer, PageAsk
+from mirrorsync.ports import Upstream
+from tests.contract.peer import Peer, Script, Talk, answer, echo, honest, open_peer
+from tests.unit.upstream.opening import open_at
+
+NAMES = ("/a", "/b", "/c", "/d")
+
+
+async def fetched(upstream: Upstream, peer: Peer, names: Sequence[str] = NAMES) -> list[str]:
+    """Return what came of each name: its body, or the kind of its failure."""
+    remotes = [Remote(url=peer.url(name), size=None, limit=1000) for name in names]
+    results = await upstream.fetch_all(remotes)
+    return [type(result).__name__ if isinstance(result, MirrorsyncError) else result.decode() for result in results]
+
+
+def paced(gather: int) -> Script:
+    """Answer nothing after the first request of a connection before `gather` further ones have come."""
+
+    async def script(talk: Talk) -> None:
+        if request := await talk.request():
+            await talk.send(echo(request))
+        while request := await talk.request():
+            waiting = [request, *[await talk.request() for _ in range(gather - 1)]]
+            for each in waiting:
+                await talk.send(echo(each))
+
+    return script
+
+
+async def test_after_the_first_answer_the_others_are_asked_for_at_once() -> None:
+    async with open_peer(paced(3)) as peer, open_at(peer.url("")) as upstream:
+        assert await fetched(upstream, peer) == list(NAMES)
+        assert peer.connections == 1
+
+
+async def test_a_connection_that_has_shown_itself_carries_all_of_them_at_once() -> None:
+    together: list[int] = []
+
+    async def script(talk: Talk) -> None:
+        while request := await talk.request():
+            await trio.sleep(0.02)
+            together.append(talk._buffer.count(b"\r\n\r\n"))
+            await talk.send(echo(request))
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        await fetched(upstream, peer, NAMES[:1])
+        assert await fetched(upstream, peer) == list(NAMES)
+        assert peer.connections == 1
+    assert together == [0, 3, 2, 1, 0]
+
+
+async def test_what_an_ended_connection_left_unanswered_is_asked_for_elsewhere() -> None:
+    async def script(talk: Talk) -> None:
+        answered = 2 if talk.number == 1 else 1000
+        while answered and (request := await talk.request()):
+            await talk.send(echo(request))
+            answered -= 1
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        assert await fetched(upstream, peer) == list(NAMES)
+    assert sorted(set(peer.targets)) == list(NAMES)
+
+
+async def test_a_peer_that_closes_after_each_answer_is_asked_one_thing_a_connection() -> None:
+    async def script(talk: Talk) -> None:
+        if request := await talk.request():
+            await talk.send(answer(request.split(b" ")[1], b"Connection: close"))
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        assert await fetched(upstream, peer) == list(NAMES)
+        assert peer.connections == len(NAMES)
+    assert sorted(peer.targets) == list(NAMES)
+
+
+async def test_a_peer_that_breaks_off_volleys_is_soon_asked_one_thing_at_a_time() -> None:
+    """It takes one request at a time and drops what came with it, as some old proxies do."""
+    dropped: list[bytes] = []
+
+    async def script(talk: Talk) -> None:
+        while request := await talk.request():
+            await trio.sleep(0.02)
+            await talk.send(echo(request))
+            if talk._buffer:
+                dropped.append(talk._buffer)
+                return
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        for _ in range(8):
+            assert await fetched(upstream, peer) == list(NAMES)
+    assert len(dropped) == 3
+
+
+async def test_an_answer_to_what_was_not_asked_yet_is_nobodys() -> None:
+    async def script(talk: Talk) -> None:
+        if talk.number > 1:
+            await honest(talk)
+        elif request := await talk.request():
+            async with talk.corked():
+                await talk.send(echo(request))
+                await talk.send(answer(b"smuggled"))
+            await talk.left()
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        assert await fetched(upstream, peer) == list(NAMES)
+
+
+@pytest.mark.parametrize("broken", ["/a", "/c", "/d"])
+async def test_one_that_is_missing_is_told_and_the_others_come(broken: str) -> None:
+    async def script(talk: Talk) -> None:
+        while request := await talk.request():
+            missing = request.split(b" ")[1].decode() == broken
+            await talk.send(answer(b"no", status=b"404 Not Found") if missing else echo(request))
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        expected = [Missing.__name__ if name == broken else name for name in NAMES]
+        assert await fetched(upstream, peer) == expected
+    assert sorted(peer.targets) == list(NAMES)  # each once: asking again would not help
+
+
+async def test_one_that_fails_for_a_moment_is_asked_for_again_alone() -> None:
+    async def script(talk: Talk) -> None:
+        while request := await talk.request():
+            first = b" /b " in request and peer.targets.count("/b") == 1
+            await talk.send(answer(b"", status=b"503 Service Unavailable") if first else echo(request))
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        assert await fetched(upstream, peer) == list(NAMES)
+    assert sorted(peer.targets) == ["/a", "/b", "/b", "/c", "/d"]
+
+
+async def test_a_redirect_is_followed_by_the_one_that_it_concerns() -> None:
+    async def script(talk: Talk) -> None:
+        while request := await talk.request():
+            moved = answer(b"", b"Location: /elsewhere", status=b"302 Found")
+            await talk.send(moved if b" /b " in request else echo(request))
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        assert await fetched(upstream, peer) == ["/a", "/elsewhere", "/c", "/d"]
+
+
+async def test_cancelled_in_the_middle_it_leaves_no_connection_open() -> None:
+    async def script(talk: Talk) -> None:
+        if request := await talk.request():
+            await talk.send(echo(request))
+        await talk.left()
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        with trio.move_on_after(0.2):
+            await fetched(upstream, peer)
+        await peer.all_left()
+
+
+async def test_a_page_that_is_slow_lets_go_of_those_behind_it() -> None:
+    """It takes three seconds; those behind it are given up after two, to be asked for elsewhere."""
+    asks = [PageAsk(name=ProjectName(name), at_least=Serial(0)) for name in ("one", "two", "three", "four")]
+    came: dict[int, tuple[float, PageAnswer]] = {}
+
+    async def script(talk: Talk) -> None:
+        while request := await talk.request():
+            if b"/two/" in request:
+                await trio.sleep(3)
+            await talk.send(answer(b"gone", status=b"404 Not Found"))
+
+    async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
+        began = trio.current_time()
+        await upstream.pages(asks, lambda index, page: came.update({index: (trio.current_time() - began, page)}))
+    assert [came[index][1] is None for index in range(4)] == [False, False, True, True]
+    assert came[0][0] < 1 < came[2][0] < 2.9 < came[1][0]
