@@ -314,7 +314,7 @@ def response(data: bytes) -> bool:
     (came,) = parser.responses
     require(came.complete and came.has_head, "an end without a head")
     require(sum(map(len, came.body)) <= len(data), "more body than came")
-    for name, value in came.headers:
+    for name, value in came.fields.items():
         require(b"\n" not in name + value and b"\r" not in name + value and b"\0" not in value, f"{name!r}: {value!r}")
     return True
 

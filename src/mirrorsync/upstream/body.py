@@ -16,6 +16,7 @@ from mirrorsync.upstream.gate import authority
 from mirrorsync.upstream.inflate import Inflater
 from mirrorsync.upstream.reply import Ask, Reply
 from mirrorsync.upstream.retry import is_worth_retrying, persevere
+from mirrorsync.upstream.volley import Fields
 
 MAX_RESTARTS: Final = 16
 """Broken connections that one body may have, whatever progress it makes between them."""
@@ -62,12 +63,19 @@ async def fetch_all(client: Client, remotes: Sequence[Remote]) -> list[bytes | M
             results[index] = error
         else:
             ask = Ask(url=url, headers=_WHOLE, kind="file")
-            origins[url.scheme, authority(url)].append((index, (ask, partial(_read_whole, remote))))
+            question = Question(ask, partial(_read_whole, remote), partial(_whole_at_once, remote))
+            origins[url.scheme, authority(url)].append((index, question))
     for asked in origins.values():
         bodies = await client.ask_all([question for _, question in asked])
         for (index, _), body in zip(asked, bodies, strict=True):
             results[index] = body
     return results
+
+
+def _whole_at_once(remote: Remote, fields: Fields, body: bytes) -> bytes | None:
+    """Return `body` if there is nothing to be said about it."""
+    fits = len(body) <= remote.limit if remote.size is None else len(body) == remote.size <= remote.limit
+    return body if fits and body and b"content-encoding" not in fields else None
 
 
 async def _read_whole(remote: Remote, reply: Reply) -> bytes:

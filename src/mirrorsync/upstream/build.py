@@ -1,21 +1,25 @@
 """What wiring calls: the configuration's words in, an open upstream out."""
 
+import ssl
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, Literal
 
+import httpx
 import trio
 
 from mirrorsync import __version__
 from mirrorsync.errors import BadConfig
 from mirrorsync.upstream.address import Address, host_of, resolve
-from mirrorsync.upstream.client import SILENCE, open_client
+from mirrorsync.upstream.client import IDLE_LIMIT, SILENCE, Client
 from mirrorsync.upstream.gate import Gate
 from mirrorsync.upstream.index import SimpleIndex
+from mirrorsync.upstream.meter import UNMETERED, Meter
 from mirrorsync.upstream.pypi import PAUSE, XML_SILENCE, PyPIUpstream
 from mirrorsync.upstream.retry import Patience
+from mirrorsync.upstream.sending import open_sender
 
-__all__ = ["open_upstream", "user_agent"]
+__all__ = ["open_client", "open_upstream", "user_agent"]
 
 _LONGER: Final = XML_SILENCE / SILENCE
 """A journal's answer may take this much longer than a page's."""
@@ -43,6 +47,7 @@ async def open_upstream(  # noqa: PLR0913 - [upstream]'s words, each passed once
     ca_file: str | None = None,
     patience: Patience | None = None,
     silence: float = SILENCE,
+    meter: Meter = UNMETERED,
 ) -> AsyncIterator[SimpleIndex]:
     """Open the upstream that `index` names; nothing is asked of it yet.
 
@@ -59,17 +64,14 @@ async def open_upstream(  # noqa: PLR0913 - [upstream]'s words, each passed once
         ca_file=ca_file,
         patience=patience,
         silence=silence,
+        meter=meter,
     ) as client:
+        base_url, identity = address.base_url, address.identity
         if feed == "json":
-            yield SimpleIndex(client, base_url=address.base_url, identity=address.identity)
+            yield SimpleIndex(client, base_url=base_url, identity=identity, may_be_mirror=not address.is_pypi)
         else:
-            yield PyPIUpstream(
-                client,
-                base_url=address.base_url,
-                identity=address.identity,
-                pause=PAUSE if address.is_pypi else 0.0,
-                silence=silence * _LONGER,
-            )
+            pause = PAUSE if address.is_pypi else 0.0
+            yield PyPIUpstream(client, base_url=base_url, identity=identity, pause=pause, silence=silence * _LONGER)
 
 
 def _gate(address: Address, file_hosts: Collection[str], *, allow_http: bool) -> Gate:
@@ -80,3 +82,39 @@ def _gate(address: Address, file_hosts: Collection[str], *, allow_http: bool) ->
         file_hosts=frozenset(map(host_of, file_hosts)) or address.file_hosts,
         allow_http=allow_http,
     )
+
+
+@asynccontextmanager
+async def open_client(  # noqa: PLR0913 -- each is one word of the configuration
+    *,
+    user_agent: str,
+    connections: trio.CapacityLimiter,
+    gate: Gate,
+    proxy: str | None = None,
+    ca_file: str | None = None,
+    patience: Patience | None = None,
+    silence: float = SILENCE,
+    meter: Meter = UNMETERED,
+) -> AsyncIterator[Client]:
+    """Open a client whose connections are closed when the context ends. `silence` in seconds.
+
+    Certificates are always verified, against `ca_file`, else SSL_CERT_FILE, else certifi's list.
+    Raises: BadConfig, for an unusable proxy or certificate file.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+            sender = await stack.enter_async_context(open_sender(context, proxy=proxy, keep_alive=IDLE_LIMIT))
+        except OSError as error:
+            raise BadConfig(f"ca-file {ca_file!r} cannot be used", why=str(error)) from error
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
+        yield Client(
+            sender,
+            user_agent=user_agent,
+            gate=gate,
+            connections=connections,
+            patience=patience or Patience(),
+            silence=silence,
+            meter=meter,
+        )

@@ -1,35 +1,46 @@
 """The one way to the network: bounded, patient, and never where it was not sent."""
 
 import math
-import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Final, TypeVar, cast
+from http import HTTPStatus
+from typing import Final, Generic, NamedTuple, TypeVar, cast
 
 import httpx
 import trio
+from msgspec.structs import replace
 
-from mirrorsync.errors import BadConfig, Malformed, MirrorsyncError, Refused
+from mirrorsync import pulse
+from mirrorsync.errors import Malformed, MirrorsyncError, Refused
 from mirrorsync.upstream import answers
 from mirrorsync.upstream.gate import Gate, authority
+from mirrorsync.upstream.meter import UNMETERED, Meter
 from mirrorsync.upstream.reply import Ask, Reply
 from mirrorsync.upstream.retry import Patience, is_worth_retrying, persevere
-from mirrorsync.upstream.sending import Asked, Sender, open_sender
+from mirrorsync.upstream.sending import Asked, Sender
 from mirrorsync.upstream.url import Url
-from mirrorsync.upstream.volley import Call, Header, Limits
+from mirrorsync.upstream.volley import Call, Fields, Header, Limits
 
 SILENCE: Final = 60.0
 """Seconds without a byte after which a connection counts as dead."""
 _CONNECT_LIMIT: Final = 30.0
 """Seconds to a connection: ten SYNs' worth."""
-_IDLE_LIMIT: Final = 30.0
+IDLE_LIMIT: Final = 30.0
 """Seconds that an unused connection is kept; content delivery networks drop them after about a minute."""
 _REDIRECTS: Final = 3
 
 _T = TypeVar("_T")
-Question = tuple[Ask, Callable[[Reply], Awaitable[_T]]]
-"""A request, and what is made of its answer."""
+
+
+class Question(NamedTuple, Generic[_T]):
+    """A request, and what is made of its answer."""
+
+    ask: Ask
+    read: Callable[[Reply], Awaitable[_T]]
+    at_once: Callable[[Fields, bytes], _T | None] | None = None
+    """What is made of a 200 whose body is all here, as it travelled, without waiting; None: `read` is to."""
 
 
 class Client:
@@ -44,13 +55,15 @@ class Client:
         connections: trio.CapacityLimiter,
         patience: Patience,
         silence: float,
+        meter: Meter = UNMETERED,
     ) -> None:
         self._sender = sender
         self._user_agent = user_agent.encode("ascii")
         self._connections = connections
         self._silence = silence
+        self._meter = meter
         self.gate = gate
-        self.patience = patience
+        self.patience = replace(patience, meter=meter)
 
     async def ask(
         self, ask: Ask, read: Callable[[Reply], Awaitable[_T]], *, failed: MirrorsyncError | None = None
@@ -80,7 +93,7 @@ class Client:
             first = results[index]
             failed = first if isinstance(first, MirrorsyncError) else None
             try:
-                results[index] = await self.ask(*questions[index], failed=failed)
+                results[index] = await self.ask(questions[index].ask, questions[index].read, failed=failed)
             except MirrorsyncError as error:
                 results[index] = error
 
@@ -108,9 +121,10 @@ class Client:
         That is None where no answer came, where it came from another place, or where an answer before it took longer
         than `hold_up` seconds: such a question is to be asked alone. Cancellation: the connection is closed.
         """
-        volley = self._sender.volley([self._call(ask, ask.url, self._silence) for ask, _ in questions])
+        volley = self._sender.volley([self._call(ask, ask.url, self._silence) for ask, _, _ in questions])
         place = object()
-        await self._connections.acquire_on_behalf_of(place)
+        with pulse.resting():
+            await self._connections.acquire_on_behalf_of(place)
         rest = iter(range(len(questions)))
         patience = trio.CancelScope(deadline=trio.current_time() + hold_up)
 
@@ -129,7 +143,7 @@ class Client:
                     await self._take_answers(volley, questions, rest, take, patience)
                     nursery.cancel_scope.cancel()
         finally:
-            await volley.aclose()
+            volley.close()
             self._connections.release_on_behalf_of(place)
         for index in rest:
             take(index, None)
@@ -144,25 +158,49 @@ class Client:
     ) -> None:
         """Take `rest`, one by one, until the connection gives no more; each answer renews `patience`."""
         hold_up = 0.0 if patience is None else patience.deadline - trio.current_time()
+        asked_at = time.perf_counter()
         for index in rest:
-            ask, read = questions[index]
+            question = questions[index]
             result: _T | MirrorsyncError | None = None
             try:
-                answer = await (volley.next() if index else volley.first())
-                if answer is not None:
-                    reply = Reply(ask, ask.url, answer, silence=self._silence)
-                    result = await self._take(reply, read)
+                goes_on = await volley.advance()
+                if goes_on:
+                    result = self._take_at_once(question, volley, asked_at)
+                    if result is None:
+                        result = await self._take(question, volley, asked_at)
+                    asked_at = time.perf_counter()  # the next one's answer comes behind this one's
             except httpx.HTTPError as error:
-                answer = None
+                goes_on = False
+                self._meter.unanswered(authority(question.ask.url))
                 if index == 0:
-                    result = answers.transport_error(error, ask.what, silence=self._silence)
+                    result = answers.transport_error(error, question.ask.what, silence=self._silence)
             take(index, result)
-            if answer is None:
+            if not goes_on:
                 return
             if patience is not None:
                 patience.deadline = trio.current_time() + hold_up
 
-    async def _take(self, reply: Reply, read: Callable[[Reply], Awaitable[_T]]) -> _T | MirrorsyncError | None:
+    def _take_at_once(self, question: Question[_T], volley: Asked, asked_at: float) -> _T | MirrorsyncError | None:
+        """Return what comes of an answer that is all here, None where it is not, or wants a closer look."""
+        response = volley.whole()
+        if question.at_once is None or response is None or response.status != HTTPStatus.OK:
+            return None
+        body = b"".join(response.body)
+        try:
+            result: _T | MirrorsyncError | None = question.at_once(response.fields, body)
+        except MirrorsyncError as error:
+            result = error
+        if result is not None:
+            response.body.clear()
+            volley.ended()
+            pulse.beat()
+            seconds = time.perf_counter() - asked_at
+            self._meter.answered(authority(question.ask.url), response.status, len(body), seconds)
+        return result
+
+    async def _take(self, question: Question[_T], volley: Asked, asked_at: float) -> _T | MirrorsyncError | None:
+        ask, read, _ = question
+        reply = Reply(ask, ask.url, volley.answer(), silence=self._silence, meter=self._meter, asked_at=asked_at)
         try:
             if reply.is_wanted:
                 return await read(reply)
@@ -181,7 +219,8 @@ class Client:
         """
         silence = self._silence if ask.silence is None else ask.silence
         place = object()  # not the task: one task may hold a body and ask for a page
-        await self._connections.acquire_on_behalf_of(place)
+        with pulse.resting():
+            await self._connections.acquire_on_behalf_of(place)
         try:
             reply = await self._send(ask, silence)
             try:
@@ -209,11 +248,13 @@ class Client:
         raise error(ask.what, why=f"more than {_REDIRECTS} redirects")
 
     async def _send_once(self, ask: Ask, url: Url, silence: float) -> Reply:
+        asked_at = time.perf_counter()
         try:
             answer = await self._sender.exchange(self._call(ask, url, silence))
         except httpx.HTTPError as error:
+            self._meter.unanswered(authority(url))
             raise answers.transport_error(error, ask.what, silence=silence) from error
-        return Reply(ask, url, answer, silence=silence)
+        return Reply(ask, url, answer, silence=silence, meter=self._meter, asked_at=asked_at)
 
     def _call(self, ask: Ask, url: Url, silence: float) -> Call:
         headers = _headers(authority(url), self._user_agent, ask.headers)
@@ -231,37 +272,3 @@ def _headers(host: str, user_agent: bytes, headers: tuple[tuple[str, str], ...])
 @lru_cache(maxsize=8)
 def _limits(silence: float) -> Limits:
     return Limits(connect=min(silence, _CONNECT_LIMIT), read=silence, write=silence)
-
-
-@asynccontextmanager
-async def open_client(  # each is one word of the configuration
-    *,
-    user_agent: str,
-    connections: trio.CapacityLimiter,
-    gate: Gate,
-    proxy: str | None = None,
-    ca_file: str | None = None,
-    patience: Patience | None = None,
-    silence: float = SILENCE,
-) -> AsyncIterator[Client]:
-    """Open a client whose connections are closed when the context ends. `silence` in seconds.
-
-    Certificates are always verified, against `ca_file`, else SSL_CERT_FILE, else certifi's list.
-    Raises: BadConfig, for an unusable proxy or certificate file.
-    """
-    async with AsyncExitStack() as stack:
-        try:
-            context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
-            sender = await stack.enter_async_context(open_sender(context, proxy=proxy, keep_alive=_IDLE_LIMIT))
-        except OSError as error:
-            raise BadConfig(f"ca-file {ca_file!r} cannot be used", why=str(error)) from error
-        except (ValueError, ImportError, httpx.InvalidURL) as error:
-            raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
-        yield Client(
-            sender,
-            user_agent=user_agent,
-            gate=gate,
-            connections=connections,
-            patience=patience or Patience(),
-            silence=silence,
-        )

@@ -15,6 +15,8 @@ from typing import Final, Protocol, TypeVar
 import httpx
 import trio
 
+from mirrorsync.pulse import beat
+
 _RECEIVE: Final = 256 * 1024
 """Bytes asked of the socket at a time."""
 _PATIENCE: Final = 16
@@ -41,7 +43,7 @@ class Wire(Protocol):
     async def receive_into(self, buffer: memoryview, limit: float) -> int:
         """Put what comes next into `buffer`; return its size, 0 at the end. Raises: as `receive`."""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close without a farewell: TLS's close_notify would wait for a peer that may not answer."""
 
 
@@ -72,24 +74,28 @@ class Connection:
     async def receive(self, limit: float) -> bytes:
         """Return what comes next, empty at the end. Raises: httpx.ReadTimeout, httpx.ReadError."""
         try:
-            return await self._wire.receive(limit)
+            data = await self._wire.receive(limit)
         except trio.TooSlowError as error:
             raise httpx.ReadTimeout(f"nothing came for {limit:g} s") from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
+        beat()
+        return data
 
     async def receive_into(self, buffer: memoryview, limit: float) -> int:
         """Put what comes next into `buffer`; return its size, 0 at the end. Raises: as `receive`."""
         try:
-            return await self._wire.receive_into(buffer, limit)
+            size = await self._wire.receive_into(buffer, limit)
         except trio.TooSlowError as error:
             raise httpx.ReadTimeout(f"nothing came for {limit:g} s") from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
+        beat()
+        return size
 
-    async def close(self) -> None:
-        """Close without a farewell. Cancellation: it is closed all the same."""
-        await self._wire.close()
+    def close(self) -> None:
+        """Close without a farewell."""
+        self._wire.close()
 
 
 class _Plain:
@@ -134,7 +140,7 @@ class _Plain:
                 with suppress(BlockingIOError):
                     return receive()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         if self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
@@ -167,8 +173,8 @@ class _Secure:
 
         return await self._step(read, limit) or 0
 
-    async def close(self) -> None:
-        await self._plain.close()
+    def close(self) -> None:
+        self._plain.close()
 
     async def _step(self, step: Callable[[], _T], limit: float) -> _T | None:
         """Return what `step` does once the peer has said what it needs; None when the peer has ended."""
@@ -210,7 +216,7 @@ async def connect(origin: Origin, context: ssl.SSLContext, limit: float) -> Conn
             try:
                 await secure.shake_hands()
             except BaseException:
-                await plain.close()
+                plain.close()
                 raise
             return Connection(origin, secure, plain.socket)
     except trio.TooSlowError as error:

@@ -37,14 +37,14 @@ class Connections:
             connection = idle.pop()  # the one used last: the others may then grow old and go
             if trio.current_time() - connection.idle_since <= _IDLE_LIMIT and not connection.has_news():
                 return connection, True
-            await connection.close()
+            connection.close()
         return await connect(origin, self._context, limit), False
 
-    async def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: Connection) -> None:
         """Keep a connection whose response was read to its end."""
         idle = self._idle[connection.origin]
         if len(idle) >= _IDLE_MOST:
-            await connection.close()
+            connection.close()
         else:
             connection.idle_since = trio.current_time()
             idle.append(connection)
@@ -57,8 +57,8 @@ class Connections:
         """Note a volley that ended before its last answer without a word of it."""
         self._strikes[origin] += 1
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close every idle connection."""
         for connections in self._idle.values():
             while connections:
-                await connections.pop().close()
+                connections.pop().close()

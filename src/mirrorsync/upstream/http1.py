@@ -37,6 +37,7 @@ class Response:
         """The final status; 1xx answers before it are skipped."""
         self.reason = b""
         self.headers: list[tuple[bytes, bytes]] = []
+        """As they came, where somebody wants them so."""
         self.fields: dict[bytes, bytes] = {}
         """The headers by their lower-case names; one that came twice is joined by a comma (RFC 9110 5.3)."""
         self.body: list[bytes] = []
@@ -50,8 +51,9 @@ class Response:
 class ResponseParser:
     """Takes the responses to `expected` requests on one connection, in the order of the requests."""
 
-    def __init__(self, *, has_body: bool = True, expected: int = 1) -> None:
-        """`has_body` is false for HEAD, which goes alone."""
+    def __init__(self, *, has_body: bool = True, expected: int = 1, keeps_headers: bool = False) -> None:
+        """`has_body` is false for HEAD, which goes alone; `keeps_headers`: as they came, too."""
+        self._keeps_headers = keeps_headers
         self._has_body = has_body
         self._parser = httptools.HttpResponseParser(self)
         self._fed = 0
@@ -140,7 +142,8 @@ class ResponseParser:
         if response.has_head:
             return
         value = value.rstrip(b" \t")
-        response.headers.append((name, value))
+        if self._keeps_headers:
+            response.headers.append((name, value))
         name, fields = name.lower(), response.fields
         fields[name] = b"%s, %s" % (fields[name], value) if name in fields else value
 
@@ -177,8 +180,8 @@ class ResponseParser:
         """End the response, or the 1xx before it."""
         response = self._current
         if response.status < _FINAL:
-            response.headers.clear()
             response.fields.clear()
+            response.headers.clear()
             return
         response.keeps_alive = self._has_body and not self._broken and self._parser.should_keep_alive()
         response.complete = True

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 import trio
 
-from mirrorsync.errors import MirrorsyncError, NoChangelog, NoListing, ProjectGone, StalePage
+from mirrorsync.errors import Malformed, MirrorsyncError, NoChangelog, NoListing, ProjectGone, StalePage
 from mirrorsync.model.blob import Chunk, Remote
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
@@ -21,16 +21,21 @@ from mirrorsync.upstream.client import Client, Question
 from mirrorsync.upstream.inflate import Inflater
 from mirrorsync.upstream.reply import PAGE_LIMIT, ROOT_LIMIT, Ask, Reply
 from mirrorsync.upstream.root_list import RootReader
+from mirrorsync.upstream.trace import TraceReader
 from mirrorsync.upstream.url import Url, parse
+from mirrorsync.upstream.volley import Fields
 
 _log = logging.getLogger(__name__)
 
 SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
-SERIAL_HEADER: Final = "x-pypi-last-serial"
+_JSON: Final = SIMPLE_JSON.encode()
+_SERIAL_FIELD: Final = b"x-pypi-last-serial"
 _PART: Final = 2_000
 """Projects in one part of the root list."""
 _HOP: Final = 256 * 1024
 """Bytes parsed in one hop to a thread: a hop costs about 150 us, as parsing 10 KiB does."""
+_SMALL_PAGE: Final = 64 * 1024
+"""Bytes as they travel up to which a page is taken as soon as it is here."""
 _LARGE_PAGE: Final = 256 * 1024
 """Bytes from which decoding a page would hold up everything else for milliseconds."""
 _HOLD_UP: Final = 2.0
@@ -54,10 +59,12 @@ class _PageAnswer(msgspec.Struct, frozen=True):
 class SimpleIndex:
     """`ports.Upstream` over the Simple API alone. Source: PEP 503, 691."""
 
-    def __init__(self, client: Client, *, base_url: str, identity: str) -> None:
+    def __init__(self, client: Client, *, base_url: str, identity: str, may_be_mirror: bool = True) -> None:
+        """With `may_be_mirror` false it is never asked for a trace, which only another mirrorsync leaves."""
         self.identity = identity
         self._client = client
         self._base_url = base_url
+        self._trace = TraceReader(client, parse(f"{base_url}/mirrorsync/trace.json")) if may_be_mirror else None
         self._large = trio.CapacityLimiter(1)
         """Large pages are decoded one at a time: each may cost some 200 MiB while it is judged."""
 
@@ -103,7 +110,8 @@ class SimpleIndex:
 
         Raises: StalePage, ProjectGone, Malformed, Unreachable, Throttled. Source: PEP 691.
         """
-        return await self._client.ask(*self._question(ask), failed=failed)
+        question = self._question(ask)
+        return await self._client.ask(question.ask, question.read, failed=failed)
 
     async def pages(self, asks: Sequence[PageAsk], take: Callable[[int, PageAnswer], None]) -> None:
         """Ask once for all; see `ports.Upstream.pages`."""
@@ -116,19 +124,28 @@ class SimpleIndex:
         if ask.etag is not None:
             headers, statuses = (*headers, ("If-None-Match", ask.etag)), statuses | {HTTPStatus.NOT_MODIFIED}
 
+        url = self._url("simple", ask.name)
+
         async def read(reply: Reply) -> ProjectPage | Unchanged:
-            return await self._judge(ask, await _read_page(reply))
+            answer = await _read_page(reply)
+            if len(answer.body) <= _LARGE_PAGE:
+                return self._judge(ask, answer)
+            return await trio.to_thread.run_sync(self._judge, ask, answer, limiter=self._large)
 
-        return Ask(url=self._url("simple", ask.name), headers=headers, statuses=statuses), read
+        def at_once(fields: Fields, body: bytes) -> ProjectPage | Unchanged | None:
+            answer = _page_at_once(str(url), fields, body)
+            return None if answer is None else self._judge(ask, answer)
 
-    async def _judge(self, ask: PageAsk, answer: _PageAnswer) -> ProjectPage | Unchanged:
+        return Question(Ask(url=url, headers=headers, statuses=statuses), read, at_once)
+
+    def _judge(self, ask: PageAsk, answer: _PageAnswer) -> ProjectPage | Unchanged:
         project, at_least = ask.name, ask.at_least
         if answer.status in _GONE:
             raise ProjectGone(f"{project} has no page", why=f"HTTP {answer.status} from {answer.url}")
         if answer.status == HTTPStatus.NOT_MODIFIED:
             self._refuse_stale(project, answer.serial, at_least)
             return Unchanged(name=project)
-        page = await _decode(answer, project, self._large)
+        page = decode_page(answer.body, requested=project, page_url=answer.url, etag=answer.etag)
         if None not in (page.serial, answer.serial) and page.serial != answer.serial:
             raise StalePage(
                 f"{project}: the page's header says serial {answer.serial} and its body {page.serial}",
@@ -156,6 +173,10 @@ class SimpleIndex:
             return False
         # 404 there also means: no releases, or quarantined. The page's HTML variant is cached apart from its JSON.
         return await self._status("text/html", _GONE, "simple", project) in _GONE
+
+    async def trace(self) -> bytes:
+        """Return the index's own trace, if it is a mirror of this kind; see `trace.TraceReader.read`."""
+        return b"" if self._trace is None else await self._trace.read()
 
     def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Open a body; see `body.open_body`."""
@@ -189,7 +210,23 @@ async def _read_page(reply: Reply) -> _PageAnswer:
     if reply.status == HTTPStatus.OK and reply.media_type != SIMPLE_JSON:
         raise answers.wrong_type(reply.what, found=reply.media_type, wanted=SIMPLE_JSON)
     body = await reply.body(PAGE_LIMIT)
-    return _PageAnswer(reply.status, _serial(reply), _etag(reply), str(reply.url), body)
+    fields = reply.fields
+    serial, etag = _serial(fields.get(_SERIAL_FIELD)), _etag(fields.get(b"etag"))
+    return _PageAnswer(reply.status, serial, etag, str(reply.url), body)
+
+
+def _page_at_once(url: str, fields: Fields, body: bytes) -> _PageAnswer | None:
+    """Return a page as `_read_page` does, if it is a small one and nothing is odd about it."""
+    coding = fields.get(b"content-encoding", b"")
+    if len(body) > _SMALL_PAGE or fields.get(b"content-type") != _JSON or coding not in (b"", b"gzip"):
+        return None
+    inflater = Inflater(url, coding=coding.decode("ascii"), limit=_LARGE_PAGE)
+    try:
+        decoded = b"".join(inflater.feed(body))
+        inflater.end()
+    except Malformed:
+        return None
+    return _PageAnswer(HTTPStatus.OK, _serial(fields.get(_SERIAL_FIELD)), _etag(fields.get(b"etag")), url, decoded)
 
 
 async def _read_root(reply: Reply) -> tuple[str, tuple[bytes, ...]]:
@@ -210,23 +247,14 @@ async def _read_status(reply: Reply) -> int:
     return reply.status
 
 
-async def _decode(answer: _PageAnswer, project: ProjectName, large: trio.CapacityLimiter) -> ProjectPage:
-    def decode() -> ProjectPage:
-        return decode_page(answer.body, requested=project, page_url=answer.url, etag=answer.etag)
-
-    return decode() if len(answer.body) <= _LARGE_PAGE else await trio.to_thread.run_sync(decode, limiter=large)
+def _etag(told: bytes | None) -> str | None:
+    etag = "" if told is None else told.decode("latin-1")
+    return etag if etag and len(etag) <= _ETAG_MAX and etag.isascii() and etag.isprintable() else None
 
 
-def _etag(reply: Reply) -> str | None:
-    etag = reply.header("etag")
-    sendable = etag is not None and len(etag) <= _ETAG_MAX and etag.isascii() and etag.isprintable()
-    return etag if sendable else None
-
-
-def _serial(reply: Reply) -> Serial | None:
-    text = (reply.header(SERIAL_HEADER) or "").strip()
-    readable = text.isascii() and text.isdecimal() and len(text) <= _SERIAL_DIGITS
-    return Serial(int(text)) if readable else None
+def _serial(told: bytes | None) -> Serial | None:
+    text = b"" if told is None else told.strip()
+    return Serial(int(text)) if text.isdigit() and len(text) <= _SERIAL_DIGITS else None
 
 
 def _accept(media_type: str, coding: Literal["gzip", "identity"]) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,6 @@
 """One request and its answer, as the rest of the house sees them."""
 
+import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, Literal
@@ -10,8 +11,11 @@ import trio
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.blob import Chunk
+from mirrorsync.pulse import beat
 from mirrorsync.upstream import answers
+from mirrorsync.upstream.gate import authority
 from mirrorsync.upstream.inflate import Inflater
+from mirrorsync.upstream.meter import UNMETERED, Meter
 from mirrorsync.upstream.url import Url
 from mirrorsync.upstream.volley import Answer
 
@@ -52,10 +56,16 @@ class Ask(msgspec.Struct, frozen=True):
 class Reply:
     """An answer whose body is still on the wire. It is good only inside `Client.exchange`."""
 
-    def __init__(self, ask: Ask, url: Url, answer: Answer, *, silence: float) -> None:
+    def __init__(
+        self, ask: Ask, url: Url, answer: Answer, *, silence: float, meter: Meter = UNMETERED, asked_at: float = 0.0
+    ) -> None:
         self._body = answer.body
         self._silence = silence
-        self._fields = answer.fields
+        self._meter = meter
+        self._asked_at = asked_at
+        self._received = 0
+        self.fields = answer.fields
+        """The headers by their lower-case names."""
         self.ask = ask
         self.status = answer.status
         self._reason = answer.reason
@@ -96,12 +106,12 @@ class Reply:
     @property
     def head(self) -> answers.Head:
         """What came before the body."""
-        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._fields.items()}
+        fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.fields.items()}
         return answers.Head(self.status, self._reason.decode("ascii", "replace"), fields)
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, by its lower-case name; None when it is absent."""
-        value = self._fields.get(name.encode("ascii"))
+        value = self.fields.get(name.encode("ascii"))
         return None if value is None else value.decode("latin-1")
 
     @property
@@ -116,16 +126,24 @@ class Reply:
         Raises: CutShort, ServerFault (silence).
         """
         try:
-            return await self._body.more()
+            more = await self._body.more()
         except httpx.HTTPError as error:
+            self._meter.broke(authority(self.url))
             raise answers.read_error(error, self.what, silence=self._silence) from error
+        beat()
+        self._received += len(more)
+        return more
 
     async def block(self) -> Chunk:
         """As `chunk`, in pieces as large as a thread hop is worth."""
         try:
-            return await self._body.block()
+            block = await self._body.block()
         except httpx.HTTPError as error:
+            self._meter.broke(authority(self.url))
             raise answers.read_error(error, self.what, silence=self._silence) from error
+        beat()
+        self._received += len(block)
+        return block
 
     async def pieces(self, limit: int) -> tuple[bytes, ...]:
         """Return the whole body as it travelled. Raises: as `body`, but for the coding."""
@@ -152,6 +170,7 @@ class Reply:
 
     async def finish(self) -> None:
         """Release the connection, whole or not."""
+        self._count()
         await self._body.aclose()
 
     async def discard(self) -> None:
@@ -162,4 +181,10 @@ class Reply:
                 while not self._body.is_at_end and (chunk := await self._body.more()) and seen <= _SMALL:
                     seen += len(chunk)
         finally:
+            self._received += seen
+            self._count()
             await self._body.aclose()
+
+    def _count(self) -> None:
+        seconds = time.perf_counter() - self._asked_at
+        self._meter.answered(authority(self.url), self.status, self._received, seconds)

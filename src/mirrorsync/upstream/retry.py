@@ -1,12 +1,15 @@
 """Asking again: the one place where a failed request is repeated."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
+import tenacity
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Recovery
+from mirrorsync.upstream.meter import UNMETERED, Meter
 
 _T = TypeVar("_T")
 
@@ -20,6 +23,8 @@ class Patience(msgspec.Struct, frozen=True):
     first_wait: float = 1.0
     """Seconds before the second attempt; doubled for each further one, and as much again at random."""
     longest_wait: float = 20.0
+    meter: Meter = UNMETERED
+    """Hears of each further attempt."""
 
 
 def is_worth_retrying(error: BaseException) -> bool:
@@ -49,9 +54,7 @@ async def persevere(
 
 
 async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: MirrorsyncError, started: float) -> _T:
-    """Go on after a first attempt that failed; tenacity is loaded only now, since that costs more than a request."""
-    import tenacity  # noqa: PLC0415 -- as said
-
+    """Go on after a first attempt that failed; tenacity's retrying costs as much as a request, and most need none."""
     failed: list[MirrorsyncError] = [first]
 
     async def attempt() -> _T:
@@ -73,7 +76,12 @@ async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: M
         return state.attempt_number >= patience.attempts or spent + state.upcoming_sleep > patience.seconds
 
     retrying = tenacity.AsyncRetrying(
-        sleep=trio.sleep, stop=stop, wait=wait, retry=tenacity.retry_if_exception(is_worth_retrying), reraise=True
+        sleep=trio.sleep,
+        stop=stop,
+        wait=wait,
+        retry=tenacity.retry_if_exception(is_worth_retrying),
+        before_sleep=partial(_tell, patience.meter),
+        reraise=True,
     )
     try:
         return await retrying(attempt)
@@ -82,6 +90,12 @@ async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: M
         if attempts == 1:
             raise
         raise _with_count(error, attempts, trio.current_time() - started) from error
+
+
+def _tell(meter: Meter, state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, MirrorsyncError):
+        meter.retried(error)
 
 
 def _with_count(error: MirrorsyncError, attempts: int, seconds: float) -> MirrorsyncError:

@@ -10,6 +10,7 @@ from typing import Protocol
 import httpx
 
 from mirrorsync.model.blob import Chunk
+from mirrorsync.upstream.http1 import Response
 from mirrorsync.upstream.transport import Transport
 from mirrorsync.upstream.url import full
 from mirrorsync.upstream.volley import Answer, Body, Call
@@ -18,13 +19,19 @@ from mirrorsync.upstream.volley import Answer, Body, Call
 class Asked(Protocol):
     """Several requests under way; see `volley.Volley`. Raises: httpx.HTTPError."""
 
-    async def first(self) -> Answer:
-        """Send, and return the first answer."""
+    async def advance(self) -> bool:
+        """Go on to the next answer, leaving the one before; False when these requests get no more."""
 
-    async def next(self) -> Answer | None:
-        """Return the next answer, the one before read to its end; None when these requests get no more."""
+    def whole(self) -> Response | None:
+        """Return the answer if all of it is here."""
 
-    async def aclose(self) -> None:
+    def answer(self) -> Answer:
+        """Return the answer, to be read from the wire."""
+
+    def ended(self) -> None:
+        """Give back what the last answer, taken whole, does not need any more."""
+
+    def close(self) -> None:
         """Release what is held."""
 
 
@@ -58,7 +65,6 @@ class Proxied:
         return Answer(
             status=response.status_code,
             reason=response.reason_phrase.encode(),
-            headers=response.headers.raw,
             fields=_fields(response),
             body=_HttpxBody(response),
         )
@@ -72,15 +78,24 @@ class _OneByOne:
     def __init__(self, sender: Proxied, calls: Sequence[Call]) -> None:
         self._sender = sender
         self._calls = iter(calls)
+        self._answer: Answer
 
-    async def first(self) -> Answer:
-        return await self._sender.exchange(next(self._calls))
-
-    async def next(self) -> Answer | None:
+    async def advance(self) -> bool:
         call = next(self._calls, None)
-        return None if call is None else await self._sender.exchange(call)
+        if call is not None:
+            self._answer = await self._sender.exchange(call)
+        return call is not None
 
-    async def aclose(self) -> None:
+    def whole(self) -> Response | None:
+        return None
+
+    def answer(self) -> Answer:
+        return self._answer
+
+    def ended(self) -> None:
+        """Hold nothing, as `close`."""
+
+    def close(self) -> None:
         """Hold nothing: each answer's body is closed by whoever has it."""
 
 

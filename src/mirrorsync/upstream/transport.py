@@ -41,7 +41,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close every idle connection."""
-        await self._connections.aclose()
+        self._connections.close()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` for httpx; its body is read from the wire as it is iterated over."""
@@ -54,7 +54,7 @@ class Transport(httpx.AsyncBaseTransport):
             content=await _content(request),
             limits=limits,
         )
-        answer = await self.exchange(call)
+        answer = await _first(Volley(self._connections, (call,), keeps_headers=True))
         return httpx.Response(
             answer.status,
             headers=list(answer.headers),
@@ -64,11 +64,16 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def exchange(self, call: Call) -> Answer:
         """Send `call`; the answer's body is read from the wire as it is iterated over."""
-        return await Volley(self._connections, (call,)).first()
+        return await _first(Volley(self._connections, (call,)))
 
     def volley(self, calls: Sequence[Call]) -> Volley:
         """Prepare `calls`, GETs of one origin, to be sent together. Nothing is sent yet."""
         return Volley(self._connections, calls)
+
+
+async def _first(volley: Volley) -> Answer:
+    await volley.advance()
+    return volley.answer()
 
 
 async def _content(request: httpx.Request) -> bytes:

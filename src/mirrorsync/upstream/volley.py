@@ -19,6 +19,8 @@ _BLOCK: Final = 2**20
 _BREAKS: Final = frozenset(b"\r\n\0 ")
 
 Header = tuple[bytes, bytes]
+Fields = Mapping[bytes, bytes]
+"""Headers by their lower-case names; one that came twice is joined by a comma (RFC 9110 5.3)."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -45,11 +47,11 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     reason: bytes
-    headers: Sequence[Header]
-    fields: Mapping[bytes, bytes]
-    """The headers by their lower-case names; one that came twice is joined by a comma (RFC 9110 5.3)."""
+    fields: Fields
     body: "Body"
     """Iterated over once; closed when it is left before its end."""
+    headers: Sequence[Header] = ()
+    """As they came, where that was asked for."""
 
 
 class Body(httpx.AsyncByteStream):
@@ -84,13 +86,14 @@ class Volley:
     the others follow at once. To be closed by whoever leaves it early.
     """
 
-    def __init__(self, connections: Connections, calls: Sequence[Call]) -> None:
+    def __init__(self, connections: Connections, calls: Sequence[Call], *, keeps_headers: bool = False) -> None:
         self._connections = connections
+        self._keeps_headers = keeps_headers
         self._calls = calls
         self._sent = 0
         self._taken = 0
         self._connection: Connection | None = None
-        self._parser = ResponseParser()
+        self._parser: ResponseParser
         self._response: Response | None = None
         self._past = 0
         """Bytes of the body that were read past the parser."""
@@ -98,33 +101,17 @@ class Volley:
         url = calls[0].url
         self._origin = (url.scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
 
-    async def first(self) -> Answer:
-        """Return the first answer. Raises: httpx.HTTPError."""
-        call = self._calls[0]
-        while True:
-            self._connection, reused = await self._connections.take(self._origin, call.limits.connect)
-            together = reused and self._connections.takes_volleys(self._origin)
-            outgoing = self._calls if together else self._calls[:1]
-            self._sent = len(outgoing)
-            self._parser = ResponseParser(has_body=call.method != "HEAD", expected=self._sent)
-            try:
-                await self._connection.send(b"".join(map(_serialise, outgoing)), call.limits.write)
-                return await self._head()
-            except BaseException as error:
-                await self.aclose()
-                # The peer closed it while it was idle: nothing of the request was answered, so it is asked anew.
-                if reused and self._parser.untouched and call.method in _SAFE and isinstance(error, _DIED):
-                    continue
-                raise
-
-    async def next(self) -> Answer | None:
-        """Return the next answer, the one before read to its end; None when this connection gives no more.
+    async def advance(self) -> bool:
+        """Go on to the next answer, leaving what is left of the one before; False when this connection gives no more.
 
         Raises: httpx.HTTPError.
         """
+        if not self._taken:
+            await self._begin()
+            return True
         response = self._response
         if self._taken == len(self._calls) or self._connection is None or response is None or not response.complete:
-            return None
+            return False
         try:
             if self._taken == self._sent:
                 together = self._connections.takes_volleys(self._origin)
@@ -132,17 +119,38 @@ class Volley:
                 self._sent += len(rest)
                 self._parser.expect(len(rest))
                 await self._connection.send(b"".join(map(_serialise, rest)), rest[0].limits.write)
-            return await self._head()
+            await self._head()
         except BaseException as error:
             if isinstance(error, httpx.HTTPError):
                 self._connections.strike(self._origin)
-            await self.aclose()
+            self.close()
             raise
+        return True
 
-    async def _head(self) -> Answer:
+    async def _begin(self) -> None:
+        call = self._calls[0]
+        while True:
+            self._connection, reused = await self._connections.take(self._origin, call.limits.connect)
+            together = reused and self._connections.takes_volleys(self._origin)
+            outgoing = self._calls if together else self._calls[:1]
+            self._sent = len(outgoing)
+            self._parser = ResponseParser(
+                has_body=call.method != "HEAD", expected=self._sent, keeps_headers=self._keeps_headers
+            )
+            try:
+                await self._connection.send(b"".join(map(_serialise, outgoing)), call.limits.write)
+                await self._head()
+            except BaseException as error:
+                self.close()
+                # The peer closed it while it was idle: nothing of the request was answered, so it is asked anew.
+                if reused and self._parser.untouched and call.method in _SAFE and isinstance(error, _DIED):
+                    continue
+                raise
+            return
+
+    async def _head(self) -> None:
         parser = self._parser
-        response = self._response
-        if response is not None:
+        if self._response is not None:
             parser.responses.popleft()
         self._response = None
         while not (parser.responses and parser.responses[0].has_head):
@@ -150,8 +158,18 @@ class Volley:
         self._taken += 1
         self._response = response = parser.responses[0]
         if response.complete and not response.body:
-            await self.ended()
-        return Answer(response.status, response.reason, response.headers, response.fields, _Body(self, response))
+            self.ended()
+
+    def whole(self) -> Response | None:
+        """Return the answer if all of it is here."""
+        response = self._response
+        return response if response is not None and response.complete else None
+
+    def answer(self) -> Answer:
+        """Return the answer, to be read from the wire."""
+        response = self._response
+        assert response is not None  # noqa: S101 -- `advance` went to it
+        return Answer(response.status, response.reason, response.fields, _Body(self, response), response.headers)
 
     async def _receive(self) -> None:
         assert self._connection is not None  # noqa: S101 -- whoever reads has an open one
@@ -177,9 +195,9 @@ class Volley:
             try:
                 await self._receive()
             except BaseException:
-                await self.aclose()
+                self.close()
                 raise
-        await self.ended()
+        self.ended()
         return b""
 
     async def block(self) -> Chunk:
@@ -193,7 +211,7 @@ class Volley:
             with memoryview(buffer) as view:
                 filled = await self._fill(view)
         except BaseException:
-            await self.aclose()
+            self.close()
             raise
         self._past += filled
         if self._past == left:
@@ -220,22 +238,22 @@ class Volley:
             raise self._broke
         return filled
 
-    async def ended(self) -> None:
+    def ended(self) -> None:
         """Give the connection back after the last answer, and close it where no other can follow."""
         connection, response = self._connection, self._response
         if connection is None or response is None:
             return
         if not response.keeps_alive:
-            await self.aclose()
+            self.close()
         elif self._taken == len(self._calls):
             self._connection = None
-            await self._connections.give_back(connection)
+            self._connections.give_back(connection)
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connection, unless it was given back."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.close()
+            connection.close()
 
 
 class _Body(Body):
@@ -258,9 +276,9 @@ class _Body(Body):
 
     async def aclose(self) -> None:
         if not self._response.complete or self._response.body:
-            await self._volley.aclose()
+            self._volley.close()
         else:
-            await self._volley.ended()
+            self._volley.ended()
 
 
 def _serialise(call: Call) -> bytes:

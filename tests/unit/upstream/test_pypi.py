@@ -9,7 +9,7 @@ from mirrorsync.errors import MirrorsyncError, NoChangelog, Throttled, Unreachab
 from mirrorsync.model.change import ChangeBatch
 from mirrorsync.model.identity import Serial
 from mirrorsync.ports import Upstream
-from mirrorsync.upstream.client import open_client
+from mirrorsync.upstream.build import open_client
 from mirrorsync.upstream.gate import Gate
 from mirrorsync.upstream.pypi import PyPIUpstream
 from tests.unit.upstream.opening import QUICK, SILENCE, open_at
