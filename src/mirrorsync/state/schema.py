@@ -152,7 +152,29 @@ CREATE TRIGGER object_lifted AFTER DELETE ON condemned BEGIN UPDATE mirror SET c
 DROP TRIGGER file_stored;
 """
 
-_MIGRATIONS: Final = (_FIRST, _SECOND)
+_THIRD: Final = """
+-- Who is told of what changed in public, and what they are still to be told (state/queue.py).
+CREATE TABLE change_intended (         -- may be public, though nobody recorded it
+    owner TEXT NOT NULL,               -- the project; '': the root index
+    subject TEXT NOT NULL,             -- what may have changed, a path in the served tree
+    PRIMARY KEY (owner, subject)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE change (                  -- is public; each subject once, the latest last
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE sink (
+    name TEXT PRIMARY KEY,
+    told INTEGER NOT NULL,             -- it knows of every change up to this id
+    everything INTEGER NOT NULL,       -- it is to hear that anything may have changed: 1 the index, 2 the files
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL NOT NULL DEFAULT 0,
+    told_at REAL,
+    last_error TEXT
+) STRICT, WITHOUT ROWID;
+"""
+
+_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
 """Each raises `PRAGMA user_version` by one; never edited once released."""
 
 

@@ -1,0 +1,130 @@
+"""Telling caches and others what changed in public: what waits in the state goes out in batches, to each by itself."""
+
+from typing import Final
+
+import trio
+
+from mirrorsync.errors import MirrorsyncError, StoreError
+from mirrorsync.model.identity import StorePath
+from mirrorsync.model.public import Announcement, PublicChange
+from mirrorsync.simple import gzipped, layout
+from mirrorsync.state.queue import ROOT, Delivery
+from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.policy import Policy
+from mirrorsync.sync.sinks import Sink
+
+_LAST_WORDS: Final = 10.0
+"""Seconds that the end of a sync, or of the daemon, gives to what still waits; the rest is told by the next one."""
+_BACK_OFF: Final = (5.0, 15.0, 60.0, 300.0)
+"""Seconds between attempts at a sink that fails; the last one repeats."""
+_LONGEST_WAIT: Final = 3600.0
+"""Seconds that a sink may ask for at most."""
+_WHOLE_EVERY: Final = 60.0
+"""Seconds between two announcements that anything may have changed: a cache that is emptied all the time is none."""
+
+_ROOT_PAGES: Final = layout.root_paths()
+_FORMS: Final = (_ROOT_PAGES.index_html, _ROOT_PAGES.html, _ROOT_PAGES.json)
+
+
+class Crier:
+    """Tells every sink what changed in public. One that fails or hangs holds up neither the others nor the mirror."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._telling = parts.telling
+        self._whole_at: dict[str, float] = {}
+        self._troubles: dict[str, str] = {}
+
+    async def follow(self, stopping: trio.Event) -> None:
+        """Tell whatever is due, as it becomes due, until `stopping`."""
+        async with trio.open_nursery() as nursery:
+            for sink in self._telling.sinks:
+                nursery.start_soon(self._follow, sink)
+            await stopping.wait()
+            nursery.cancel_scope.cancel()
+
+    async def finish(self) -> None:
+        """Tell all that is due now, for some seconds; what fails, or is left, waits in the state for the next run."""
+        with trio.move_on_after(_LAST_WORDS):
+            async with trio.open_nursery() as nursery:
+                for sink in self._telling.sinks:
+                    nursery.start_soon(self._tell_all, sink)
+
+    async def _follow(self, sink: Sink) -> None:
+        while True:
+            await self._tell(sink)
+            await trio.sleep(self._telling.interval)
+
+    async def _tell_all(self, sink: Sink) -> None:
+        while await self._tell(sink):
+            pass
+
+    async def _tell(self, sink: Sink) -> bool:
+        """Tell `sink` one batch; False when there was none, or it failed."""
+        outbox = self._parts.state.outbox
+        try:
+            delivery = await outbox.next_delivery(
+                sink.name, self._parts.clock(), most=sink.most, flood=self._telling.flood
+            )
+            if delivery is None or (delivery.everything and self._is_told_of_all(sink)):
+                return False
+            try:
+                said = await sink.announce(await self._announcement(delivery))
+            except MirrorsyncError as error:
+                await self._failed(sink, delivery.attempts, error)
+                return False
+            await outbox.told(sink.name, delivery, self._parts.clock())
+        except StoreError as error:  # the state's own: whoever else writes to it meets it too, and ends the run
+            self._say_once(sink, f"{error}")
+            return False
+        self._succeeded(sink, delivery, said)
+        return True
+
+    async def _announcement(self, delivery: Delivery) -> Announcement:
+        return Announcement(
+            changes=tuple(describe(subject, self._parts.policy) for subject in delivery.subjects),
+            everything=delivery.everything,
+            serial=await self._parts.state.synced_serial(),
+        )
+
+    def _is_told_of_all(self, sink: Sink) -> bool:
+        return trio.current_time() - self._whole_at.get(sink.name, -_WHOLE_EVERY) < _WHOLE_EVERY
+
+    def _succeeded(self, sink: Sink, delivery: Delivery, said: str) -> None:
+        if delivery.everything:
+            self._whole_at[sink.name] = trio.current_time()
+        if self._troubles.pop(sink.name, ""):
+            self._parts.audience.mentions(f"{sink.name} is told of changes again; nothing was lost")
+        if said:
+            self._parts.audience.notes(f"{sink.name}: {said}")
+
+    async def _failed(self, sink: Sink, attempts: int, error: MirrorsyncError) -> None:
+        wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, _LONGEST_WAIT))
+        await self._parts.state.outbox.not_told(sink.name, str(error), self._parts.clock() + wait)
+        hint = f" {error.hint}." if error.hint else ""
+        self._say_once(sink, f"{error}. The changes wait, and are told again by themselves.{hint}")
+
+    def _say_once(self, sink: Sink, text: str) -> None:
+        if self._troubles.get(sink.name) != text:
+            self._troubles[sink.name] = text
+            self._parts.audience.notes(text)
+
+
+def describe(subject: StorePath, policy: Policy) -> PublicChange:
+    """Return what clients see differently when `subject`, as the state has it, has changed."""
+    if subject == ROOT:
+        return PublicChange(kind="root", name="", paths=_page_paths("/simple/", policy), key="simple-root")
+    top, _, name = subject.partition("/")
+    if top == ROOT:
+        legacy = (f"/pypi/{name}/json",) if policy.legacy_json else ()
+        paths = (*_page_paths(f"/{subject}/", policy), *legacy)
+        return PublicChange(kind="project", name=name, paths=paths, key=f"simple-{name}")
+    place, filename = layout.parse_file_path(subject)
+    path = f"/{subject.removesuffix(filename)}{layout.quote_segment(filename)}"
+    return PublicChange(kind="file", name=subject, paths=(path,), key=f"file-{place.hex()}")
+
+
+def _page_paths(directory: str, policy: Policy) -> tuple[str, ...]:
+    """Return the addresses of a page: its own, where the web server negotiates, and those of its forms."""
+    forms = [*_FORMS, *((gzipped.sibling(form) for form in _FORMS) if policy.gzip else ())]
+    return (directory, *(f"{directory}{form.rpartition('/')[2]}" for form in forms))

@@ -1,0 +1,186 @@
+"""A real Varnish in front of the tree, with docs/varnish/mirrorsync.vcl: pages stay until mirrorsync purges them."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import Operator, soon, terminate
+from tests.e2e.servers import Server, own_server
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+_VARNISHD = shutil.which("varnishd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
+_VCL = Path(__file__).parents[2] / "docs" / "varnish" / "mirrorsync.vcl"
+V1_JSON = ("Accept", "application/vnd.pypi.simple.v1+json")
+HTML = ("Accept", "text/html")
+
+pytestmark = pytest.mark.skipif(not _VARNISHD, reason="needs varnishd: apt-get install varnish")
+
+
+class Site(msgspec.Struct, frozen=True):
+    operator: Operator
+    cache: Server
+    """What clients talk to."""
+
+    def page(self, name: str, accept: tuple[str, str] = V1_JSON) -> str:
+        return self.cache.get(f"/simple/{name}/", accept).body.decode()
+
+    def came_from_the_cache(self, target: str) -> bool:
+        """Two numbers in X-Varnish: this request's, and the one that brought the object in."""
+        return len(self.cache.get(target, V1_JSON).headers["x-varnish"].split()) == 2
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def varnish(vcl: str, scratch: Path) -> Iterator[Server]:
+    """Run Varnish with `vcl` on a free port, of a size that a test needs."""
+    port, scratch_vcl = free_port(), scratch / "test.vcl"
+    scratch.mkdir(parents=True)
+    scratch_vcl.write_text(vcl)
+    command = [_VARNISHD, "-F", "-n", str(scratch / "work"), "-a", f"127.0.0.1:{port}", "-f", str(scratch_vcl)]
+    options = ["-j", "none", "-s", "malloc,16m", "-p", "thread_pools=1", "-p", "thread_pool_min=10"]
+    with (
+        (scratch / "log").open("w") as log,
+        subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd=scratch) as process,
+    ):
+        server = Server(port=port, access_log=scratch / "log")
+        try:
+            soon(lambda: answers(server) or process.poll() is not None, "Varnish answers", seconds=40)
+            assert process.poll() is None, (scratch / "log").read_text()
+            yield server
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def answers(server: Server) -> bool:
+    with suppress(OSError):
+        return server.get("/last-modified").status in {200, 404}
+    return False
+
+
+@pytest.fixture(scope="module")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    home = tmp_path_factory.mktemp("varnish")
+    with PyPI(World()) as pypi:
+        operator = Operator(home / "home", pypi, notify={"interval": "50ms"})
+        operator.web.mkdir()
+        with own_server(operator.web, home / "serve") as origin:
+            vcl = _VCL.read_text().replace('"8080"', f'"{origin.port}"')
+            with varnish(vcl, home / "varnish") as cache:
+                operator.configure(
+                    notify={"interval": "50ms"},
+                    purge={"caches": [cache.url], "public-urls": ["https://mirror.test"]},
+                    limits={"min-free": "0", "removal-grace": "0s"},
+                )
+                yield Site(operator, cache)
+
+
+@pytest.fixture
+def site(_site: Site) -> Site:
+    return _site
+
+
+@pytest.fixture
+def world(site: Site) -> World:
+    return site.operator.pypi.world
+
+
+def synced(site: Site) -> None:
+    result = site.operator.does("sync")
+    assert result.code == ExitCode.OK, result.said
+    assert "changes wait" not in result.said, result.said
+
+
+def test_a_cached_page_stays_until_a_sync_purges_it_in_all_its_forms(site: Site, world: World) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("other", "1.0")
+    synced(site)
+    assert all("alpha-1.0" in site.page("alpha", accept) for accept in (V1_JSON, HTML))
+    assert "other-1.0" in site.page("other")
+    assert site.came_from_the_cache("/simple/alpha/")
+    page = site.operator.web / "simple" / "alpha" / "index.v1_json"
+    before = page.read_bytes()
+    page.write_bytes(before.replace(b"alpha-1.0", b"alpha-9.9"))
+    assert "alpha-1.0" in site.page("alpha")  # nothing but a purge is noticed
+    page.write_bytes(before)
+    world.upload("alpha", "1.1")
+    synced(site)
+    assert all("alpha-1.1" in site.page("alpha", accept) for accept in (V1_JSON, HTML))
+    assert site.came_from_the_cache("/simple/other/")  # what did not change stays
+
+
+def test_a_new_projects_cached_absence_and_the_root_index_are_purged(site: Site, world: World) -> None:
+    assert site.cache.get("/simple/late/", V1_JSON).status == 404
+    assert '"late"' not in site.cache.get("/simple/", V1_JSON).body.decode()
+    world.upload("late", "1.0")
+    synced(site)
+    assert "late-1.0" in site.page("late")
+    assert '"late"' in site.cache.get("/simple/", V1_JSON).body.decode()
+
+
+def test_a_removed_project_and_its_files_are_gone_from_the_cache(site: Site, world: World) -> None:
+    wheel = world.upload("bad", "1.0").filename
+    synced(site)
+    assert "bad-1.0" in site.page("bad")
+    (path,) = (path.relative_to(site.operator.web) for path in site.operator.web.glob(f"packages/*/*/*/{wheel}"))
+    assert site.cache.get(f"/{path}").status == 200
+    assert site.came_from_the_cache(f"/{path}")
+    world.remove_project("bad")
+    synced(site)
+    assert site.cache.get("/simple/bad/", V1_JSON).status == 404
+    assert site.cache.get(f"/{path}").status == 404
+
+
+def test_the_daemon_purges_within_seconds(site: Site, world: World) -> None:
+    world.upload("quick", "1.0")
+    synced(site)
+    assert "quick-1.0" in site.page("quick")
+    with site.operator.doing("run") as process:
+        world.upload("quick", "1.1")
+        soon(lambda: "quick-1.1" in site.page("quick"), "the new page comes through the cache")
+        assert terminate(process).code == ExitCode.OK
+
+
+def test_a_flood_bans_every_page_and_no_file(site: Site, world: World) -> None:
+    wheel = world.upload("steady", "1.0").filename
+    synced(site)
+    (path,) = (path.relative_to(site.operator.web) for path in site.operator.web.glob(f"packages/*/*/*/{wheel}"))
+    targets = ("/simple/", "/simple/steady/", f"/{path}")
+    for target in targets:
+        site.cache.get(target, V1_JSON)
+    assert all(site.came_from_the_cache(target) for target in targets)
+    operator = site.operator
+    operator.configure(
+        notify={"flood-limit": 10}, purge={"caches": [site.cache.url]}, limits={"min-free": "0", "removal-grace": "0s"}
+    )
+    for number in range(12):
+        world.upload(f"flood-{number}", "1.0")
+    synced(site)
+    assert not site.came_from_the_cache("/simple/steady/")
+    assert not site.came_from_the_cache("/simple/")
+    assert site.came_from_the_cache(f"/{path}")
+
+
+def test_only_those_on_the_list_may_purge(site: Site, tmp_path: Path) -> None:
+    vcl = _VCL.read_text().replace('"127.0.0.1";            #', '"192.0.2.1";            #').replace('    "::1";\n', "")
+    vcl = vcl.replace('"8080"', f'"{site.cache.port}"')
+    with varnish(vcl, tmp_path / "closed") as closed:
+        site.operator.configure(purge={"caches": [site.cache.url, closed.url]})
+        said = site.operator.does("sync").said
+        assert f"varnish 127.0.0.1:{closed.port} answers 403" in said
+        assert "access list" in said
+        assert closed.request("PURGE", "/simple/").status == 403
