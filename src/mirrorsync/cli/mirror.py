@@ -1,14 +1,14 @@
 """`mirrorsync sync` and `mirrorsync run`."""
 
 import os
-import sys
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mirrorsync.cli.options import Config
+from mirrorsync.cli.logged import hide_secrets, lines, logged
+from mirrorsync.cli.options import Config, LogFormat, LogLevel
 from mirrorsync.cli.render import counted, exits, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.config.schema import Settings
@@ -17,7 +17,14 @@ from mirrorsync.errors import BadConfig, ExitCode, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
 
 if TYPE_CHECKING:
+    from mirrorsync.observe.log import Log
+    from mirrorsync.observe.progress import Audience
+    from mirrorsync.state.runs import Totals
     from mirrorsync.sync.plan import Plan
+
+_UNMET_HINT: Final = (
+    "`mirrorsync status` says which, why, and when each is tried again; `mirrorsync sync NAME` tries one at once"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -37,49 +44,75 @@ def sync(
         typer.Option("--allow-removals", help="Agree, for this pass, to removals beyond the limits in [limits]."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    log_format: LogFormat = "auto",
+    log_level: LogLevel = "info",
     config: Config = None,
 ) -> None:
     """Make one pass until all that is due has been tried. Ends 0 when all is met, 1 when some projects are not."""
-    settings = load(find(config))
-    chosen = _chosen(settings, names or [])
-    from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
-    from mirrorsync.observe.progress import audience  # noqa: PLC0415 -- as above
+    with logged(log_format, log_level) as log:
+        settings = load(find(config))
+        chosen = _chosen(settings, names or [])
+        from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
 
-    try:
-        if dry_run:
-            _print_plan(daemon.run_to_end(partial(daemon.plan_once, settings, chosen)))
-            return
-        totals, unmet = daemon.run_to_end(
-            partial(daemon.sync_once, settings, audience(), chosen, allow_removals=allow_removals)
-        )
-    except daemon.Stopped as stopped:
-        print_line(f"stopped by {stopped}; what was brought up is kept, and the next sync goes on from there")
-        raise SystemExit(128 + stopped.signal) from None
+        try:
+            if dry_run:
+                _print_plan(daemon.run_to_end(partial(daemon.plan_once, settings, chosen)))
+                return
+            totals, unmet = daemon.run_to_end(
+                partial(daemon.sync_once, settings, _audience(log, settings), chosen, allow_removals=allow_removals)
+            )
+        except daemon.Stopped as stopped:
+            if log.shape.is_only_log:
+                log.say("warning", "stopped", signal=str(stopped))
+            else:
+                print_line(f"stopped by {stopped}; what was brought up is kept, and the next sync goes on from there")
+            raise SystemExit(128 + stopped.signal) from None
+    if log.shape.is_only_log:
+        log.say("warning" if unmet else "info", "unmet", unmet=unmet, hint=_UNMET_HINT if unmet else "")
+    else:
+        _print_totals(totals, unmet)
+    if unmet or (chosen and totals.errors):
+        raise SystemExit(ExitCode.UNMET)
+
+
+def _audience(log: "Log", settings: Settings) -> "Audience":
+    """Return the bar on a terminal, and the log elsewhere."""
+    told = lines(log, settings, command="sync", process=os.getpid())
+    from mirrorsync.observe.log import Shape  # noqa: PLC0415 -- as in `sync`
+
+    if log.shape is not Shape.TERMINAL:
+        return told
+    from mirrorsync.observe.bar import Bar  # noqa: PLC0415 -- only a terminal has one
+
+    return Bar()
+
+
+def _print_totals(totals: "Totals", unmet: int) -> None:
     print_line(
         f"{counted(totals.projects, 'project')} brought up,"
         f" {counted(totals.files, 'file')} fetched ({format_size(totals.fetched)}),"
         f" {counted(totals.errors, 'failed attempt')}; {counted(unmet, 'project')} unmet"
     )
-    if unmet or (chosen and totals.errors):
-        print_line(
-            "hint: `mirrorsync status` says which, why, and when each is tried again;"
-            " `mirrorsync sync NAME` tries one at once"
-        )
-        raise SystemExit(ExitCode.UNMET)
+    if unmet:
+        print_line(f"hint: {_UNMET_HINT}")
 
 
 @exits()
-def run(config: Config = None) -> None:
-    """Follow upstream until SIGTERM: the daemon."""
-    settings = load(find(config))
-    from mirrorsync.app import daemon  # noqa: PLC0415 -- as in `sync`
-    from mirrorsync.observe.progress import Lines  # noqa: PLC0415 -- as above
+def run(log_format: LogFormat = "auto", log_level: LogLevel = "info", config: Config = None) -> None:
+    """Follow upstream until SIGTERM: the daemon. All that it says is its log, on standard error."""
+    with logged(log_format, log_level) as log:
+        settings = load(find(config))
+        from mirrorsync.app import daemon  # noqa: PLC0415 -- as in `sync`
 
-    print_line(f"following {settings.upstream.index} into {settings.mirror.directory} (process {os.getpid()})")
-    sys.stdout.flush()  # a journal shows it now, and not when the daemon ends
-    with suppress(daemon.Stopped):  # a signal that came before there was anything to stop
-        daemon.run_to_end(partial(daemon.run_daemon, settings, Lines()))
-    print_line("stopped; everything that was brought up is recorded")
+        told = lines(log, settings, command="run", process=os.getpid())
+
+        def reread() -> Settings:
+            fresh = load(find(config))
+            hide_secrets(log, fresh)
+            return fresh
+
+        with suppress(daemon.Stopped):  # a signal that came before there was anything to stop
+            daemon.run_to_end(partial(daemon.run_daemon, settings, told, reread))
 
 
 def _print_plan(plan: "Plan") -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mirrorsync.cli.options import Config
+from mirrorsync.cli.logged import logged
+from mirrorsync.cli.options import Config, LogFormat, LogLevel
 from mirrorsync.cli.render import exits, print_line
 from mirrorsync.config.load import find, load
 
@@ -21,14 +22,18 @@ def register(app: typer.Typer) -> None:
 def serve(
     *,
     listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8080",
+    log_format: LogFormat = "auto",
+    log_level: LogLevel = "info",
     config: Config = None,
 ) -> None:
     """Serve the tree: for a lab or a small site. docs/serving.md tells how a web server does it."""
-    settings = load(find(config))
-    from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` needs no web server
 
     def ready(web: Path, addresses: list[str]) -> None:
         print_line(f"serving {web} at {' and '.join(addresses)}")
         sys.stdout.flush()
 
-    daemon.run_to_end(partial(daemon.serve_tree, settings, listen, ready))
+    with logged(log_format, log_level):
+        settings = load(find(config))
+        from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` needs no web server
+
+        daemon.run_to_end(partial(daemon.serve_tree, settings, listen, ready))

@@ -12,6 +12,7 @@ _HOST: Final = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
 )
 _PORT_MAX: Final = 65535
+_NAME_MAX: Final = 100
 
 
 class SecretUrl(str):
@@ -46,6 +47,17 @@ def contact(text: str) -> str:
     return text
 
 
+def mirror_name(text: str) -> str:
+    """Return `text`, when it can stand as a heading: not empty, one line, short."""
+    if not text.strip() or not text.isprintable() or len(text) > _NAME_MAX:
+        raise BadConfig(
+            f"[mirror] name is {text[:80]!r}",
+            why=f"it must be one line of 1 to {_NAME_MAX} visible characters",
+            hint='write it like name = "mirror.example.edu"',
+        )
+    return text
+
+
 def index(text: str) -> str:
     """Return `text`: the word "pypi", or an index's base URL without its last slash."""
     if text == "pypi":
@@ -59,6 +71,28 @@ def index(text: str) -> str:
 def root_url(text: str) -> str:
     """Return `text`, the URL at which this mirror is served, without its last slash."""
     return _base_url("[content] root-url", text, 'write it like root-url = "https://mirror.example.edu"')
+
+
+def address(key: str, text: str) -> str:
+    """Return `text`, the base URL of a site or a cache, without its last slash."""
+    return _base_url(key, text, "write it like https://mirror.example.edu")
+
+
+def private_address(key: str, text: str) -> str:
+    """Return `text`, the URL of whoever gets what nobody on the way may read: https, or http on this machine."""
+    parts = _split(text)
+    if parts is None or "@" in parts.netloc or "#" in text:
+        # The address itself is not repeated: many a service puts a secret into it.
+        raise BadConfig(
+            f"{key} is not a web address that can be used", hint="write it like https://hooks.example.edu/x"
+        )
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+        raise BadConfig(
+            f"{key} begins with http://",
+            why="anyone on the way could read and alter what is sent",
+            hint="use https://; http:// is for this machine alone",
+        )
+    return text
 
 
 def proxy(text: str) -> SecretUrl:

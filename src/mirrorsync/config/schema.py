@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
 
-from mirrorsync.config import rules
+from mirrorsync.config import notify, rules
+from mirrorsync.config.metrics import MetricsSettings
+from mirrorsync.config.notify import CloudflareSettings, FastlySettings, NotifySettings, PurgeSettings
 from mirrorsync.config.setting import Bytes, Seconds
 from mirrorsync.config.units import format_duration
 from mirrorsync.errors import BadConfig
@@ -45,6 +47,14 @@ class MirrorSettings(_Section, frozen=True):
             examples=[PLACEHOLDER_CONTACT],
         ),
     ]
+    name: Annotated[
+        str | None,
+        Meta(
+            description="What the mirror calls itself on its status page and in its trace. Not set: the host of "
+            "root-url or of the contact.",
+            examples=["mirror.example.edu"],
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse an unfit directory or contact."""
@@ -55,6 +65,8 @@ class MirrorSettings(_Section, frozen=True):
                 hint='write it like directory = "/srv/pypi"',
             )
         rules.contact(self.contact)
+        if self.name is not None:
+            rules.mirror_name(self.name)
 
 
 class UpstreamSettings(_Section, frozen=True):
@@ -252,9 +264,15 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     content: ContentSettings = field(default_factory=ContentSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    purge: PurgeSettings = field(default_factory=PurgeSettings)
+    fastly: FastlySettings = field(default_factory=FastlySettings)
+    cloudflare: CloudflareSettings = field(default_factory=CloudflareSettings)
 
     def __post_init__(self) -> None:
-        """Refuse the example's contact towards PyPI."""
+        """Refuse the example's contact towards PyPI, and purges of addresses that are not told."""
+        notify.refuse_zone_without_urls(self.cloudflare, self.purge, self.content.root_url)
         if self.upstream.index == "pypi" and self.mirror.contact.lower() == PLACEHOLDER_CONTACT:
             raise BadConfig(
                 f"[mirror] contact is {self.mirror.contact!r}",

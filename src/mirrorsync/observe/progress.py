@@ -1,14 +1,38 @@
-"""Who watches a run: a bar on a terminal, plain lines anywhere else. One line per trouble, never one per file."""
+"""Who watches a run, and what is told to whoever does. One line per trouble, never one per file."""
 
 import sys
 import time
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, Protocol, Self, TextIO
+from typing import Final, Literal, Protocol, Self, TextIO
 
-from mirrorsync.model.outcome import Failed, Mirrored, Outcome, Removed
+import msgspec
+
+from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.identity import Serial
+from mirrorsync.model.outcome import Failed, Outcome, Removed
 
 _EVERY: Final = 30.0
 """Seconds between two plain lines of progress."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What was done since the last time that it was told."""
+
+    projects: int
+    """Projects brought up, confirmed or removed."""
+    files: int
+    """Files fetched."""
+    bytes: int
+    """Bytes fetched of files and sidecars."""
+    errors: int
+    """Attempts at projects that failed."""
+    serial: Serial | None
+    """Everything up to it is served; None while there is no such serial."""
+
+
+Where = Literal["upstream", "projects", "root list", "removals", "space"]
+"""What has a trouble that lasts: asking for changes, asking for any project, and so on."""
 
 
 class Audience(Protocol):
@@ -31,6 +55,54 @@ class Audience(Protocol):
     def notes(self, text: str) -> None:
         """Hear something that an operator should know and that belongs to no one project."""
 
+    def mentions(self, text: str) -> None:
+        """Hear something that an operator may want to know, and that went as it should."""
+
+    def did(self, done: Done) -> None:
+        """Hear what was done since this was last called; the state knows it already."""
+
+    def troubled(self, where: Where, error: MirrorsyncError) -> None:
+        """Hear of a trouble that is no one project's, each time that it is met."""
+
+    def recovered(self, where: Where) -> None:
+        """Hear that what may have had a trouble goes well, each time that it does."""
+
+
+class Bystander:
+    """An audience that does nothing: what others are made from, so that they write down only what they hear."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing."""
+
+    def awaits(self, projects: int) -> None:
+        """Do nothing."""
+
+    def fetched(self, size: int) -> None:
+        """Do nothing."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """Do nothing."""
+
+    def notes(self, text: str) -> None:
+        """Do nothing."""
+
+    def mentions(self, text: str) -> None:
+        """Do nothing."""
+
+    def did(self, done: Done) -> None:
+        """Do nothing."""
+
+    def troubled(self, where: Where, error: MirrorsyncError) -> None:
+        """Do nothing."""
+
+    def recovered(self, where: Where) -> None:
+        """Do nothing."""
+
 
 def printable(text: str) -> str:
     """Return upstream's or the system's text without what could steer a terminal or break a log line."""
@@ -43,8 +115,68 @@ def trouble(outcome: Failed) -> str:
     return f"{told}\n  hint: {printable(outcome.hint)}" if outcome.hint else told
 
 
-class Lines:
-    """Plain lines: for journald, cron and pipes."""
+class Several:
+    """An audience made of several: each call goes to each, in the order given."""
+
+    def __init__(self, *audiences: Audience) -> None:
+        self._audiences = audiences
+        self._entered = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as entered:
+            for audience in self._audiences:
+                entered.enter_context(audience)
+            self._entered = entered.pop_all()  # all or none: one that cannot be entered takes the others out again
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered.__exit__(kind, error, trace)
+
+    def awaits(self, projects: int) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.awaits(projects)
+
+    def fetched(self, size: int) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.fetched(size)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.ended(outcome)
+
+    def notes(self, text: str) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.notes(text)
+
+    def mentions(self, text: str) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.mentions(text)
+
+    def did(self, done: Done) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.did(done)
+
+    def troubled(self, where: Where, error: MirrorsyncError) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.troubled(where, error)
+
+    def recovered(self, where: Where) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.recovered(where)
+
+
+class Lines(Bystander):
+    """Plain lines, as they come."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stderr
@@ -52,9 +184,6 @@ class Lines:
         self._waiting = 0
         self._bytes = 0
         self._said_at = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -83,6 +212,14 @@ class Lines:
         """Tell it at once."""
         self._say(printable(text))
 
+    def mentions(self, text: str) -> None:
+        """Tell it at once."""
+        self.notes(text)
+
+    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error says where
+        """Tell it at once."""
+        self.notes(f"{error}. {error.hint}" if error.hint else str(error))
+
     def _perhaps_say(self) -> None:
         now = time.monotonic()
         if now - self._said_at >= _EVERY:
@@ -91,60 +228,3 @@ class Lines:
 
     def _say(self, text: str) -> None:
         print(text, file=self._out, flush=True)
-
-
-class Bar:
-    """A progress bar on a terminal; troubles stand above it."""
-
-    def __init__(self) -> None:
-        # Imported here: a daemon and a pipe never draw.
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 -- as above
-
-        self._progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("projects  {task.fields[size]:.1f} MiB", markup=False),
-            TimeElapsedColumn(),
-        )
-        self._task = self._progress.add_task("mirroring", total=None, size=0.0)
-        self._done = 0
-        self._bytes = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def awaits(self, projects: int) -> None:
-        """Set the bar's length."""
-        self._progress.update(self._task, total=self._done + projects)
-
-    def fetched(self, size: int) -> None:
-        """Count bytes."""
-        self._bytes += size
-        self._progress.update(self._task, size=self._bytes / 2**20)
-
-    def ended(self, outcome: Outcome) -> None:
-        """Advance; tell a failure above the bar."""
-        self._done += 1
-        name = outcome.name if isinstance(outcome, Mirrored) else "mirroring"
-        self._progress.update(self._task, advance=1, description=f"{name[:24]:24}")
-        if isinstance(outcome, Failed):
-            self._above(trouble(outcome))
-
-    def notes(self, text: str) -> None:
-        """Tell it above the bar."""
-        self._above(printable(text))
-
-    def _above(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
-
-
-def audience() -> Audience:
-    """Return the bar on a terminal, lines elsewhere."""
-    return Bar() if sys.stderr.isatty() else Lines()

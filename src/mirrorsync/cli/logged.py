@@ -1,0 +1,59 @@
+"""The log of a command that works for long: begun before anything can fail, and with the command's last word."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from mirrorsync import __version__
+from mirrorsync.config.schema import Settings
+from mirrorsync.errors import MirrorsyncError
+
+if TYPE_CHECKING:
+    from mirrorsync.observe.lines import LogLines
+    from mirrorsync.observe.log import Log, LogFormat, LogLevel
+
+_SLASHES: Final = 2
+"""In a URL without a path."""
+_SHORTEST: Final = 4
+"""Characters: anything shorter stands in half of all words."""
+
+
+@contextmanager
+def logged(wanted: "LogFormat", level: "LogLevel") -> Iterator["Log"]:
+    """Start the process's log; where all goes into it, an error that ends the command does too.
+
+    Raises: SystemExit, in place of such an error; where the command line is to tell it, the error without secrets.
+    """
+    from mirrorsync.observe.log import start  # noqa: PLC0415 -- structlog is a tenth of a second to import
+
+    log = start(wanted, level)
+    try:
+        yield log
+    except MirrorsyncError as error:
+        if not log.shape.is_only_log:
+            error.what, error.why, error.hint = map(log.clean, (error.what, error.why, error.hint))
+            raise
+        log.say("error", "failed", reason=str(error), hint=error.hint, exit_code=error.exit_code)
+        raise SystemExit(error.exit_code) from None
+
+
+def lines(log: "Log", settings: Settings, **told: Any) -> "LogLines":
+    """Return the audience that writes the log of a run; from now on no line holds the settings' secrets."""
+    from mirrorsync.observe.lines import LogLines  # noqa: PLC0415 -- as above
+
+    hide_secrets(log, settings)
+    upstream, directory = settings.upstream.index, str(settings.mirror.directory)
+    return LogLines(log.say, **told, upstream=upstream, directory=directory, version=__version__)
+
+
+def hide_secrets(log: "Log", settings: Settings) -> None:
+    """Let no line hold the settings' secrets from now on: the proxy's password, the webhooks' paths, all tokens."""
+    from mirrorsync.observe.secrets import secrets_of  # noqa: PLC0415 -- as above
+
+    found = set(secrets_of(settings.upstream.proxy))
+    found |= {url.split("/", 3)[3] for url in settings.notify.webhooks if url.count("/") > _SLASHES}
+    files = (settings.notify.webhook_secret_file, settings.fastly.token_file, settings.cloudflare.token_file)
+    for path in filter(None, files):
+        with suppress(OSError, ValueError):  # whoever needs it says that it cannot be read
+            found.add(path.read_text().strip())
+    log.hide(frozenset(one for one in found if len(one) >= _SHORTEST))

@@ -1,0 +1,250 @@
+"""The one pipeline of log lines: what the program tells, and what its libraries do, in one format and without secrets.
+
+Loading this module loads structlog: commands that tell nothing over time leave it alone.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
+
+import msgspec
+import structlog
+from structlog.stdlib import ProcessorFormatter
+
+from mirrorsync.observe.events import sentence
+from mirrorsync.observe.progress import printable
+from mirrorsync.observe.secrets import mask
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+LogFormat = Literal["auto", "text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+LONGEST: Final = 2_000
+"""Characters of a line."""
+_CAUSES: Final = 6
+"""Exceptions of a chain that are told."""
+_PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""Source: sd-daemon(3)."""
+_CHATTY: Final = ("httpx", "httpcore", "hpack", "asyncio")
+"""Libraries that tell of each request: what they say below a warning is not for a log of runs and troubles."""
+
+_Event = MutableMapping[str, Any]
+
+
+class Shape(Enum):
+    """How lines look."""
+
+    TERMINAL = "terminal"
+    """For whoever sits there: no time, hints on lines of their own."""
+    JOURNAL = "journal"
+    """A priority first, which journald takes off; it knows the time itself. Source: sd-daemon(3)."""
+    TEXT = "text"
+    """The time in UTC first."""
+    JSON = "json"
+    """An object a line."""
+
+    @property
+    def is_only_log(self) -> bool:
+        """Whether all that the process says goes into the log, its last word too."""
+        return self in {Shape.JOURNAL, Shape.JSON}
+
+
+def shape_of(wanted: LogFormat, out: TextIO, environ: Mapping[str, str] = os.environ) -> Shape:
+    """Return the shape for `out`.
+
+    Under systemd $JOURNAL_STREAM holds device and inode of the journal's socket: systemd.exec(5).
+    """
+    if wanted == "json":
+        return Shape.JSON
+    try:
+        status = os.fstat(out.fileno())
+        place, is_terminal = f"{status.st_dev}:{status.st_ino}", out.isatty()
+    except (OSError, ValueError):
+        place, is_terminal = "", False
+    if wanted == "auto" and place and environ.get("JOURNAL_STREAM") == place:
+        return Shape.JOURNAL
+    return Shape.TERMINAL if wanted == "auto" and is_terminal else Shape.TEXT
+
+
+class Log:
+    """Where lines are said. There is one in a process, made by `start`."""
+
+    def __init__(self, shape: Shape, out: TextIO | None) -> None:
+        self.shape = shape
+        self._out = out
+        self._secrets: frozenset[str] = frozenset()
+
+    def say(self, level: LogLevel | Literal["critical"], event: str, **fields: Any) -> None:
+        """Write one line, when `level` is asked for."""
+        structlog.stdlib.get_logger("mirrorsync").log(logging.getLevelNamesMapping()[level.upper()], event, **fields)
+
+    def hide(self, secrets: frozenset[str]) -> None:
+        """Let no line that comes after this one hold any of `secrets`."""
+        self._secrets |= secrets
+
+    def clean(self, text: str) -> str:
+        """Return `text` on one line, without secrets and control characters."""
+        return printable(mask(text, sorted(self._secrets, key=len, reverse=True)))
+
+    def write(self, line: str) -> None:
+        """Write `line`; a reader that is gone ends nothing."""
+        out = self._out or sys.stderr
+        try:
+            out.write(f"{line}\n")
+            out.flush()
+        except (OSError, ValueError):
+            pass
+
+    def tell_bug(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Tell of an exception that ends the process; for `sys.excepthook`."""
+        lines = [
+            self.clean(line)
+            for piece in traceback.format_exception(kind, error, trace)
+            for line in piece.rstrip("\n").split("\n")
+        ]
+        if self.shape is Shape.JSON:
+            frames = traceback.extract_tb(leaf(error).__traceback__)
+            place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+            self.say("critical", "bug", exception=error, place=place)
+        for line in lines if self.shape is not Shape.JSON else ():
+            self.write(f"<2>{line}" if self.shape is Shape.JOURNAL else line)
+
+    def only_clean(self, _logger: Any, _name: str, told: _Event) -> _Event:
+        """Bring every value to a form that may be written: a processor."""
+        return {key: self._cleaned(value) for key, value in told.items()}
+
+    def _cleaned(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.clean(chain(value) if isinstance(value, BaseException) else str(value))
+
+    def render(self, _logger: Any, _name: str, told: _Event) -> str:
+        """Return the line: the last processor."""
+        time, level, event = told.pop("time"), told.pop("level"), told.pop("event")
+        if self.shape is Shape.JSON:
+            return _json({"time": time, "level": level, "event": event, **told})
+        hint = told.pop("hint", None)
+        text = sentence(event, told)
+        if self.shape is Shape.TERMINAL:
+            return "\n".join(_short(line, LONGEST) for line in (text, f"  hint: {hint}" if hint else "") if line)
+        text = f"{text}; hint: {hint}" if hint else text
+        if self.shape is Shape.JOURNAL:
+            return _short(f"<{_PRIORITIES.get(level, 6)}>{text}", LONGEST)
+        word = "" if level == "info" else f"{level}: "
+        return _short(f"{time[:19]}Z {word}{text}", LONGEST)
+
+
+def start(
+    wanted: LogFormat = "auto",
+    level: LogLevel = "info",
+    *,
+    out: TextIO | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Log:
+    """Set up the process's log on `out` (standard error); structlog, `logging` and uncaught exceptions lead there.
+
+    Afterwards libraries are heard from a warning on, mirrorsync from `level` on.
+    """
+    log = Log(shape_of(wanted, out or sys.stderr, environ), out)
+    first: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *first, ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = _Handler(log)
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=[*first, structlog.stdlib.add_logger_name, _as_notice],
+            processors=[_exception, ProcessorFormatter.remove_processors_meta, log.only_clean, log.render],
+        )
+    )
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.raiseExceptions = False  # a line that cannot be written is lost, and not told in another format
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    logging.getLogger("mirrorsync").setLevel(number)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = log.tell_bug
+    return log
+
+
+def chain(error: BaseException) -> str:
+    """Return an exception and what led to it on one line, the last one first; of a group its first one."""
+    told: list[str] = []
+    one: BaseException | None = leaf(error)
+    while one is not None and len(told) < _CAUSES:
+        told.append(f"{type(one).__name__}: {one}" if str(one) else type(one).__name__)
+        cause = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        one = None if cause is None else leaf(cause)
+    return "; caused by ".join(told)
+
+
+def leaf(error: BaseException) -> BaseException:
+    """Return the first exception that is no group: nurseries wrap what went wrong in them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+class _Handler(logging.Handler):
+    """Hands each formatted line to the log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line; one that cannot be formatted is lost."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 -- as for every handler: a library's faulty line ends no mirror
+            self.handleError(record)
+        else:
+            self._log.write(line)
+
+
+def _as_notice(_logger: Any, _name: str, told: _Event) -> _Event:
+    """Give what came through `logging` the form of our own events: a processor."""
+    told["text"], told["event"] = told["event"], "notice"
+    return told
+
+
+def _exception(_logger: Any, _name: str, told: _Event) -> _Event:
+    """Put an exception's chain in place of `exc_info`: a processor."""
+    found = told.pop("exc_info", None)
+    told.pop("stack_info", None)
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        told["exception"] = error
+    return told
+
+
+def _short(text: str, longest: int) -> str:
+    """Cut `text`, and say so in what is left."""
+    if len(text) <= longest:
+        return text
+    end = f"… ({len(text)} characters)"
+    return text[: max(longest - len(end), 0)] + end if len(end) < longest else text[:longest]
+
+
+def _json(told: Mapping[str, Any]) -> str:
+    """Encode `told` in at most `LONGEST` characters, its longest texts cut until it fits."""
+    fields = dict(told)
+    while len(line := msgspec.json.encode(fields).decode()) > LONGEST:
+        texts = {key: len(value) for key, value in fields.items() if isinstance(value, str)}
+        longest = max(texts, key=texts.__getitem__)
+        fields[longest] = _short(fields[longest], texts[longest] // 2)
+    return line

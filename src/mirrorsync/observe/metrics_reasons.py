@@ -1,0 +1,81 @@
+"""Why a project is unmet, or a request repeated: a word of a short list, fit to be a label."""
+
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+from mirrorsync.errors import (
+    LowSpace,
+    Malformed,
+    MirrorsyncError,
+    Missing,
+    ProjectGone,
+    Refused,
+    StalePage,
+    StoreError,
+    Throttled,
+    TooManyDeletions,
+    Truncated,
+    Unreachable,
+    WrongDigest,
+    WrongSize,
+)
+from mirrorsync.model.outcome import Failed
+
+Reason = Literal[
+    "stale",
+    "gone",
+    "unreachable",
+    "throttled",
+    "malformed",
+    "truncated",
+    "missing",
+    "wrong_size",
+    "wrong_digest",
+    "refused",
+    "low_space",
+    "held",
+    "storage",
+    "other",
+]
+"""`held`: more would be removed than the limits allow; `missing`: the file host lacks a file; `gone`: the page is a
+404; `stale`: a cache holds the page back."""
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+
+_BY_ERROR: Final[Mapping[type[MirrorsyncError], Reason]] = {
+    StalePage: "stale",
+    ProjectGone: "gone",
+    Unreachable: "unreachable",
+    Throttled: "throttled",
+    Malformed: "malformed",
+    Truncated: "truncated",
+    Missing: "missing",
+    WrongSize: "wrong_size",
+    WrongDigest: "wrong_digest",
+    Refused: "refused",
+    LowSpace: "low_space",
+    TooManyDeletions: "held",
+    StoreError: "storage",
+}
+
+
+class Reasoned(Failed, frozen=True):
+    """A failure that says in one word of what kind it is."""
+
+    reason: Reason = "other"
+
+
+def reason_of(error: MirrorsyncError) -> Reason:
+    """Return the word for `error`: that of the nearest of its classes that has one."""
+    return next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), "other")
+
+
+def reasoned(failed: Failed, error: MirrorsyncError) -> Reasoned:
+    """Return `failed`, with the word for the error that it came from."""
+    return Reasoned(
+        name=failed.name,
+        error=failed.error,
+        hint=failed.hint,
+        delay=failed.delay,
+        kind=failed.kind,
+        reason=reason_of(error),
+    )

@@ -1,0 +1,30 @@
+"""Measuring the steps of a run."""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from mirrorsync.observe.metrics_hooks import Step
+from mirrorsync.sync.parts import Parts
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Work = Callable[Concatenate[Parts, _P], Awaitable[_T]]
+
+
+def timed(step: Step) -> Callable[[_Work[_P, _T]], _Work[_P, _T]]:
+    """Return a decorator that tells the parts' stopwatch how long each call took, however it ended."""
+
+    def decorate(work: _Work[_P, _T]) -> _Work[_P, _T]:
+        @wraps(work)
+        async def measured(parts: Parts, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+            began = time.perf_counter()
+            try:
+                return await work(parts, *args, **kwargs)
+            finally:
+                parts.stopwatch.took(step, time.perf_counter() - began)
+
+        return measured
+
+    return decorate

@@ -1,0 +1,238 @@
+"""The log of real processes: what journald, a collector of JSON and cron's mail get from them."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import PROGRAM, Operator, environment, mirrorsync, soon
+from tests.upstream.faults import Status
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+_SECRET: Final = "Zs3cr3t-Wort"  # noqa: S105 -- a stand-in for one
+
+
+class Journal:
+    """Reads what a process writes into its log."""
+
+    def __init__(self, reading: socket.socket) -> None:
+        self._said = b""
+        self._thread = threading.Thread(target=self._read, args=(reading,), daemon=True)
+        self._thread.start()
+
+    def _read(self, reading: socket.socket) -> None:
+        with reading:
+            while piece := reading.recv(65536):
+                self._said += piece
+
+    def close(self) -> None:
+        """Return when all was read."""
+        self._thread.join(20)
+
+    @property
+    def lines(self) -> list[str]:
+        return self._said.decode().splitlines()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+    def told(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+        return [one for one in self.events if one["event"] == event and fields.items() <= one.items()]
+
+
+@contextmanager
+def logging(operator: Operator, *words: str, is_journal: bool) -> Iterator[tuple[subprocess.Popen[bytes], Journal]]:
+    """Run a command with a socket as its standard error, as systemd does; it does not outlive the test."""
+    reading, writing = socket.socketpair()
+    place = os.fstat(writing.fileno())
+    stream = {"JOURNAL_STREAM": f"{place.st_dev}:{place.st_ino}"} if is_journal else {}
+    command = [str(PROGRAM), *words, "--config", str(operator.config)]
+    variables = environment(**stream)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=writing.fileno(), stderr=writing.fileno(), cwd="/", env=variables
+    ) as process:
+        writing.close()
+        journal = Journal(reading)
+        try:
+            yield process, journal
+        finally:
+            process.kill()
+            process.wait()
+            journal.close()
+
+
+def stopped(process: subprocess.Popen[bytes], journal: Journal) -> int:
+    process.terminate()
+    code = process.wait(20)
+    journal.close()
+    return code
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Journal, int, Operator]]:
+    """A daemon with a poisoned project that is tried again and again, and an upstream that is away for a while."""
+    world = World()
+    for name in ("alpha", "poisoned", "omega"):
+        world.upload(name, "1.0")
+    with PyPI(world) as pypi:
+        pypi.faults.add(r"/poisoned-.*whl$", Status(404))
+        operator = Operator(tmp_path_factory.mktemp("followed"), pypi)
+        with logging(operator, "run", "--log-format", "json", is_journal=False) as (process, journal):
+            soon(lambda: operator.serves("omega") and journal.told("project failed"), "the first pass")
+            for count in (2, 3):
+                operator.does("project", "retry", "poisoned")
+                soon(lambda count=count: len(pypi.seen("/poisoned-.*whl$")) >= count, "another attempt")  # type: ignore[misc] # bound as it is
+            pypi.faults.add(r"^/pypi", Status(403, media_type="text/html"))
+            before = len(pypi.seen("^/pypi"))
+            soon(lambda: len(pypi.seen("^/pypi")) >= before + 2, "two looks that fail", seconds=40)
+            pypi.faults.clear()
+            operator.does("project", "retry", "poisoned")
+            soon(lambda: operator.serves("poisoned"), "the poison is gone")
+            soon(lambda: journal.told("trouble is over"), "upstream is back", seconds=40)
+            code = stopped(process, journal)
+        yield journal, code, operator
+
+
+def test_each_line_of_the_json_log_is_an_object_with_time_level_and_event(
+    followed: tuple[Journal, int, Operator],
+) -> None:
+    journal, code, _ = followed
+    assert code == ExitCode.OK
+    for told in journal.events:
+        assert list(told)[:3] == ["time", "level", "event"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told["time"])
+        assert told["level"] in {"info", "warning"}
+
+
+def test_a_daemon_tells_its_beginning_and_its_end_with_what_it_did(followed: tuple[Journal, int, Operator]) -> None:
+    journal, _, operator = followed
+    first, last = journal.events[0], journal.events[-1]
+    assert first["event"] == "run started"
+    assert first["directory"] == str(operator.directory)
+    assert first["upstream"] == operator.pypi.url
+    assert last["event"] == "run ended"
+    assert (last["projects"], last["files"], last["errors"]) == (3, 3, 3)
+    assert last["serial"] == operator.status()["synced_serial"]
+    assert last["bytes"] > 0
+    assert last["seconds"] > 0
+
+
+def test_a_poisoned_project_over_several_attempts_gives_one_line_and_one_when_it_is_well(
+    followed: tuple[Journal, int, Operator],
+) -> None:
+    journal, _, _ = followed
+    (failed,) = journal.told("project failed")
+    assert (failed["project"], failed["level"]) == ("poisoned", "warning")
+    assert "HTTP 404" in failed["reason"]
+    assert failed["hint"]
+    (recovered,) = journal.told("project recovered")
+    assert recovered["attempts"] == 3
+
+
+def test_an_upstream_that_is_away_for_a_while_gives_two_lines(followed: tuple[Journal, int, Operator]) -> None:
+    journal, _, _ = followed
+    (began,) = journal.told("trouble")
+    (over,) = journal.told("trouble is over")
+    assert began["where"] == over["where"] == "upstream"
+    assert "HTTP 403" in began["reason"]
+    assert over["count"] >= 2
+
+
+def test_no_file_has_a_line(followed: tuple[Journal, int, Operator]) -> None:
+    journal, _, _ = followed
+    assert len(journal.lines) <= 7
+    assert not [line for line in journal.lines if "alpha" in line]
+
+
+def test_under_systemd_lines_have_priorities_and_no_times(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("poisoned", "1.0")
+    pypi.faults.add(r"/poisoned-.*whl$", Status(404))
+    operator = Operator(tmp_path, pypi)
+    with logging(operator, "sync", is_journal=True) as (process, journal):
+        assert process.wait(20) == ExitCode.UNMET
+    journal.close()
+    assert [line[:3] for line in journal.lines] == ["<6>", "<4>", "<6>", "<4>"]
+    assert journal.lines[1].startswith("<4>poisoned: ")
+    assert journal.lines[2].startswith("<6>sync ended: 1 project brought up, 1 file fetched (")
+    assert journal.lines[3].startswith("<4>1 project unmet; hint: ")
+
+
+def test_a_run_that_cannot_go_on_says_why_with_the_journals_priority(tmp_path: Path, pypi: PyPI) -> None:
+    operator = Operator(tmp_path, pypi)
+    operator.directory.rmdir()
+    with logging(operator, "run", is_journal=True) as (process, journal):
+        assert process.wait(20) == ExitCode.CANNOT_WRITE
+    journal.close()
+    assert journal.lines[-1].startswith(f"<3>[mirror] directory {operator.directory} is not there")
+
+
+def test_a_bad_configuration_is_told_in_the_format_that_was_asked_for(tmp_path: Path) -> None:
+    config = tmp_path / "mirrorsync.toml"
+    config.write_text("[mirror]\n")
+    told = mirrorsync("run", "--config", str(config), MIRRORSYNC_LOG_FORMAT="json")
+    assert (told.code, told.out) == (ExitCode.CONFIG, "")
+    event = json.loads(told.err)
+    assert (event["level"], event["event"], event["exit_code"]) == ("error", "failed", ExitCode.CONFIG)
+    assert "directory is missing" in event["reason"]
+
+
+def test_a_level_leaves_out_what_is_below_it(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    operator = Operator(tmp_path, pypi)
+    told = operator.does("sync", "--log-level", "warning")
+    assert told.err == ""
+    assert told.out.startswith("1 project brought up")
+
+
+def test_cron_gets_lines_with_their_times(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    told = Operator(tmp_path, pypi).does("sync")
+    assert re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ sync(:| ended:) .*\n){2}", told.err)
+
+
+@contextmanager
+def proxy_that_repeats(what: str) -> Iterator[int]:
+    """Serve a proxy that refuses everybody, in words that repeat `what`; the value is its port."""
+
+    def refuse(listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(
+                    f"HTTP/1.1 407 Who is {what}\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n"
+                    "Connection: close\r\n\r\n".encode()
+                )
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=refuse, args=(listening,), daemon=True).start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(("scheme", "format_"), [("http", "auto"), ("http", "json"), ("https", "text")])
+def test_the_proxys_password_is_in_no_output(tmp_path: Path, scheme: str, format_: str) -> None:
+    with proxy_that_repeats(_SECRET) as port, PyPI(World()) as pypi:
+        operator = Operator(tmp_path, pypi, upstream={"proxy": "credential:proxy", "connections": 1})
+        operator.configure(upstream={"proxy": "credential:proxy", "index": pypi.url.replace("http:", f"{scheme}:")})
+        (tmp_path / "proxy").write_text(f"http://user:{_SECRET}@127.0.0.1:{port}")
+        words = ("sync", "--log-format", format_, "--log-level", "debug", "--config", str(operator.config))
+        told = mirrorsync(*words, CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert told.code == ExitCode.UNAVAILABLE
+    assert "Who is" in told.err
+    assert _SECRET not in told.said

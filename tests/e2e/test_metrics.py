@@ -1,0 +1,227 @@
+"""Monitoring as an operator has it: a real daemon, its listener, its textfile."""
+
+import shutil
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from mirrorsync.app.wiring import state_path
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import Operator, soon, terminate
+from tests.upstream.faults import Status
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+PROMTOOL = shutil.which("promtool")
+_OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; q=0.9, text/plain; q=0.5"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+class Scraper:
+    """A monitoring system that asks one daemon."""
+
+    def __init__(self, operator: Operator, address: str, process: subprocess.Popen[str]) -> None:
+        self.operator = operator
+        self.process = process
+        self.address = address
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(f"http://{self.address}{path}", headers=headers, timeout=10, trust_env=False)
+
+    def says(self, path: str, status: int) -> bool:
+        """Tell whether the page has this status now; nobody may be there yet, or for the moment of a reload."""
+        try:
+            return self.get(path).status_code == status
+        except httpx.TransportError:
+            return False
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return values(self.get("/metrics").text).get((name, tuple(sorted(labels.items()))))
+
+
+def values(text: str) -> Mapping[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in parse_text(text)
+        for sample in family.samples
+    }
+
+
+@contextmanager
+def watching(home: Path, pypi: PyPI, **metrics: Any) -> Iterator[Scraper]:
+    address = f"127.0.0.1:{free_port()}"
+    operator = Operator(home, pypi, metrics={"listen": address, **metrics})
+    with operator.doing("run") as process:
+        scraper = Scraper(operator, address, process)
+        soon(lambda: scraper.says("/healthz", 200), "the listener answers")
+        yield scraper
+        end = terminate(process)
+        assert end.code == ExitCode.OK, end.said
+        assert "hypercorn" not in end.said
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraper]:
+    """A daemon that has served a project, and knows another one that will not come right."""
+    world = World()
+    world.upload("alpha", "1.0")
+    home = tmp_path_factory.mktemp("watched")
+    with PyPI(world) as pypi, watching(home, pypi, textfile=str(home / "mirrorsync.prom")) as scraper:
+        soon(lambda: scraper.says("/readyz", 200), "the mirror is fresh")
+        soon(lambda: scraper.value("mirrorsync_root_index_writes_total") == 1, "the root index is written")
+        world.upload("poisoned", "1.0")
+        pypi.faults.add(r"/poisoned-.*whl$", Status(404))
+        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "the poisoned one is unmet")
+        yield scraper
+
+
+def test_both_forms_are_right_and_say_what_the_daemon_did(watched: Scraper) -> None:
+    text = watched.get("/metrics")
+    form = watched.get("/metrics", **_OPENMETRICS)
+    assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert form.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert len(list(parse_openmetrics(form.text))) > 40  # type: ignore[no-untyped-call]  # the library leaves this one bare
+    found = values(text.text)
+    host = watched.operator.pypi.url.removeprefix("http://")
+    assert found["mirrorsync_projects", ()] == 1
+    assert found["mirrorsync_upstream_requests_total", (("code", "200"), ("host", host))] >= 4
+    assert found["mirrorsync_upstream_received_bytes_total", (("code", "200"), ("host", host))] > 500
+    assert found["mirrorsync_project_outcomes_total", (("outcome", "mirrored"),)] >= 1
+    assert found["mirrorsync_step_duration_seconds_count", (("step", "poll"),)] >= 1
+    assert found["mirrorsync_root_index_writes_total", ()] >= 1
+    assert found["mirrorsync_disk_free_bytes", ()] > 0
+    assert found["process_resident_memory_bytes", ()] > 1e7
+    assert found["mirrorsync_unmet_projects", (("reason", "missing"),)] == 1
+    assert found["mirrorsync_project_failures_total", (("reason", "missing"),)] >= 1
+
+
+def test_the_numbers_are_those_of_status(watched: Scraper) -> None:
+    status = watched.operator.status()
+    for key in ("projects", "files", "bytes", "synced_serial", "upstream_serial"):
+        name = f"mirrorsync_{'stored_' if key in {'files', 'bytes'} else ''}{key}"
+        assert watched.value(name) == status[key], name
+
+
+def test_the_three_pages_and_nothing_else(watched: Scraper) -> None:
+    assert watched.get("/healthz").text == "alive\n"
+    assert watched.get("/").status_code == 404
+    assert "/metrics, /healthz, /readyz" in watched.get("/elsewhere").text
+    refused = httpx.post(f"http://{watched.address}/metrics", trust_env=False)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    head = httpx.head(f"http://{watched.address}/metrics", trust_env=False)
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["content-length"]) > 5000
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: apt-get install prometheus")
+def test_promtool_reads_what_a_real_daemon_shows(watched: Scraper) -> None:
+    text = watched.get("/metrics").content
+    done = subprocess.run(
+        [PROMTOOL or "", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30
+    )
+    assert (done.returncode, (done.stdout + done.stderr).decode()) == (0, "")
+
+
+def test_the_textfile_is_whole_readable_and_leaves_nothing_beside_it(watched: Scraper) -> None:
+    path = watched.operator.home / "mirrorsync.prom"
+    soon(lambda: 'reason="missing"} 1.0' in path.read_text(), "the textfile tells of the poisoned project")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    found = values(path.read_text())
+    assert found["mirrorsync_projects", ()] == 1
+    assert [name for name, _ in found if not name.startswith("mirrorsync_")] == []
+    beside = {each.name for each in path.parent.iterdir() if "prom" in each.name}
+    assert beside == {"mirrorsync.prom"}
+
+
+def test_a_mirror_that_lags_is_alive_and_not_ready_and_says_why(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    pypi.faults.add(r"/alpha-.*whl$", Status(404))
+    with watching(tmp_path, pypi, **{"fresh-within": "1s"}) as scraper:
+        assert scraper.get("/healthz").status_code == 200
+        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "it has been tried")
+        never = scraper.get("/readyz")
+        assert (never.status_code, never.text) == (503, "this mirror was never complete so far: 1 projects are unmet\n")
+        assert scraper.value("mirrorsync_lag_seconds") is None
+        pypi.faults.clear()
+        assert scraper.operator.does("project", "retry", "alpha").code == ExitCode.OK
+        soon(lambda: scraper.says("/readyz", 200), "it is fresh")
+        old, scraper.address = scraper.address, f"127.0.0.1:{free_port()}"
+        scraper.operator.configure(metrics={"listen": scraper.address, "fresh-within": "1s"})
+        scraper.process.send_signal(signal.SIGHUP)
+        soon(lambda: scraper.says("/readyz", 200), "the new address answers after a reload")
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://{old}/healthz", trust_env=False)
+        pypi.stop()
+        soon(lambda: scraper.says("/readyz", 503), "it lags")
+        assert "the limit is 1 s" in scraper.get("/readyz").text
+        assert scraper.get("/healthz").status_code == 200
+
+
+def test_an_address_that_is_taken_ends_it_with_78_before_anything_is_done(tmp_path: Path, pypi: PyPI) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        operator = Operator(tmp_path, pypi, metrics={"listen": address})
+        end = operator.does("run")
+    assert end.code == ExitCode.CONFIG
+    assert f"[metrics] listen: {address} cannot be listened on" in end.said
+    assert list(operator.directory.iterdir()) == []
+    assert pypi.requests == []
+
+
+def test_sync_writes_the_textfile_at_its_end_and_listens_nowhere(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    path = tmp_path / "metrics" / "mirrorsync.prom"
+    path.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        operator = Operator(tmp_path / "home", pypi, metrics={"listen": address, "textfile": str(path)})
+        assert operator.does("sync").code == ExitCode.OK
+    found = values(path.read_text())
+    assert found["mirrorsync_projects", ()] == 1
+    assert found["mirrorsync_halted", ()] == 0
+    assert found["mirrorsync_fetched_files_total", ()] == 1
+    assert [each.name for each in path.parent.iterdir()] == ["mirrorsync.prom"]
+
+
+def test_a_run_that_was_halted_says_so_in_the_textfile_until_one_goes_well(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    path = tmp_path / "mirrorsync.prom"
+    operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
+    assert operator.does("sync").code == ExitCode.OK
+    for moved in (1_000_000, -1_000_000):  # upstream seems to have gone back; then it is as it was
+        with closing(sqlite3.connect(state_path(operator.directory), isolation_level=None)) as state:
+            state.execute("UPDATE mirror SET ingested_serial = ingested_serial + ?", (moved,))
+        end = operator.does("sync")
+        assert (end.code == ExitCode.OK) == (moved < 0), end.said
+        halted = {name: value for (name, _), value in values(path.read_text()).items() if name.endswith("halted")}
+        assert halted == dict.fromkeys(("mirrorsync_halted", "mirrorsync_last_run_halted"), float(moved > 0))
+
+
+def test_a_textfile_that_cannot_be_written_is_told_once_and_hinders_nothing(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    path = tmp_path / "absent" / "mirrorsync.prom"
+    operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
+    end = operator.does("sync")
+    assert end.code == ExitCode.OK
+    assert end.said.count(f"the metrics cannot be written to {path}: No such file or directory") == 1
+    assert operator.problems() == []

@@ -1,0 +1,226 @@
+"""Every line goes through one pipeline: one format, bounded, plain, and without secrets."""
+
+import io
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+import pytest
+import structlog
+
+from mirrorsync.observe.log import LONGEST, Log, LogFormat, LogLevel, Shape, shape_of, start
+
+_SECRET: Final = "Zs3cr3tZ"  # noqa: S105 -- a stand-in for one
+_HOSTILE: Final = f"\x1b[2J\n<0>forged http://user:{_SECRET}@host.test/?sig={_SECRET} \u202e\x00\x85end"
+
+
+class Written(io.StringIO):
+    """A log's lines."""
+
+    @property
+    def lines(self) -> list[str]:
+        return self.getvalue().split("\n")[:-1]
+
+
+Begin = Callable[..., tuple[Log, Written]]
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Start the process's log; afterwards the process has none again."""
+    root, hook = logging.getLogger(), sys.excepthook
+    before, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in ("mirrorsync", "httpx", "httpcore", "hpack", "asyncio")}
+    show = warnings.showwarning
+
+    def started(
+        wanted: LogFormat = "json", level: LogLevel = "info", shape: Shape | None = None
+    ) -> tuple[Log, Written]:
+        out = Written()
+        log = start(wanted, level, out=out, environ={})
+        if shape is not None:
+            log.shape = shape
+        return log, out
+
+    yield started
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = before
+    root.setLevel(level)
+    for name, old in levels.items():
+        logging.getLogger(name).setLevel(old)
+    sys.excepthook, logging.raiseExceptions, warnings.showwarning = hook, raises, show
+    structlog.reset_defaults()
+
+
+def failure() -> Exception:
+    """Return an exception whose cause's cause holds a secret, in a group as nurseries make them."""
+    try:
+        try:
+            try:
+                raise OSError(f"http://user:{_SECRET}@proxy.test refuses")  # noqa: TRY301 -- a chain is made here
+            except OSError as error:
+                raise ValueError("the answer is none") from error
+        except ValueError:
+            raise RuntimeError("gave up\nthen") from ExceptionGroup("tasks", [OSError(f"token={_SECRET}")])
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_no_line_can_be_forged_or_steers_a_terminal_or_tells_a_secret(begin: Begin, shape: Shape) -> None:
+    log, out = begin(shape=shape)
+    log.say("warning", "project failed", project=_HOSTILE, reason=_HOSTILE, hint=_HOSTILE, retry_seconds=None)
+    log.say("warning", "notice", text=_HOSTILE)
+    log.say("info", _HOSTILE, any=_HOSTILE)
+    logging.getLogger("somebody").warning("%s", _HOSTILE)
+    logging.getLogger("mirrorsync.here").error(_HOSTILE, exc_info=failure())
+    assert len(out.lines) == 5 + (shape is Shape.TERMINAL)  # there the hint has a line of its own
+    assert out.getvalue().replace("\n", "").isprintable()
+    assert _SECRET not in out.getvalue()
+    assert not [line for line in out.lines if line.startswith("<0>")]
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_a_line_is_never_longer_than_it_may_be(begin: Begin, shape: Shape) -> None:
+    log, out = begin(shape=shape)
+    for text in ("x" * 12_000, '"\\' * 6_000, "ü" * 12_000, "word " * 40_000):
+        log.say("warning", "project failed", project="numpy", reason=text, hint=text, retry_seconds=1.0)
+        logging.getLogger("somebody").warning(text)
+    assert {len(line) <= LONGEST for line in out.lines} == {True}
+    if shape is Shape.JSON:
+        assert all(json.loads(line)["event"] in {"project failed", "notice"} for line in out.lines)
+
+
+def test_json_lines_have_the_time_the_level_and_the_event_first(begin: Begin) -> None:
+    log, out = begin()
+    log.say("warning", "project failed", project="numpy", reason="HTTP 404", hint="", retry_seconds=60.0)
+    told = json.loads(out.getvalue())
+    assert list(told)[:3] == ["time", "level", "event"]
+    assert told.pop("time").endswith("Z")
+    assert told == {
+        "level": "warning",
+        "event": "project failed",
+        "project": "numpy",
+        "reason": "HTTP 404",
+        "hint": "",
+        "retry_seconds": 60.0,
+    }
+
+
+def test_what_libraries_say_has_the_same_form(begin: Begin) -> None:
+    _, out = begin()
+    logging.getLogger("mirrorsync.store.filesystem").warning("%s has %d bytes free", "/srv", 5)
+    logging.getLogger("somebody").error("it broke", exc_info=failure())
+    first, second = map(json.loads, out.lines)
+    assert (first["level"], first["event"], first["text"]) == ("warning", "notice", "/srv has 5 bytes free")
+    assert first["logger"] == "mirrorsync.store.filesystem"
+    assert second["exception"] == r"RuntimeError: gave up\nthen; caused by OSError: token ***"
+
+
+def test_requests_are_not_told_one_by_one(begin: Begin) -> None:
+    _, out = begin(level="info")
+    logging.getLogger("httpx").info("HTTP Request: GET http://index.test")
+    logging.getLogger("somebody").info("a step")
+    logging.getLogger("mirrorsync.store").info("removed 3 partial files")
+    assert [json.loads(line)["text"] for line in out.lines] == ["removed 3 partial files"]
+
+
+def test_below_the_level_nothing_is_written(begin: Begin) -> None:
+    log, out = begin(level="error")
+    log.say("warning", "notice", text="a warning")
+    logging.getLogger("somebody").warning("a warning")
+    log.say("error", "failed", reason="an error", hint="", exit_code=73)
+    assert [json.loads(line)["event"] for line in out.lines] == ["failed"]
+
+
+@pytest.mark.parametrize(("level", "priority"), [("info", 6), ("warning", 4), ("error", 3)])
+def test_journald_gets_a_priority_and_no_time(begin: Begin, level: str, priority: int) -> None:
+    log, out = begin(shape=Shape.JOURNAL)
+    log.say(level, "notice", text="low space", hint="make room")  # type: ignore[arg-type] # a parameter's type is str
+    assert out.lines == [f"<{priority}>low space; hint: make room"]
+
+
+def test_text_has_the_time_and_how_bad_it_is(begin: Begin) -> None:
+    log, out = begin("text")
+    log.say("info", "notice", text="all is well")
+    log.say("error", "notice", text="it is not")
+    first, second = out.lines
+    assert first[19:] == "Z all is well"
+    assert second[19:] == "Z error: it is not"
+
+
+def test_a_bug_is_told_in_the_format_of_the_log_without_its_secrets(begin: Begin) -> None:
+    error = failure()
+    for shape in Shape:
+        log, out = begin(shape=shape)
+        log.tell_bug(type(error), error, error.__traceback__)
+        assert _SECRET not in out.getvalue()
+        assert "RuntimeError" in out.getvalue()
+        if shape is Shape.JOURNAL:
+            assert {line[:3] for line in out.lines} == {"<2>"}
+        if shape is Shape.JSON:
+            told = json.loads(out.getvalue())
+            assert (told["level"], told["event"]) == ("critical", "bug")
+            assert "test_log.py:" in told["place"]
+
+
+def test_a_secret_of_the_configuration_is_hidden_from_when_it_is_known(begin: Begin) -> None:
+    log, out = begin()
+    log.hide(frozenset({"correct horse"}))
+    log.say("warning", "notice", text="the proxy says: correct horse!")
+    assert "horse" not in out.getvalue()
+
+
+def test_a_reader_that_is_gone_ends_nothing(begin: Begin) -> None:
+    log, out = begin()
+    out.close()
+    log.say("error", "notice", text="nobody reads this")
+    reading, writing = os.pipe()
+    os.close(reading)
+    nobody = os.fdopen(writing, "w")
+    log._out = nobody
+    log.say("error", "notice", text="nor this")
+    log._out = None
+    with suppress(BrokenPipeError):
+        nobody.close()
+
+
+def test_values_of_other_kinds_are_written_as_text(begin: Begin) -> None:
+    log, out = begin()
+    log.say("info", "notice", text=ValueError("x"), count=3, share=0.5, known=True, none=None, path=[1, "\n"])
+    told: dict[str, Any] = json.loads(out.getvalue())
+    assert told["text"] == "ValueError: x"
+    assert (told["count"], told["share"], told["known"], told["none"]) == (3, 0.5, True, None)
+    assert told["path"] == r"[1, '\n']"
+
+
+def test_only_the_journals_own_stream_is_the_journal() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("w") as out:
+        status = os.fstat(ours.fileno())
+        place = f"{status.st_dev}:{status.st_ino}"
+        assert shape_of("auto", out, {"JOURNAL_STREAM": place}) is Shape.JOURNAL
+        assert shape_of("auto", out, {"JOURNAL_STREAM": f"{place}1"}) is Shape.TEXT
+        assert shape_of("auto", out, {}) is Shape.TEXT
+        assert shape_of("text", out, {"JOURNAL_STREAM": place}) is Shape.TEXT
+        assert shape_of("json", out, {"JOURNAL_STREAM": place}) is Shape.JSON
+    assert shape_of("auto", io.StringIO(), {"JOURNAL_STREAM": ""}) is Shape.TEXT
+
+
+def test_a_terminal_is_for_a_person() -> None:
+    _, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as out:
+        assert shape_of("auto", out, {}) is Shape.TERMINAL
+        assert shape_of("text", out, {}) is Shape.TEXT
+
+
+def test_short_commands_load_no_structlog() -> None:
+    code = "import sys, mirrorsync.cli.main; print('structlog' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

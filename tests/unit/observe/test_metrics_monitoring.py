@@ -1,0 +1,254 @@
+"""What is handed to operators for their monitoring: the alert rules and the dashboard (docs/monitoring)."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from tests.unit.observe.metrics_kit import exported, named
+
+DOCS: Final = Path(__file__).resolve().parents[3] / "docs" / "monitoring"
+RULES: Final = (DOCS / "mirrorsync.rules.yml").read_text()
+DASHBOARD: Final[dict[str, Any]] = json.loads((DOCS / "mirrorsync.json").read_text())
+PROMTOOL: Final = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: apt-get install prometheus")
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A story in synthetic series of one value a minute: quiet at its begin, firing, and quiet again."""
+
+    alert: str
+    series: Mapping[str, str]
+    quiet_at: int
+    """Minutes."""
+    fires_at: int
+    over_at: int
+    labels: Mapping[str, str]
+
+
+_A: Final = {"instance": "a"}
+_WARNING: Final = {**_A, "severity": "warning"}
+_CRITICAL: Final = {**_A, "severity": "critical"}
+_REQUESTS: Final = 'mirrorsync_upstream_requests_total{instance="a",host="h",code="%s"}'
+_STAMP: Final = '{instance="a"}'
+"""A moment that stands still for the middle of the story, and then goes on with the time."""
+CASES: Final = [
+    Case(
+        "MirrorsyncNotRunning",
+        {'up{job="mirrorsync",instance="a"}': "1x10 0x20 1x30"},
+        10,
+        20,
+        45,
+        {**_CRITICAL, "job": "mirrorsync"},
+    ),
+    Case(
+        "MirrorsyncNotRunning",
+        {f"mirrorsync_observed_timestamp_seconds{_STAMP}": "0+60x10 600x50 3660+60x10"},
+        30,
+        50,
+        65,
+        _CRITICAL,
+    ),
+    Case(
+        "MirrorsyncAbsent",
+        {f"mirrorsync_build_info{_STAMP}": "1x5 stale _x30 1x20"},
+        4,
+        35,
+        45,
+        {"severity": "critical"},
+    ),
+    Case("MirrorsyncHalted", {f"mirrorsync_halted{_STAMP}": "0x5 1x10 0x10"}, 5, 10, 20, _CRITICAL),
+    Case("MirrorsyncHalted", {f"mirrorsync_last_run_halted{_STAMP}": "0x5 1x10 0x10"}, 5, 10, 20, _CRITICAL),
+    Case(
+        "MirrorsyncRestartLoop",
+        {f"mirrorsync_start_timestamp_seconds{_STAMP}": "1x10 1+60x8 600x60"},
+        13,
+        20,
+        70,
+        _WARNING,
+    ),
+    Case(
+        "MirrorsyncBehind",
+        {f"mirrorsync_complete_timestamp_seconds{_STAMP}": "0+60x10 600x100 6660+60x20"},
+        75,
+        90,
+        115,
+        _WARNING,
+    ),
+    Case(
+        "MirrorsyncFarBehind",
+        {f"mirrorsync_complete_timestamp_seconds{_STAMP}": "0+60x10 600x400 24660+60x20"},
+        370,
+        385,
+        415,
+        _CRITICAL,
+    ),
+    Case(
+        "MirrorsyncUnmetForLong",
+        {f"mirrorsync_failing_since_timestamp_seconds{_STAMP}": "_x10 600x400 stale _x20"},
+        370,
+        390,
+        420,
+        _WARNING,
+    ),
+    Case(
+        "MirrorsyncUpstreamSilent",
+        {f"mirrorsync_polled_timestamp_seconds{_STAMP}": "0+60x10 600x50 3660+60x10"},
+        40,
+        50,
+        65,
+        _WARNING,
+    ),
+    Case(
+        "MirrorsyncUpstreamErrors",
+        {_REQUESTS % "200": "0+60x90", _REQUESTS % "503": "0x20 0+30x30 900x60", _REQUESTS % "none": "0x90"},
+        20,
+        45,
+        80,
+        {**_WARNING, "host": "h"},
+    ),
+    Case(
+        "MirrorsyncDiskFilling",
+        {
+            f"mirrorsync_disk_free_bytes{_STAMP}": "100000x400 100000-20x400 92000x500",
+            f"mirrorsync_disk_min_free_bytes{_STAMP}": "50000x1300",
+        },
+        400,
+        700,
+        1200,
+        _WARNING,
+    ),
+    Case(
+        "MirrorsyncDiskFull",
+        {
+            f"mirrorsync_disk_free_bytes{_STAMP}": "100x10 40x10 100x20",
+            f"mirrorsync_disk_min_free_bytes{_STAMP}": "50x40",
+        },
+        12,
+        18,
+        30,
+        _CRITICAL,
+    ),
+    Case(
+        "MirrorsyncDiskFull", {f"mirrorsync_disk_free_inodes{_STAMP}": "20000x10 9x10 20000x20"}, 12, 18, 30, _CRITICAL
+    ),
+    Case(
+        "MirrorsyncRemovalHeld",
+        {'mirrorsync_trouble{instance="a",at="removals"}': "0x10 1x20 0x20"},
+        15,
+        25,
+        40,
+        {**_WARNING, "at": "removals"},
+    ),
+    Case(
+        "MirrorsyncRemovalHeld",
+        {'mirrorsync_unmet_projects{instance="a",reason="held"}': "0x10 1x20 0x20"},
+        15,
+        25,
+        40,
+        {**_WARNING, "reason": "held"},
+    ),
+    Case(
+        "MirrorsyncAuditBehind",
+        {
+            f"mirrorsync_audit_began_timestamp_seconds{_STAMP}": "0x400",
+            f"mirrorsync_audit_period_seconds{_STAMP}": "36000x400",
+            f"mirrorsync_audit_done_projects{_STAMP}": "0+2x50 100x150 430+2x200",
+            f"mirrorsync_projects{_STAMP}": "1200x400",
+        },
+        100,
+        190,
+        210,
+        _WARNING,
+    ),
+]
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run([PROMTOOL or "", *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def story(case: Case) -> Mapping[str, Any]:
+    expected = {"exp_labels": dict(case.labels)}
+    times: Sequence[tuple[int, list[Any]]] = [(case.quiet_at, []), (case.fires_at, [expected]), (case.over_at, [])]
+    return {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
+        "alert_rule_test": [
+            {"eval_time": f"{minutes}m", "alertname": case.alert, "exp_alerts": alerts} for minutes, alerts in times
+        ],
+    }
+
+
+@needs_promtool
+def test_promtool_accepts_the_rules() -> None:
+    promtool("check", "rules", str(DOCS / "mirrorsync.rules.yml"))
+
+
+@needs_promtool
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert} {next(iter(case.series)).partition('{')[0]}")
+def test_each_alert_fires_in_its_trouble_and_clears_after_it(case: Case, tmp_path: Path) -> None:
+    # promtool compares whole annotations: what they say is for people, and is left out here.
+    bare = re.sub(r"\n        annotations:\n(?:          .*\n|\n(?=          ))+", "\n", RULES)
+    assert "annotations" not in bare
+    (tmp_path / "rules.yml").write_text(bare)
+    tests = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [story(case)]}
+    (tmp_path / "test.yml").write_text(json.dumps(tests))
+    promtool("test", "rules", str(tmp_path / "test.yml"))
+
+
+def test_every_alert_has_a_story_waits_has_a_severity_and_says_what_to_do() -> None:
+    rules = re.split(r"\n      - alert: ", RULES)[1:]
+    assert {case.alert for case in CASES} == {rule.partition("\n")[0] for rule in rules}
+    for rule in rules:
+        assert re.search(r"\n        for: \d+[mh]\n", rule), rule
+        assert re.search(r"\n          severity: (?:warning|critical)\n", rule), rule
+        assert re.search(r'\n          summary: ".+"\n', rule), rule
+        assert "Do: " in rule, rule
+
+
+def test_every_metric_that_the_rules_name_is_exported() -> None:
+    expressions = " ".join(re.findall(r"expr: (.*?)\n        for:", RULES, re.DOTALL))
+    assert len(named(expressions)) > 12
+    assert named(expressions) - exported() == set()
+
+
+def test_every_metric_that_the_dashboard_names_is_exported() -> None:
+    queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+    assert len(queries) >= 20
+    assert named(" ".join(queries)) - exported() == set()
+
+
+@needs_promtool
+def test_every_query_of_the_dashboard_is_promql(tmp_path: Path) -> None:
+    queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+    filled = [re.sub(r"\$__rate_interval", "5m", query) for query in queries]
+    rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(filled)]
+    (tmp_path / "panels.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    promtool("check", "rules", str(tmp_path / "panels.yml"))
+
+
+def test_the_dashboards_panels_have_a_title_a_source_and_a_place_of_their_own() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        assert panel["title"]
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        if panel["type"] != "row":
+            assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert {variable["name"] for variable in DASHBOARD["templating"]["list"]} == {"datasource", "instance"}
