@@ -1,6 +1,5 @@
 """The units in systemd/ are ones that systemd accepts, and they say what docs/operations.md promises."""
 
-import configparser
 import shutil
 import subprocess
 import sys
@@ -8,21 +7,31 @@ from pathlib import Path
 
 import pytest
 
+from mirrorsync.app.service import GRACE
 from mirrorsync.errors import ExitCode
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
-UNITS = sorted(path.name for path in FOLDER.iterdir())
+UNITS = sorted(path.name for path in FOLDER.iterdir() if path.suffix in (".service", ".timer"))
 SERVICES = [name for name in UNITS if name.endswith(".service")]
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed (package systemd)")
 INSTALLED = "/opt/mirrorsync/bin/mirrorsync"
 
 
+def settings(unit: str, section: str, key: str) -> list[str]:
+    """Every value of a setting, in the order in which they stand."""
+    here, values = "", []
+    for line in (FOLDER / unit).read_text().splitlines():
+        if line.startswith("["):
+            here = line.strip("[]")
+        elif here == section and line.startswith(f"{key}="):
+            values.append(line.partition("=")[2])
+    return values
+
+
 def setting(unit: str, section: str, key: str) -> str:
     """One that is repeated has its last value."""
-    parser = configparser.RawConfigParser(strict=False, delimiters=("=",))
-    parser.read(FOLDER / unit)
-    return parser.get(section, key)
+    return settings(unit, section, key)[-1]
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
@@ -54,8 +63,24 @@ def test_systemd_has_nothing_to_say_against_the_unit(name: str, installed_units:
 @needs_systemd
 @pytest.mark.parametrize("name", SERVICES)
 def test_systemd_rates_the_service_as_well_confined(name: str, installed_units: Path) -> None:
-    done = analyze("security", "--offline=yes", "--threshold=25", "--no-pager", str(installed_units / name))
+    done = analyze("security", "--offline=yes", "--threshold=15", "--no-pager", str(installed_units / name))
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_remains_exposed_is_what_a_mirror_needs(name: str, installed_units: Path) -> None:
+    shown = analyze("security", "--offline=yes", "--no-pager", str(installed_units / name)).stdout
+    exposed = {line.split()[1] for line in shown.splitlines() if line.startswith("✗")}
+    assert exposed <= {
+        "RootDirectory=/RootImage=",
+        "RestrictAddressFamilies=~AF_UNIX",  # word to systemd
+        "RestrictAddressFamilies=~AF_(INET|INET6)",
+        "PrivateNetwork=",
+        "IPAddressDeny=",
+        "DeviceAllow=",  # the clock's, to be read, which ProtectClock= brings
+        "UMask=",  # what is published is for everybody
+    }
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -83,6 +108,62 @@ def test_the_daemon_is_restarted_forever_and_at_most_once_a_minute() -> None:
     assert setting("mirrorsync.service", "Service", "Restart") == "on-failure"
     assert int(setting("mirrorsync.service", "Service", "RestartSec")) >= 60
     assert setting("mirrorsync.service", "Unit", "StartLimitIntervalSec") == "0"
+
+
+def test_the_daemon_says_when_it_is_ready_and_is_watched() -> None:
+    assert setting("mirrorsync.service", "Service", "Type") == "notify"
+    assert setting("mirrorsync.service", "Service", "NotifyAccess") == "main"
+    assert setting("mirrorsync.service", "Service", "ExecReload") == "/bin/kill -HUP $MAINPID"
+    minutes = int(setting("mirrorsync.service", "Service", "WatchdogSec").removesuffix("min"))
+    assert 60 * minutes >= 300
+
+
+def test_a_stop_is_given_longer_than_the_daemon_takes() -> None:
+    assert int(setting("mirrorsync.service", "Service", "TimeoutStopSec")) > GRACE
+
+
+def test_both_services_are_confined_alike() -> None:
+    confinement = [
+        (FOLDER / name).read_text().partition("MemoryMax=")[2].partition("[Install]")[0] for name in SERVICES
+    ]
+    assert confinement[0].split() == confinement[1].split() != []
+
+
+def written(folder: Path, name: str) -> list[list[str]]:
+    return [line.split(":") for line in (folder / "etc" / name).read_text().splitlines()]
+
+
+@needs_systemd
+def test_sysusers_and_tmpfiles_make_the_user_and_the_directories_that_the_units_name(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    for command in ("systemd-sysusers", "systemd-tmpfiles"):
+        action = ["--create"] if command == "systemd-tmpfiles" else []
+        file = FOLDER / f"mirrorsync.{command.removeprefix('systemd-')}.conf"
+        done = subprocess.run(
+            [command, f"--root={tmp_path}", *action, str(file)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, "Failed" in done.stderr) == (0, False), done.stderr
+    [user] = written(tmp_path, "passwd")
+    assert user[0] == setting("mirrorsync.service", "Service", "User")
+    assert user[6] == "/usr/sbin/nologin"
+    assert [group[0] for group in written(tmp_path, "group")] == [setting("mirrorsync.service", "Service", "Group")]
+    mirror = tmp_path / setting("mirrorsync.service", "Service", "ReadWritePaths").removeprefix("/")
+    config = tmp_path / setting("mirrorsync.service", "Service", "Environment").partition("=/")[2]
+    for folder, owner in ((mirror, int(user[2])), (config.parent, 0)):
+        info = folder.stat()
+        assert (info.st_uid, info.st_mode & 0o777) == (owner, 0o755)
+
+
+@needs_systemd
+def test_systemd_sysusers_has_nothing_to_say_against_its_file() -> None:
+    done = subprocess.run(
+        ["systemd-sysusers", "--dry-run", str(FOLDER / "mirrorsync.sysusers.conf")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "mirrorsync.sysusers.conf" not in done.stderr
 
 
 def test_a_pass_that_meets_a_running_one_is_no_failure() -> None:

@@ -3,24 +3,25 @@
 import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import trio
 
-from mirrorsync.app.wiring import open_parts, open_rehearsal, web_directory
+from mirrorsync.app.monitored import monitored_parts
+from mirrorsync.app.service import Service
+from mirrorsync.app.wiring import open_rehearsal, web_directory
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import ProjectName
+from mirrorsync.observe.notify import Manager
 from mirrorsync.observe.progress import Audience, Lines
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import passes
-from mirrorsync.sync.follow import Follower
+from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.plan import Plan, make_plan
-
-GRACE: Final = 60.0
-"""Seconds that a stop gives to what is under way; the units' TimeoutStopSec is longer."""
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ async def sync_once(
 ) -> tuple[Totals, int]:
     """Make one pass; return what was done, and how many projects are unmet after it."""
     with audience:
-        async with open_parts(settings, audience, allow_removals=allow_removals) as parts:
+        async with monitored_parts(settings, audience, allow_removals=allow_removals) as parts:
             totals = await passes.sync(parts, names)
             return totals, (await parts.state.report()).unmet_count
 
@@ -100,25 +101,14 @@ async def serve_tree(settings: Settings, listen: str, ready: Callable[[Path, lis
         ready(web, await nursery.start(partial(serve, web, listen=listen, shutdown_trigger=signalled)))
 
 
-async def run_daemon(settings: Settings, audience: Audience) -> None:
-    """Follow upstream until SIGTERM or SIGINT; what is under way then has `GRACE` seconds to end.
+async def run_daemon(settings: Settings, audience: Audience, reread: Callable[[], Settings]) -> None:
+    """Follow upstream until SIGTERM or SIGINT, with word to the service manager; `reread` is what SIGHUP asks for.
 
-    A second signal ends it at once.
+    Raises: as `Service.run`.
     """
+
+    def opening(now: Settings) -> AbstractAsyncContextManager[Parts]:
+        return monitored_parts(now, audience, listens=True)
+
     with audience:
-        async with open_parts(settings, audience) as parts:
-            follower = Follower(parts, settings.upstream.poll_interval)
-            with trio.CancelScope() as scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_stop_on_signal, follower.stopping, scope)
-                    await follower.run()
-                    nursery.cancel_scope.cancel()
-
-
-async def _stop_on_signal(stopping: trio.Event, scope: trio.CancelScope) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        await anext(aiter(signals))
-        stopping.set()
-        scope.deadline = trio.current_time() + GRACE
-        await anext(aiter(signals))
-        scope.cancel()
+        await Service(settings, opening, audience, Manager.from_environment(), reread).run()

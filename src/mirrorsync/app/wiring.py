@@ -4,13 +4,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import trio
 from msgspec.structs import replace
 
 from mirrorsync.app.lock import hold
+from mirrorsync.app.sinks import telling_of
 from mirrorsync.config.schema import Settings
+from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import StorePath
+from mirrorsync.observe.metrics_hooks import UNWATCHED
+from mirrorsync.observe.metrics_tally import Tally
 from mirrorsync.observe.progress import Audience
 from mirrorsync.ports import Upstream
 from mirrorsync.select.rules import Selection
@@ -18,9 +23,10 @@ from mirrorsync.state.connection import copy_database
 from mirrorsync.state.ledger import open_state
 from mirrorsync.store.filesystem import FilesystemStore
 from mirrorsync.sync.parts import Clock, Parts, Sleep
-from mirrorsync.sync.passes import prepare
+from mirrorsync.sync.passes import note_halt, prepare
 from mirrorsync.sync.policy import Policy
 from mirrorsync.upstream.build import open_upstream
+from mirrorsync.upstream.meter import UNMETERED
 
 _DISK_THREADS = 8
 """Threads that wait for the disk at the same time."""
@@ -36,6 +42,13 @@ def state_path(directory: Path) -> Path:
     return directory / "state" / "mirrorsync.sqlite3"
 
 
+def name_of(settings: Settings) -> str:
+    """Return what the mirror calls itself: its name, else the host of its address, else the host of its contact."""
+    contact = settings.mirror.contact
+    address = settings.content.root_url or (contact if "://" in contact else f"//{contact}")
+    return settings.mirror.name or urlsplit(address).hostname or "this mirror"
+
+
 def policy_of(settings: Settings) -> Policy:
     """Return what the pipeline needs to know of the configuration."""
     return Policy(
@@ -45,6 +58,7 @@ def policy_of(settings: Settings) -> Policy:
         legacy_json=settings.content.legacy_json,
         gzip=settings.content.gzip,
         root_url=settings.content.root_url,
+        name=name_of(settings),
         removal_grace=settings.limits.removal_grace,
         max_removed_projects=settings.limits.max_removed_projects,
         max_removed_files=settings.limits.max_removed_files,
@@ -64,19 +78,36 @@ async def open_parts(
     sleep: Sleep = trio.sleep,
     *,
     allow_removals: bool = False,
+    tally: Tally | None = None,
 ) -> AsyncIterator[Parts]:
-    """Hold the lock, prove the store, open the state and the upstream: ready to work.
+    """Hold the lock, prove the store, open the state and the upstream: ready to work. `tally` counts what is done.
 
     Raises: AlreadyRunning, StoreError, SetupError, DifferentUpstream.
     """
     directory = settings.mirror.directory
     policy = replace(policy_of(settings), allow_removals=allow_removals)
     with hold(directory / "state" / "lock"):
-        async with open_state(state_path(directory)) as state, _upstream(settings) as upstream:
-            parts = Parts(upstream, _store(settings), state, policy, clock, audience, sleep)
+        async with open_state(state_path(directory)) as state, _upstream(settings, tally) as upstream:
+            stopwatch = UNWATCHED if tally is None else tally
+            parts = Parts(
+                upstream,
+                _store(settings),
+                state,
+                policy,
+                clock,
+                audience,
+                sleep,
+                stopwatch=stopwatch,
+                telling=telling_of(settings),
+            )
             await parts.store.check()
+            await state.outbox.keep_for([sink.name for sink in parts.telling.sinks])
             tree_has_files = await anext(aiter(parts.store.list(StorePath("packages"))), None) is not None
-            await prepare(parts, tree_has_files=tree_has_files)
+            try:
+                await prepare(parts, tree_has_files=tree_has_files)
+            except MirrorsyncError as error:
+                await note_halt(parts, error)
+                raise
             yield parts
 
 
@@ -103,7 +134,7 @@ def _store(settings: Settings) -> FilesystemStore:
     )
 
 
-def _upstream(settings: Settings) -> AbstractAsyncContextManager[Upstream]:
+def _upstream(settings: Settings, tally: Tally | None = None) -> AbstractAsyncContextManager[Upstream]:
     upstream = settings.upstream
     return open_upstream(
         index=upstream.index,
@@ -114,4 +145,5 @@ def _upstream(settings: Settings) -> AbstractAsyncContextManager[Upstream]:
         file_hosts=upstream.file_hosts or (),
         proxy=upstream.proxy,
         ca_file=None if upstream.ca_file is None else str(upstream.ca_file),
+        meter=UNMETERED if tally is None else tally,
     )

@@ -1,110 +1,180 @@
 """The daemon's way: polling, bringing up and publishing side by side, until it is told to stop."""
 
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Recovery, UpstreamError
+from mirrorsync.pulse import Pulse, beat
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import feed
 from mirrorsync.sync.ingest import ingest
+from mirrorsync.sync.notify import Crier
 from mirrorsync.sync.parts import Parts
-from mirrorsync.sync.passes import log
+from mirrorsync.sync.passes import log, note_halt
 from mirrorsync.sync.pool import Pool
+from mirrorsync.sync.rest import Bell, Rests, time_asleep
+from mirrorsync.sync.rhythm import Rhythm
 from mirrorsync.sync.root_index import Pace
 from mirrorsync.sync.sweep import sweep
 from mirrorsync.sync.traces import leave_traces
 
 _SETTLED_EVERY: Final = 5.0
 """Seconds between two publications of the status, and at least between two of the root index, while there is news."""
+_RENEWED_EVERY: Final = 300.0
+"""Seconds after which the status is published although there is no news: what nobody renews looks fresh for ever."""
 
 
 class Follower:
-    """A mirror that follows its upstream. One slow project holds up neither the next poll nor its neighbours (I7)."""
+    """A mirror that follows its upstream. One slow project holds up neither the next poll nor its neighbours (I7).
 
-    def __init__(self, parts: Parts, interval: float) -> None:
+    Its waits are counted by a clock that nobody sets; `asleep` says how long the machine was suspended so far.
+    """
+
+    def __init__(self, parts: Parts, rhythm: Rhythm, *, asleep: Callable[[], float] = time_asleep) -> None:
         self._parts = parts
-        self._interval = interval
+        self._rests = Rests(asleep)
         self._pool = Pool(parts)
         self._polls = 0
         self._said = Totals(), 0
         self._said_at = parts.clock()
+        self._traced_at = -math.inf
         self._pace = Pace()
-        self._halt: MirrorsyncError | None = None
-        self.stopping = trio.Event()
-        """Set it to stop: no new project is begun, those under way are finished."""
+        self._woken = Bell()
+        self._upstream_is_back = Bell()
+        self._hands_out: Pulse | None = None
+        self._workers_wait = False
+        self.rhythm = rhythm
+        """When upstream is looked at again."""
+        self.trouble: MirrorsyncError | None = None
+        """Why the last look at upstream failed; None: it did not."""
+        self.halt: MirrorsyncError | None = None
+        """What only a person can mend."""
+        self.stopping = self._rests.stopping
+        """No new project is begun, those under way are finished."""
+
+    def stop(self) -> None:
+        """Let `run` end once what is under way is done."""
+        self._rests.stop()
+
+    def wake(self) -> None:
+        """Look at upstream now: somebody knows that it has news. Never sooner than the rhythm allows."""
+        self._rests.ring(self._woken)
 
     async def run(self) -> None:
-        """Follow until `stopping` is set and what was under way is done.
+        """Follow until `stop` is called and what was under way is done.
 
         Upstream's failures are told and outlasted. Raises: what only a person can mend (disk, permissions,
         another upstream). Cancellation: what is under way is left as it was, to be done again.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._poll)
-            nursery.start_soon(self._publish)
-            await self._work()
-            self.stopping.set()
+        crier = Crier(self._parts)
+        with ExitStack() as watched:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._poll)
+                nursery.start_soon(self._publish)
+                nursery.start_soon(crier.follow, self.stopping)
+                self._hands_out = watched.enter_context(self._parts.pulses.watching("handing out projects", loops=True))
+                await self._work()
+                self.stop()
         self._pace.hurry()
         await self._publish_news()  # what ended after the stop was asked for, too
-        if self._halt is not None:
-            raise self._halt
+        await crier.finish()
+        if self.halt is not None:
+            await note_halt(self._parts, self.halt)
+            with suppress(MirrorsyncError):  # a disk that is full takes no page either
+                await self._leave_traces()
+            raise self.halt
+
+    def stuck(self, *, has_work: bool) -> Sequence[str]:
+        """Return what has shown no sign of life for too long. `has_work`: some project is due now."""
+        if self._hands_out is not None and (self._parts.in_flight or self._workers_wait or not has_work):
+            self._hands_out.beat()
+        return self._parts.pulses.stuck()
 
     async def _poll(self) -> None:
-        while not self.stopping.is_set():
-            wait = self._interval
-            try:
-                await ingest(self._parts)
-                await self._parts.state.step_audit(self._parts.clock(), self._parts.policy.audit_period)
-                self._polls += 1
-            except MirrorsyncError as error:
-                if error.recovery is Recovery.HALT:
-                    self._stop_for(error)
-                    return
-                self._tell(error)
-                wait = max(wait, error.retry_after or 0.0)
-            await self._sleep(wait)
+        with self._parts.pulses.bearing("looking for changes", loops=True):
+            while not self.stopping.is_set():
+                began = trio.current_time()
+                await self._look()
+                # A push that came while we looked may tell of what we did not see any more.
+                await self._rests.rest(self.rhythm, self._woken, since=began)
+
+    async def _look(self) -> None:
+        """Ask upstream once, and choose the rhythm of the next time."""
+        try:
+            await self._parts.state.set_right(self._parts.clock())
+            await ingest(self._parts)
+            await self._parts.state.step_audit(self._parts.clock(), self._parts.policy.audit_period)
+        except MirrorsyncError as error:
+            if error.recovery is Recovery.HALT:
+                self._stop_for(error)
+                return
+            self._parts.audience.troubled("upstream", error)
+            self.trouble = error
+            self.rhythm = self.rhythm.after_failure(error.retry_after)
+            return
+        self._polls += 1
+        self._parts.audience.recovered("upstream")
+        self.trouble = None
+        if self.rhythm.failures:
+            self._rests.ring(self._upstream_is_back)
+        self.rhythm = self.rhythm.after_success()
 
     async def _work(self) -> None:
+        rhythm = self.rhythm
         while not self.stopping.is_set():
+            before = self._pool.totals.projects
             try:
                 await self._pool.work_off(feed.for_ever(self._parts, self.stopping))
             except UpstreamError as error:
-                self._tell(error)
-                await self._sleep(self._interval)
+                self._parts.audience.troubled("projects", error)
+                rhythm = rhythm.after_success() if self._pool.totals.projects > before else rhythm
+                rhythm = rhythm.after_failure(error.retry_after)
+                self._workers_wait = True
+                await self._rests.rest(rhythm, self._upstream_is_back, since=trio.current_time())
+                self._workers_wait = False
                 self._pool = Pool(self._parts, self._pool.totals)
             except MirrorsyncError as error:
                 self._stop_for(error)
 
     async def _publish(self) -> None:
-        while not self.stopping.is_set():
-            await self._sleep(_SETTLED_EVERY)
-            await self._publish_news()
+        with self._parts.pulses.bearing("publishing", loops=True):
+            while not self.stopping.is_set():
+                beat(asleep_for=_SETTLED_EVERY)
+                with trio.move_on_after(_SETTLED_EVERY):
+                    await self.stopping.wait()
+                beat()
+                if self._pool.halt is not None and not isinstance(self._pool.halt, UpstreamError):
+                    self._stop_for(self._pool.halt)  # now, for what is under way may take hours
+                await self._publish_news()
 
     async def _publish_news(self) -> None:
         """Make public what was done or asked since the last time, if anything was; the root index at its own pace."""
         now, polls = self._pool.totals, self._polls
         is_news = (now, polls) != self._said
-        if not is_news and not (self._pace.owes and self._pace.is_due):
+        is_old = trio.current_time() >= self._traced_at + _RENEWED_EVERY
+        if not is_news and not is_old and not (self._pace.owes and self._pace.is_due):
             return
         try:
             if is_news:
                 started_at, self._said_at = self._said_at, self._parts.clock()
                 await log(self._parts, started_at, now.minus(self._said[0]))
-            await self._pace.publish(self._parts)
+            if is_news or self._pace.owes:
+                await self._pace.publish(self._parts)
             await sweep(self._parts)
-            await leave_traces(self._parts, root_is_owed=self._pace.owes)
+            await self._leave_traces()
         except MirrorsyncError as error:
             self._stop_for(error)
         self._said = now, polls
 
-    async def _sleep(self, seconds: float) -> None:
-        with trio.move_on_after(seconds):
-            await self.stopping.wait()
+    async def _leave_traces(self) -> None:
+        next_run_at = self._parts.clock() + self.rhythm.wait(0.0)
+        await leave_traces(self._parts, root_is_owed=self._pace.owes, next_run_at=next_run_at)
+        self._traced_at = trio.current_time()
 
     def _stop_for(self, error: MirrorsyncError) -> None:
-        self._halt = self._halt or error
-        self.stopping.set()
-
-    def _tell(self, error: MirrorsyncError) -> None:
-        self._parts.audience.notes(f"{error}. {error.hint}" if error.hint else str(error))
+        self.halt = self.halt or error
+        self.stop()

@@ -1,0 +1,135 @@
+"""What the units forbid is what mirrorsync never does: a daemon's whole life, system call by system call.
+
+No systemd runs here that could confine it, so its life is traced, and each call is held against the unit's words.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+
+import msgspec
+import pytest
+
+from tests.e2e.cli import PROGRAM, Operator, environment, soon
+from tests.unit.test_systemd import setting, settings
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("strace") and shutil.which("systemd-analyze")), reason="strace or systemd is not installed"
+)
+
+_CALL = re.compile(r"^\d+ +(?:<\.\.\. )?([a-z0-9_]+)(?:\(| resumed)")
+_ROOTS_ONLY = {"fchown"} if os.geteuid() == 0 else set()
+"""SQLite gives its journal to the database's owner when root runs it; the unit's user is not root."""
+
+
+class Life(msgspec.Struct, frozen=True):
+    """A daemon's life, as strace saw it."""
+
+    operator: Operator
+    lines: list[str]
+
+    @property
+    def calls(self) -> Counter[str]:
+        return Counter(match[1] for line in self.lines if (match := _CALL.match(line)))
+
+    def of(self, *names: str) -> list[str]:
+        return [line for line in self.lines if (match := _CALL.match(line)) and match[1] in names]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    """It started, fetched small and large files, served a change, was reloaded, told of a removal, and stopped."""
+    world = World()
+    world.upload("alpha", "1.0")
+    world.upload("large", "1.0", body=b"z" * 600_000)
+    home = tmp_path_factory.mktemp("traced")
+    trace = home / "trace"
+    with PyPI(world) as pypi:
+        operator = Operator(home / "site", pypi)
+        command = ["strace", "-f", "-qq", "-o", str(trace), "--seccomp-bpf", "-e", "trace=all", str(PROGRAM), "run"]
+        process = subprocess.Popen(
+            [*command, "--config", str(operator.config)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            cwd="/",
+        )
+        try:
+            soon(lambda: operator.serves("large"), "the first projects are served", 40)
+            traced = int(trace.read_text().split(maxsplit=1)[0])
+            operator.configure(content={"gzip": True, "legacy-json": True})
+            subprocess.run(["kill", "-HUP", str(traced)], check=True)
+            sibling = operator.web / "simple" / "alpha" / "index.v1_json.gz"
+            soon(sibling.exists, "it works with the new configuration", 40)
+            world.remove_project("alpha")
+            soon(lambda: not operator.serves("alpha"), "a removed project is gone", 40)
+            subprocess.run(["kill", "-TERM", str(traced)], check=True)
+            assert process.wait(40) == 0
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+        yield Life(operator, trace.read_text().splitlines())
+
+
+@cache
+def members(name: str) -> frozenset[str]:
+    """Return the system calls of a set of systemd's, or the one that `name` is."""
+    if not name.startswith("@"):
+        return frozenset({name})
+    shown = subprocess.run(
+        ["systemd-analyze", "syscall-filter", "--no-pager", name], capture_output=True, text=True, check=True
+    ).stdout
+    listed = [line.strip() for line in shown.splitlines()[1:]]
+    return frozenset().union(*(members(one) for one in listed if one and not one.startswith("#")))
+
+
+def test_every_system_call_is_one_that_the_unit_allows(life: Life) -> None:
+    allowed: set[str] = set()
+    for words in settings("mirrorsync.service", "Service", "SystemCallFilter"):
+        listed = frozenset().union(*(members(name) for name in words.removeprefix("~").split()))
+        allowed = allowed - listed if words.startswith("~") else allowed | listed
+    assert len(life.calls) > 50
+    assert set(life.calls) - allowed - _ROOTS_ONLY == set()
+
+
+def test_no_memory_is_both_written_and_run(life: Life) -> None:
+    maps = life.of("mmap", "mprotect", "pkey_mprotect")
+    assert len(maps) > 100
+    assert [line for line in maps if "PROT_WRITE" in line and "PROT_EXEC" in line] == []
+    assert [line for line in maps if "mprotect(" in line and "PROT_EXEC" in line] == []
+
+
+def test_nothing_is_written_outside_of_the_mirrors_directory(life: Life) -> None:
+    assert setting("mirrorsync.service", "Service", "ReadWritePaths") == "/srv/pypi"
+    writing = [
+        line for line in life.of("open", "openat", "creat", "mkdir") if re.search(r"O_WRONLY|O_RDWR|O_CREAT", line)
+    ]
+    paths = [match[1] for line in writing if (match := re.search(r'"(/[^"]*)"', line)) and "= -1" not in line]
+    assert paths
+    elsewhere = {path for path in paths if not path.startswith(str(life.operator.directory))}
+    # Bytecode is not written where the unit runs: the installation is read-only then.
+    assert {path for path in elsewhere if path != "/dev/null" and "__pycache__" not in path} == set()
+
+
+def test_of_proc_only_the_daemons_own_processes_are_read(life: Life) -> None:
+    read = {match[1] for line in life.of("open", "openat") if (match := re.search(r'"/proc/([^"/]*)', line))}
+    assert {name for name in read if not (name.isdecimal() or name in ("self", "thread-self"))} == set()
+
+
+def test_only_addresses_of_the_allowed_families_are_made(life: Life) -> None:
+    made = {match[1] for line in life.of("socket", "socketpair") if (match := re.search(r"\((\w+)", line))}
+    assert made <= set(setting("mirrorsync.service", "Service", "RestrictAddressFamilies").split()) | {"AF_NETLINK"}
+
+
+def test_it_needs_far_fewer_threads_and_descriptors_than_the_unit_allows(life: Life) -> None:
+    begun = {line.split(maxsplit=1)[0] for line in life.lines}
+    assert len(begun) < int(setting("mirrorsync.service", "Service", "TasksMax")) / 2

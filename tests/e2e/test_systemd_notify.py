@@ -1,0 +1,225 @@
+"""`mirrorsync run` and its service manager: real processes, a real notify socket, real signals."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.e2e.cli import Operator, Result, ended, soon, start, terminate
+from tests.e2e.manager import ServiceManager, Word
+from tests.upstream.faults import Drip, Status
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+_WATCHDOG: float = 1.2
+"""Seconds."""
+
+
+@contextmanager
+def service(operator: Operator, manager: ServiceManager, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the daemon as a unit of Type=notify with WatchdogSec= does; it does not outlive the test."""
+    more = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": str(int(_WATCHDOG * 1e6)), **variables}
+    process = start("run", "--config", str(operator.config), cwd=None, **more)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def operator(tmp_path: Path, world: World, pypi: PyPI) -> Operator:
+    world.upload("alpha", "1.0")
+    return Operator(tmp_path / "site", pypi)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    with ServiceManager(tmp_path / "notify") as listening:
+        yield listening
+
+
+def fed(words: list[Word]) -> list[Word]:
+    return [word for word in words if "WATCHDOG" in word.values]
+
+
+class Life(msgspec.Struct, frozen=True):
+    """What a service manager heard of a daemon that started, synced, idled, and was told to stop at its work."""
+
+    ready: Word
+    state_was_open: bool
+    idle: list[Word]
+    busy: list[Word]
+    stopping: Word
+    end: Result
+    words: list[Word]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    world = World()
+    world.upload("alpha", "1.0")
+    home = tmp_path_factory.mktemp("life")
+    with PyPI(world) as pypi, ServiceManager(home / "notify") as manager:
+        pypi.faults.add(r"/slow-.*whl$", Drip(40_000, 0.1))
+        operator = Operator(home / "site", pypi)
+        with service(operator, manager) as process:
+            ready = manager.until("READY")
+            state_was_open = (operator.directory / "state" / "mirrorsync.sqlite3").exists()
+            manager.status("as upstream")
+            idle = manager.listen(1.5 * _WATCHDOG)
+            world.upload("slow", "1.0", body=b"z" * 1_200_000)
+            soon(operator.staged, "the download is under way")
+            busy = manager.listen(_WATCHDOG)
+            process.send_signal(signal.SIGTERM)
+            stopping = manager.until("STOPPING")
+            end = ended(process)
+            yield Life(ready, state_was_open, idle, busy, stopping, end, manager.words)
+
+
+def test_ready_is_said_once_and_not_before_the_state_is_open(life: Life) -> None:
+    assert life.state_was_open
+    assert [word for word in life.words if "READY" in word.values] == [life.ready]
+    assert life.words[0] is life.ready
+
+
+def test_the_watchdog_is_fed_in_time_while_nothing_is_to_be_done(life: Life) -> None:
+    times = [word.at for word in fed(life.idle)]
+    assert len(times) >= 3
+    assert max(later - sooner for sooner, later in pairwise(times)) < _WATCHDOG
+
+
+def test_the_watchdog_is_fed_in_time_while_a_file_comes_slowly(life: Life) -> None:
+    assert len(fed(life.busy)) >= 2
+
+
+def test_the_status_says_serial_and_what_is_under_way_and_at_most_once_a_second(life: Life) -> None:
+    told = [word for word in life.words if set(word.values) == {"STATUS"}]
+    texts = [word.values["STATUS"] for word in told]
+    assert any(text.startswith("serial ") and text.endswith(", as upstream") for text in texts), texts
+    assert any("1 under way" in text for text in texts), texts
+    assert all(later.at - sooner.at > 0.99 for sooner, later in pairwise(told))
+    assert all(sooner != later for sooner, later in pairwise(texts))
+
+
+def test_sigterm_says_stopping_first_and_ends_in_good_order(life: Life) -> None:
+    assert life.stopping.values["STOPPING"] == "1"
+    assert life.end.code == ExitCode.OK, life.end.said
+
+
+def test_a_directory_that_cannot_be_written_is_never_said_to_be_ready(
+    operator: Operator, manager: ServiceManager
+) -> None:
+    operator.directory.rmdir()
+    with service(operator, manager) as process:
+        assert process.wait(20) == ExitCode.CANNOT_WRITE
+        process.communicate()
+    assert manager.listen(0.2) == []
+
+
+def test_a_configuration_that_is_wrong_changes_nothing_and_is_told(operator: Operator, manager: ServiceManager) -> None:
+    with service(operator, manager) as process:
+        manager.until("READY")
+        soon(lambda: operator.serves("alpha"), "the first project is served")
+        operator.config.write_text(operator.config.read_text() + "\n[nonsense]\n")
+        asked_at = time.monotonic_ns() // 1000
+        process.send_signal(signal.SIGHUP)
+        reloading = manager.until("RELOADING")
+        assert asked_at <= int(reloading.values["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+        manager.until("READY")
+        operator.pypi.world.upload("beta", "1.0")
+        soon(lambda: operator.serves("beta"), "a change is served under the old configuration")
+        end = terminate(process)
+    assert end.code == ExitCode.OK, end.said
+    assert "nonsense" in end.said
+    assert "the old one stays in force" in end.said
+
+
+def test_another_configuration_is_in_force_after_a_reload_in_the_same_process(
+    operator: Operator, manager: ServiceManager
+) -> None:
+    with service(operator, manager) as process:
+        manager.until("READY")
+        soon(lambda: operator.serves("alpha"), "the first project is served")
+        operator.configure(content={"gzip": True})
+        process.send_signal(signal.SIGHUP)
+        manager.until("RELOADING")
+        manager.until("READY")
+        sibling = operator.web / "simple" / "alpha" / "index.v1_json.gz"
+        soon(sibling.exists, "the page has the sibling that the new configuration asks for")
+        assert process.poll() is None
+        end = terminate(process)
+    assert end.code == ExitCode.OK, end.said
+    assert operator.broken_links() == []
+    assert not [word for word in manager.words if "STOPPING" in word.values]
+
+
+def test_a_configuration_that_cannot_be_opened_gives_way_to_the_old_one(
+    operator: Operator, manager: ServiceManager
+) -> None:
+    with service(operator, manager) as process:
+        manager.until("READY")
+        operator.configure(mirror={"directory": str(operator.home / "not-mounted")})
+        process.send_signal(signal.SIGHUP)
+        manager.until("RELOADING")
+        manager.until("READY")
+        operator.pypi.world.upload("beta", "1.0")
+        soon(lambda: operator.serves("beta"), "a change is served under the old configuration")
+        end = terminate(process)
+    assert end.code == ExitCode.OK, end.said
+    assert "not-mounted" in end.said
+
+
+def test_sigusr1_has_upstream_looked_at_long_before_its_turn(operator: Operator, manager: ServiceManager) -> None:
+    operator.configure(upstream={"poll-interval": "1h"})
+    with service(operator, manager) as process:
+        manager.until("READY")
+        soon(lambda: operator.serves("alpha"), "the first project is served")
+        operator.pypi.world.upload("beta", "1.0")
+        process.send_signal(signal.SIGUSR1)
+        soon(lambda: operator.serves("beta"), "what was pushed is served after 5 s at most", 10)
+        assert terminate(process).code == ExitCode.OK
+
+
+def test_a_manager_that_listens_on_an_abstract_socket_hears_the_same(operator: Operator) -> None:
+    with ServiceManager(f"@mirrorsync-test-{os.getpid()}") as manager, service(operator, manager) as process:
+        assert manager.until("READY").values["READY"] == "1"
+        process.send_signal(signal.SIGTERM)
+        manager.until("STOPPING")
+
+
+def test_a_watchdog_that_is_meant_for_another_process_is_not_fed(operator: Operator, manager: ServiceManager) -> None:
+    with service(operator, manager, WATCHDOG_PID="1"):
+        manager.until("READY")
+        assert fed(manager.listen(1.5)) == []
+
+
+def test_a_manager_that_is_gone_holds_up_nothing(operator: Operator, tmp_path: Path) -> None:
+    with ServiceManager(tmp_path / "gone") as manager:
+        (tmp_path / "gone").unlink()
+        with service(operator, manager) as process:
+            soon(lambda: operator.serves("alpha"), "the first project is served")
+            assert terminate(process).code == ExitCode.OK
+
+
+def test_an_upstream_that_is_away_stands_in_the_status_and_the_watchdog_is_fed(
+    operator: Operator, manager: ServiceManager
+) -> None:
+    with service(operator, manager):
+        manager.until("READY")
+        manager.status("as upstream")
+        operator.pypi.faults.add(r"/pypi$", Status(503, (("Retry-After", "3600"),)))
+        told = manager.status("upstream fails")
+        assert told.startswith(f"serial {operator.pypi.world.last_serial}; ")
+        assert f"; upstream fails: POST {operator.pypi.url}/pypi" in told
+        assert told.endswith("asked to wait 3600 s")
+        assert fed(manager.listen(_WATCHDOG))

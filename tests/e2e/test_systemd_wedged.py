@@ -1,0 +1,193 @@
+"""A daemon of which something hangs: the watchdog is fed no more, and the status says what it is.
+
+In this process, with ports whose methods never return: nothing outside can make a thread hang honestly.
+"""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from mirrorsync.app.service import Service
+from mirrorsync.app.wiring import open_parts
+from mirrorsync.config.schema import Settings
+from mirrorsync.errors import StoreFull
+from mirrorsync.model.identity import StorePath
+from mirrorsync.observe.notify import Manager
+from mirrorsync.pulse import Pulses
+from mirrorsync.sync.parts import Parts
+from tests.e2e.cli import soon
+from tests.e2e.manager import ServiceManager, Word
+from tests.mirror import Ears, Mirror
+from tests.upstream.faults import Drip, Stall
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+_ALLOWANCE = 2.0
+_WATCHDOG = 0.8
+"""Seconds."""
+
+
+class Wedged:
+    """A port of which one method never returns for some arguments; the rest is as it was."""
+
+    def __init__(self, port: Any, method: str, hangs: Callable[..., bool] = lambda *_: True) -> None:
+        self._port = port
+        self._method = method
+        self._hangs = hangs
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._port, name)
+        if name != self._method:
+            return real
+
+        async def hanging(*arguments: Any, **more: Any) -> Any:
+            if self._hangs(*arguments):
+                await trio.sleep_forever()
+            return await real(*arguments, **more)
+
+        return hanging
+
+
+Change = Callable[[Parts], Parts]
+
+
+@asynccontextmanager
+async def daemon(mirror: Mirror, manager: ServiceManager, change: Change) -> AsyncIterator[Ears]:
+    """Run the daemon's service in this process, with parts that `change` has made of the real ones."""
+    ears = Ears()
+
+    @asynccontextmanager
+    async def opening(settings: Settings) -> AsyncIterator[Parts]:
+        async with open_parts(settings, ears) as parts:
+            yield change(replace(parts, pulses=Pulses(_ALLOWANCE)))
+
+    service = Service(
+        mirror.settings, opening, ears, Manager(manager.address, watchdog=_WATCHDOG), lambda: mirror.settings
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(service.run)
+        yield ears
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, pypi: PyPI, world: World) -> Mirror:
+    for name in ("alpha", "beta", "numpy"):
+        world.upload(name, "1.0")
+    return Mirror(tmp_path / "mirror", pypi)
+
+
+async def heard(manager: ServiceManager, seconds: float) -> list[Word]:
+    return await trio.to_thread.run_sync(manager.listen, seconds)
+
+
+async def stuck(manager: ServiceManager) -> str:
+    return await trio.to_thread.run_sync(manager.status, "STUCK", 10.0)
+
+
+def publishes(prefix: str) -> Callable[..., bool]:
+    def hangs(pages: Sequence[tuple[StorePath, bytes]]) -> bool:
+        return any(path.startswith(prefix) for path, _ in pages)
+
+    return hangs
+
+
+WEDGES: dict[str, tuple[Change, str]] = {
+    "an upstream that never answers for pages": (
+        lambda parts: replace(parts, upstream=Wedged(parts.upstream, "pages")),
+        "asking for ",
+    ),
+    "an upstream that never tells its serial": (
+        lambda parts: replace(parts, upstream=Wedged(parts.upstream, "last_serial")),
+        "looking for changes",
+    ),
+    "a store that never takes the status": (
+        lambda parts: replace(parts, store=Wedged(parts.store, "publish_all", publishes("mirrorsync/"))),
+        "publishing",
+    ),
+}
+
+
+@pytest.mark.parametrize("wedge", WEDGES, ids=lambda name: str(name).replace(" ", "-"))
+async def test_what_hangs_is_named_and_the_watchdog_is_left_unfed(wedge: str, mirror: Mirror, tmp_path: Path) -> None:
+    change, name = WEDGES[wedge]
+    with ServiceManager(tmp_path / "notify") as manager:
+        async with daemon(mirror, manager, change) as ears:
+            assert name in (await stuck(manager)).partition("STUCK")[2]
+            assert [word for word in await heard(manager, 2 * _WATCHDOG) if "WATCHDOG" in word.values] == []
+            assert [notice for notice in ears.notices if "no sign of life" in notice]
+
+
+async def test_one_wedged_project_stops_the_watchdog_though_all_others_get_on(mirror: Mirror, tmp_path: Path) -> None:
+    def change(parts: Parts) -> Parts:
+        return replace(parts, store=Wedged(parts.store, "publish_all", publishes("simple/numpy/")))
+
+    with ServiceManager(tmp_path / "notify") as manager:
+        async with daemon(mirror, manager, change):
+            assert "numpy" in await stuck(manager)
+            mirror.pypi.world.upload("gamma", "1.0")
+            gamma = mirror.web / "simple" / "gamma" / "index.v1_json"
+            await trio.to_thread.run_sync(soon, gamma.exists, "a neighbour is served")
+            assert [word for word in await heard(manager, _WATCHDOG) if "WATCHDOG" in word.values] == []
+
+
+async def test_a_database_that_hangs_stops_the_watchdog(mirror: Mirror, tmp_path: Path) -> None:
+    opened: list[Parts] = []
+
+    def keep(parts: Parts) -> Parts:
+        opened.append(parts)
+        return parts
+
+    with ServiceManager(tmp_path / "notify") as manager:
+        async with daemon(mirror, manager, keep):
+            await heard(manager, 1)
+            async with trio.open_nursery() as nursery:
+                let_go = threading.Event()
+                nursery.start_soon(opened[0].state.database.read, lambda _: let_go.wait(30))
+                await heard(manager, 1.2)
+                assert await heard(manager, 2 * _WATCHDOG) == []
+                let_go.set()
+                assert [word for word in await heard(manager, 2) if "WATCHDOG" in word.values]
+
+
+async def test_a_file_that_comes_in_drops_is_no_wedge_for_as_long_as_it_takes(
+    mirror: Mirror, tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("slow", "1.0", body=b"z" * 30)
+    pypi.faults.add(r"/slow-.*whl$", Drip(1, 0.1))
+    with ServiceManager(tmp_path / "notify") as manager:
+        async with daemon(mirror, manager, lambda parts: parts):
+            words = await heard(manager, 2.5 * _ALLOWANCE)
+            assert not [word for word in words if "STUCK" in word.values.get("STATUS", "")]
+            times = [word.at for word in words if "WATCHDOG" in word.values]
+            assert len(times) >= 2.5 * _ALLOWANCE / _WATCHDOG
+
+
+async def test_a_full_disk_ends_it_within_the_grace_though_a_download_hangs(
+    mirror: Mirror, tmp_path: Path, world: World, pypi: PyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.upload("slow", "1.0", body=b"z" * 3_000_000)
+    pypi.faults.add(r"/slow-.*whl$", Stall(1_000_000))
+
+    class Full(Wedged):
+        def __getattr__(self, name: str) -> Any:
+            real = getattr(self._port, name)
+            if name != "publish_all":
+                return real
+
+            async def full(*_: Any) -> int:
+                raise StoreFull("no space is left")
+
+            return full
+
+    monkeypatch.setattr("mirrorsync.app.service.GRACE", 1.0)  # a minute is too long for a test
+    with ServiceManager(tmp_path / "notify") as manager, pytest.RaisesGroup(StoreFull, flatten_subgroups=True):
+        async with daemon(mirror, manager, lambda parts: replace(parts, store=Full(parts.store, ""))):
+            with trio.fail_after(20):
+                await trio.sleep_forever()

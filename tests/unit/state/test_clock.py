@@ -1,0 +1,58 @@
+"""A clock that was ahead and was set back: what it has put off is done all the same."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.unit.state.ledgers import GRACE, name_of, raised
+
+from mirrorsync.model.identity import Serial
+from mirrorsync.model.outcome import Failed
+from mirrorsync.state.ledger import State, open_state
+
+_NOW = 1_800_000_000.0
+_YEAR = 365 * 86_400.0
+_DAY = 86_400.0
+
+
+@pytest.fixture
+async def state(tmp_path: Path) -> AsyncIterator[State]:
+    async with open_state(tmp_path / "state.sqlite3") as state:
+        await state.introduce("https://index.test", "all", "all", tree_has_files=False)
+        await state.raise_wanted([raised(1, 5)], Serial(5))
+        yield state
+
+
+async def fails(state: State, *, at: float, delay: float) -> None:
+    failed = Failed(name=name_of(1), error="no", hint="", delay=delay)
+    await state.record(failed, at, GRACE)
+
+
+async def test_what_a_clock_a_year_ahead_has_put_off_is_due_once_it_is_right(state: State) -> None:
+    await fails(state, at=_NOW + _YEAR, delay=60)
+    assert await state.due(_NOW, 10) == []
+    await state.set_right(_NOW)
+    assert [work.name for work in await state.due(_NOW, 10)] == [name_of(1)]
+
+
+async def test_what_upstream_asked_to_wait_a_day_for_waits_a_day(state: State) -> None:
+    await fails(state, at=_NOW, delay=_DAY)
+    await state.set_right(_NOW)
+    assert await state.due(_NOW + _DAY - 1, 10) == []
+    assert await state.due(_NOW + _DAY + 1, 10) != []
+
+
+async def test_the_root_list_and_the_audit_do_not_wait_for_a_time_that_was_never(state: State) -> None:
+    await state.step_audit(_NOW + _YEAR, 30 * _DAY)
+    await state.list_read(_NOW + _YEAR)
+    await state.set_right(_NOW)
+    assert (await state.mirror()).list_read_at == _NOW
+    assert (await state.report()).audit.list_read_at == _NOW
+
+
+async def test_a_clock_that_is_right_costs_no_write(state: State) -> None:
+    await fails(state, at=_NOW, delay=60)
+    await state.list_read(_NOW - 1)
+    changes = await state.database.read(lambda connection: connection.total_changes)
+    await state.set_right(_NOW)
+    assert await state.database.read(lambda connection: connection.total_changes) == changes
