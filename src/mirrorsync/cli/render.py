@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from mirrorsync.config.rules import SecretUrl, redacted
+from mirrorsync.config.units import format_duration
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.observe.secrets import mask
 
 
 def plain(text: str) -> str:
@@ -29,10 +31,10 @@ def print_line(text: str = "") -> None:
 
 
 def print_error(error: MirrorsyncError) -> None:
-    """Write `error: what: why` and, where there is one, `hint: …` to standard error."""
-    sys.stderr.write(f"error: {plain(str(error))}\n")
+    """Write `error: what: why` and, where there is one, `hint: …` to standard error, without secrets."""
+    sys.stderr.write(f"error: {plain(mask(str(error)))}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {plain(error.hint)}\n")
+        sys.stderr.write(f"hint: {plain(mask(error.hint))}\n")
 
 
 def print_warning(text: str) -> None:
@@ -49,6 +51,15 @@ def print_json(value: Any) -> None:
 def counted(number: int, thing: str) -> str:
     """Return `1 file`, `2 files`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def brief(seconds: float) -> str:
+    """Return a duration in its two largest units: `12s`, `2h10m`, `3d4h`."""
+    for unit in (86_400, 3_600, 60):
+        if seconds >= unit * 2:
+            finer = {86_400: 3_600, 3_600: 60, 60: 1}[unit]
+            return format_duration(float(round(seconds / finer) * finer))
+    return format_duration(float(round(seconds)))
 
 
 def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> tuple[str, ...]:

@@ -1,29 +1,52 @@
 """`mirrorsync status`: the truth, for people and for monitoring."""
 
+import sqlite3
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Annotated, Final
 
+import msgspec
 import typer
 
+from mirrorsync import __version__
+from mirrorsync.cli import status_text
+from mirrorsync.cli.judgement import Judgement, Level, Limits, Reason, behind, foretold, full_disks, judge
 from mirrorsync.cli.options import Config, Json
-from mirrorsync.cli.render import aligned, counted, print_error, print_json, print_line
+from mirrorsync.cli.render import print_error, print_json, print_line
+from mirrorsync.cli.surroundings import Surroundings, look_around
 from mirrorsync.config.load import find, load
-from mirrorsync.config.units import format_duration, format_size
+from mirrorsync.config.schema import Settings
+from mirrorsync.config.units import parse_duration
 from mirrorsync.errors import MirrorsyncError, SetupError
-from mirrorsync.state.report import Report, Unmet, reading, report
+from mirrorsync.state.connection import primary_code
+from mirrorsync.state.forecast import Forecast
+from mirrorsync.state.report import Report, read_report
 from mirrorsync.state.status import status_document
 
-OK: Final = 0
-WARNING: Final = 1
-CRITICAL: Final = 2
-NO_MIRROR: Final = 3
+_CANNOT_TELL: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+"""What keeps this reader from the state, and says nothing of the mirror."""
+_PROMISED: Final = ("synced_serial", "newest_serial", "upstream_serial", "lag_seconds", "projects", "files", "bytes")
+"""Keys that scripts rely on, null where nothing can be told."""
 
-_LATE: Final = 3600.0
-_DEAD: Final = 86400.0
-"""Seconds of lag that make a warning, and a critical state."""
-_NEVER_ASKED: Final = "unknown (upstream has not answered yet)"
-_NAMED: Final = 20
-"""Unmet projects that are shown to a person; --json has more."""
+WarnLag = Annotated[
+    str, typer.Option("--warn-lag", metavar="DURATION", help="Lag that is a warning, such as 90m or 1h.")
+]
+CriticalLag = Annotated[
+    str, typer.Option("--critical-lag", metavar="DURATION", help="Lag that is critical, such as 1d or 2h30m.")
+]
+Perfdata = Annotated[
+    bool, typer.Option("--perfdata", help="Only the first line, with figures for a monitoring system behind it.")
+]
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    """All that is told, as of one moment."""
+
+    report: Report
+    around: Surroundings
+    limits: Limits
+    judgement: Judgement
+    now: float
 
 
 def register(app: typer.Typer) -> None:
@@ -31,113 +54,114 @@ def register(app: typer.Typer) -> None:
     app.command("status", epilog="Example: mirrorsync status --json | jq .lag_seconds")(status)
 
 
-def status(*, config: Config = None, as_json: Json = False) -> None:
-    """Tell how far the mirror is and what is unmet. Ends 0 ok, 1 warning, 2 critical, 3 no mirror."""
+def status(
+    *,
+    config: Config = None,
+    as_json: Json = False,
+    perfdata: Perfdata = False,
+    warn_lag: WarnLag = "1h",
+    critical_lag: CriticalLag = "1d",
+) -> None:
+    """Tell how far the mirror is, what is unmet and why. Ends 0 ok, 1 warning, 2 critical, 3 no mirror or unknown."""
+    warning, critical = _duration("--warn-lag", warn_lag), _duration("--critical-lag", critical_lag)
+    if warning > critical:
+        raise _misused(f"--warn-lag {warn_lag} is longer than --critical-lag {critical_lag}")
+    around = Surroundings()
     try:
-        path = load(find(config)).mirror.directory / "state" / "mirrorsync.sqlite3"
-        with reading(path) as connection:
-            found = report(connection)
-    except SetupError as error:
-        print_error(error)
-        raise SystemExit(NO_MIRROR) from None
+        settings = load(find(config))
+        around = look_around(settings.mirror.directory)
+        facts = _find_out(settings, around, warning=warning, critical=critical)
     except MirrorsyncError as error:
-        print_error(error)
-        raise SystemExit(CRITICAL) from None
-    now = time.time()
+        raise SystemExit(_tell_trouble(error, around, as_json=as_json)) from None
     if as_json:
-        print_json(status_document(found, now))
+        print_json(_document(facts))
     else:
-        for line in describe(found, now):
-            print_line(line)
-    raise SystemExit(judge(found, now))
+        _tell(facts, perfdata=perfdata)
+    raise SystemExit(int(facts.judgement.level))
 
 
-def judge(found: Report, now: float) -> int:
-    """Return the monitoring plugin's code: critical when no complete sync for a day, warning when late or unmet."""
-    if found.complete_at is None or now - found.complete_at > _DEAD:
-        return CRITICAL
-    return WARNING if found.unmet_count or now - found.complete_at > _LATE else OK
+def _duration(option: str, text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise _misused(f"{option}: {error}") from error
 
 
-def describe(found: Report, now: float) -> list[str]:
-    """Return the status as lines for a person."""
-    words = {OK: "ok", WARNING: "warning", CRITICAL: "critical"}
-    rows = [
-        ("state", words[judge(found, now)]),
-        ("upstream", found.upstream),
-        ("synced serial", _serial(found)),
-        ("newest serial", _or_unknown(found.newest_serial, "no page carries one")),
-        ("upstream serial", _upstream_serial(found)),
-        ("last complete", _ago(found.complete_at, now)),
-        ("last asked", _ago(found.polled_at, now)),
-        ("projects", f"{found.projects}"),
-        ("files", f"{found.files} ({format_size(found.bytes)}, sidecars not counted)"),
-        ("to be deleted", f"{counted(found.condemned, 'object')}, after their grace"),
-        ("audit", _audit(found, now)),
-        ("unmet", counted(found.unmet_count, "project")),
-    ]
-    return [*aligned(rows), *_unmet(found.unmet, now), *_runs(found, now)]
+def _misused(text: str) -> typer.BadParameter:
+    misused = typer.BadParameter(text)
+    misused.exit_code = Level.UNKNOWN  # monitoring systems take 2 for a critical mirror
+    return misused
 
 
-def _serial(found: Report) -> str:
-    if found.polled_at is None:
-        return _NEVER_ASKED
-    if found.synced_serial is None:
-        return "unknown (upstream tells no serial of its own; every named project is asked for at each sync)"
-    behind = 0 if found.upstream_serial is None else max(0, found.upstream_serial - found.synced_serial)
-    return f"{found.synced_serial} (everything up to it is served; {counted(behind, 'serial')} behind)"
+def _find_out(settings: Settings, around: Surroundings, *, warning: float, critical: float) -> _Facts:
+    limits = Limits(
+        warning=warning,
+        critical=critical,
+        poll_interval=settings.upstream.poll_interval,
+        min_free=settings.limits.min_free if settings.content.files else 0,
+    )
+    path = settings.mirror.directory / "state" / "mirrorsync.sqlite3"
+    found, now = read_report(path), time.time()
+    return _Facts(found, around, limits, judge(found, around, limits, now), now)
 
 
-def _upstream_serial(found: Report) -> str:
-    if found.polled_at is None:
-        return _NEVER_ASKED
-    return _or_unknown(found.upstream_serial, "upstream gives no changelog and no root list")
+def _tell(facts: _Facts, *, perfdata: bool) -> None:
+    judgement = facts.judgement
+    first = status_text.verdict(judgement.level, judgement.reasons, status_text.all_well(facts.report, facts.now))
+    if perfdata:
+        print_line(f"{first} | {status_text.perfdata(facts.report, facts.around, facts.limits, facts.now)}")
+        return
+    print_line(first)
+    for line in status_text.describe(facts.report, facts.around, judgement, facts.limits, facts.now):
+        print_line(line)
 
 
-def _audit(found: Report, now: float) -> str:
-    audit = found.audit
-    if audit.began_at is None:
-        return "begins with the next sync"
-    share = 100 * audit.done / max(1, found.projects)
-    last = "no whole round yet" if audit.audited_at is None else f"last whole round ended {_ago(audit.audited_at, now)}"
-    return f"{audit.done} of {found.projects} projects ({share:.0f} %) asked for in this round; {last}"
+def _document(facts: _Facts) -> Mapping[str, object]:
+    late = behind(facts.report, facts.now)
+    return {
+        "state": facts.judgement.level.name.lower(),
+        "reasons": [reason.text for reason in facts.judgement.reasons],
+        **status_document(facts.report, facts.now),
+        "behind_seconds": None if late is None else round(late, 3),
+        "at_work": facts.around.at_work,
+        "process": int(facts.around.process) if facts.around.process else None,
+        "min_free": facts.limits.min_free,
+        "disks": [msgspec.structs.asdict(disk) for disk in facts.around.disks],
+        "forecast": _forecast(facts),
+    }
 
 
-def _or_unknown(serial: int | None, why: str) -> str:
-    return f"unknown ({why})" if serial is None else str(serial)
+def _forecast(facts: _Facts) -> Mapping[str, object] | None:
+    if not facts.around.disks:
+        return None
+    ahead = foretold(facts.report, facts.around.disks[0], facts.limits)
+    if not isinstance(ahead, Forecast):
+        return None
+    endless = ahead.seconds_left == float("inf")
+    return {
+        "bytes_a_day": round(ahead.bytes_a_day),
+        "full_at": None if endless else round(facts.now + ahead.seconds_left),
+    }
 
 
-def _ago(moment: float | None, now: float) -> str:
-    if moment is None:
-        return "never"
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
-    return f"{format_duration(float(round(max(0.0, now - moment))))} ago ({stamp})"
+def _tell_trouble(error: MirrorsyncError, around: Surroundings, *, as_json: bool) -> int:
+    """Say why there is nothing to tell; return how to end."""
+    level = Level.UNKNOWN if _keeps_us_out(error) else Level.CRITICAL
+    reasons = Reason(level, str(error)), *(full_disks(around) if level is Level.CRITICAL else ())
+    if as_json:
+        told = {"state": level.name.lower(), "reasons": [reason.text for reason in reasons], "hint": error.hint}
+        print_json({**told, **dict.fromkeys(_PROMISED), "unmet": [], "last_sync": None, "version": __version__})
+        print_error(error)
+    else:
+        print_line(status_text.verdict(level, reasons))
+        if error.hint:
+            print_line(f"hint: {error.hint}")
+    return int(level)
 
 
-def _unmet(rows: tuple[Unmet, ...], now: float) -> list[str]:
-    lines = [""] if rows else []
-    for row in rows[:_NAMED]:
-        wait = row.next_attempt_at - now
-        when = f"again in {format_duration(float(round(wait)))}" if wait >= 1 else "due now"
-        mirrored = "never mirrored" if row.mirrored is None else f"mirrored at {row.mirrored}"
-        lines.append(f"{row.name}: wanted {row.wanted}, {mirrored}, {counted(row.attempts, 'attempt')}, {when}")
-        if row.error:
-            lines.append(f"  {row.error}")
-        if row.hint:
-            lines.append(f"  hint: {row.hint}")
-    if len(rows) > _NAMED:
-        lines.append(f"… and {len(rows) - _NAMED} more: mirrorsync status --json")
-    return lines
-
-
-def _runs(found: Report, now: float) -> list[str]:
-    lines = ["", "last runs"] if found.runs else []
-    for row in found.runs:
-        took = format_duration(round(row.ended_at - row.started_at, 1))
-        note = f"; halted: {row.note}" if row.note else ""
-        lines.append(
-            f"  {_ago(row.ended_at, now)}: {counted(row.projects, 'project')},"
-            f" {counted(row.files, 'file')} ({format_size(row.bytes)}),"
-            f" {row.errors} failed, took {took}{note}"
-        )
-    return lines
+def _keeps_us_out(error: MirrorsyncError) -> bool:
+    """Return whether the trouble is ours, or there is no mirror yet; otherwise the mirror itself is in trouble."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        return primary_code(cause) in _CANNOT_TELL
+    return isinstance(error, SetupError) or isinstance(cause, PermissionError)

@@ -3,19 +3,25 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from mirrorsync.errors import MirrorsyncError, StoreDenied, StoreFull
 
+DAMAGED_HINT: Final = "restore it from a backup, or move it away: the next sync builds it anew from upstream"
+_NOT_OURS: Final = {0, sqlite3.SQLITE_ERROR}
+"""What our own statements meet only where a table is not as we made it."""
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+
+def connect(path: Path, *, read_only: bool = False, patience: float = 10.0) -> sqlite3.Connection:
     """Open the database; a reader changes nothing of it, and needs no right to write.
 
-    (SQLite itself may leave its empty `-wal` and `-shm` beside it.) Raises: StoreDenied with a hint.
+    `patience`: seconds to wait for whoever keeps it for itself. (SQLite itself may leave its empty `-wal` and `-shm`
+    beside it.) Raises: StoreDenied with a hint.
     """
     try:
-        connection = _open(path, "mode=ro" if read_only else "mode=rwc")
+        connection = _open(path, "mode=ro" if read_only else "mode=rwc", patience)
         if read_only:
-            connection = _readable(connection, path)
+            connection = _readable(connection, path, patience)
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -26,26 +32,31 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _open(path: Path, how: str) -> sqlite3.Connection:
+def _open(path: Path, how: str, patience: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False, timeout=10
+        f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False, timeout=patience
     )
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA busy_timeout = 10000")
     return connection
 
 
-def _readable(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+def _readable(connection: sqlite3.Connection, path: Path, patience: float) -> sqlite3.Connection:
     """Return a connection that can read, also for a user who may not make SQLite's `-shm` beside the database."""
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
-        if path.with_name(f"{path.name}-wal").exists():
+        if primary_code(error) == sqlite3.SQLITE_BUSY or _has_log(path):
             raise
-        # Nobody has it open, so nobody changes it: it can be read as the plain file that it is.
-        return _open(path, "immutable=1")
+        # Nobody has it open, so nobody changes it: it can be read as the plain file that it is, also where the disk
+        # has no room for the `-shm` that SQLite would make (it calls that an I/O error).
+        return _open(path, "immutable=1", patience)
     return connection
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -60,13 +71,21 @@ def copy_database(source: Path, target: Path) -> None:
 def explain(error: sqlite3.Error, path: Path) -> MirrorsyncError:
     """Say what a failure of SQLite means to an operator."""
     text = str(error)
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+    code = primary_code(error)
+    if code == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
         return StoreFull(
             f"the state {path} cannot grow",
             why=text,
             hint="free some space on its disk; nothing was lost and the next run goes on where this one stopped",
         )
-    if isinstance(error, sqlite3.OperationalError):
+    if code == sqlite3.SQLITE_BUSY:
+        return StoreDenied(
+            f"the state {path} is locked by another program",
+            why=text,
+            hint=f"mirrorsync never keeps it from readers: `fuser -v {path}` tells who does (a backup, an sqlite3"
+            " shell); end that program, nothing was lost",
+        )
+    if isinstance(error, sqlite3.OperationalError) and code not in _NOT_OURS:
         return StoreDenied(
             f"the state {path} cannot be used",
             why=text,
@@ -75,5 +94,10 @@ def explain(error: sqlite3.Error, path: Path) -> MirrorsyncError:
     return StoreDenied(
         f"the state {path} is damaged",
         why=text,
-        hint="restore it from a backup, or move it away: the next sync builds it anew from upstream",
+        hint=DAMAGED_HINT,
     )
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code, 0 where it tells none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

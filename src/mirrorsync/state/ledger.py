@@ -11,12 +11,16 @@ from mirrorsync.model.change import Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Outcome
 from mirrorsync.model.page import DistFile
-from mirrorsync.state import audit, condemned, inventory, listing, outcomes, progress, report, runs
+from mirrorsync.state import audit, clock, condemned, inventory, listing, outcomes, progress, queue, report, runs
 from mirrorsync.state.condemned import Condemned
 from mirrorsync.state.database import Database, open_database
+from mirrorsync.state.glance import Glance, glance
+from mirrorsync.state.history import Stretch, stretches
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.listing import Missing
+from mirrorsync.state.outbox import Outbox
 from mirrorsync.state.progress import Mirror, Raised, Weight, Work
+from mirrorsync.state.queue import SinkReport
 from mirrorsync.state.report import Report
 
 
@@ -25,8 +29,17 @@ class State:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.outbox = Outbox(database)
 
     # --- the mirror and its cursor ---------------------------------------------------------------------------
+
+    async def set_right(self, now: float) -> None:
+        """Undo what a clock that was ahead has left: no wait lasts longer than it was meant to."""
+        await self.database.write(lambda connection: clock.set_right(connection, now))
+
+    async def glance(self, now: float) -> Glance:
+        """Return how the mirror stands, a few numbers."""
+        return await self.database.read(lambda connection: glance(connection, now))
 
     async def introduce(self, upstream: str, selection: str, content: str, *, tree_has_files: bool) -> Mirror:
         """Return the mirror's row as it stood, made now if it was absent; what a dead run was deleting is unbarred."""
@@ -150,6 +163,7 @@ class State:
         def operation(connection: sqlite3.Connection) -> Intent:
             intent = inventory.intend(connection, name, files)
             progress.attempt(connection, name, serial)
+            self.outbox.takes(connection, name, intent.needs)
             return intent
 
         return await self.database.write(operation)
@@ -159,11 +173,21 @@ class State:
 
         `serial`: what the page carries that is to stand there; None: none.
         """
-        await self.database.write(lambda connection: progress.doubt_page(connection, name, serial))
+
+        def operation(connection: sqlite3.Connection) -> None:
+            progress.doubt_page(connection, name, serial)
+            self.outbox.doubts(connection, name)
+
+        await self.database.write(operation)
 
     async def record(self, outcome: Outcome, now: float, grace: float) -> None:
         """Write down how bringing up a project ended."""
-        await self.database.write(lambda connection: outcomes.record(connection, outcome, now, grace))
+
+        def operation(connection: sqlite3.Connection) -> None:
+            outcomes.record(connection, outcome, now, grace)
+            self.outbox.recorded(connection, outcome)
+
+        await self.database.write(operation)
 
     # --- the sweep -------------------------------------------------------------------------------------------
 
@@ -177,7 +201,12 @@ class State:
 
     async def swept(self, objects: Sequence[Condemned]) -> None:
         """Forget condemned objects that are deleted."""
-        await self.database.write(lambda connection: condemned.swept(connection, objects))
+
+        def operation(connection: sqlite3.Connection) -> None:
+            condemned.swept(connection, objects)
+            self.outbox.swept(connection, objects)
+
+        await self.database.write(operation)
 
     # --- runs and what is published of them --------------------------------------------------------------------
 
@@ -189,9 +218,22 @@ class State:
         """Return what `status` tells."""
         return await self.database.read(report.report)
 
+    async def stretches(self, *, span: float, since: float) -> tuple[Stretch, ...]:
+        """Return what was done in each stretch of `span` seconds since `since` in which a run ended, in order."""
+        return await self.database.read(lambda connection: stretches(connection, span=span, since=since))
+
     async def root_published(self, serial: Serial | None, version: int) -> None:
         """Note that the root index that stands says what the ledger said at `version`."""
-        await self.database.write(lambda connection: runs.root_published(connection, serial, version))
+
+        def operation(connection: sqlite3.Connection) -> None:
+            runs.root_published(connection, serial, version)
+            self.outbox.root_recorded(connection)
+
+        await self.database.write(operation)
+
+    async def queue_depth(self) -> tuple[SinkReport, ...]:
+        """Return what waits for each of those who are told of what changes in public."""
+        return await self.database.read(queue.report)
 
     @asynccontextmanager
     async def present(self) -> AsyncIterator[Iterator[list[tuple[ProjectName, str, Serial | None]]]]:

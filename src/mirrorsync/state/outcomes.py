@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Outcome, Removed
 from mirrorsync.state import inventory
 from mirrorsync.state.inventory import Fate
+from mirrorsync.state.progress import note_complete
 
 _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between attempts at a project that fails; the last one repeats."""
@@ -54,6 +55,7 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
             _record_failed(connection, outcome, now)
         case _:
             assert_never(outcome)
+    note_complete(connection)
 
 
 def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: float, grace: float) -> None:

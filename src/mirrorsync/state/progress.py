@@ -126,6 +126,17 @@ def raise_wanted(connection: sqlite3.Connection, raised: Sequence[Raised], upto:
     )
 
 
+def note_complete(connection: sqlite3.Connection) -> None:
+    """With nothing unmet the mirror is complete as of the time when upstream was last asked.
+
+    Noted whenever it may have become so: where much changes, no look from time to time would ever find it.
+    """
+    connection.execute(
+        # What only the audit asks for is no lag, unless it fails; without a journal asking is all there is.
+        "UPDATE mirror SET complete_at = polled_at, tree_was_there = 0 WHERE unmet = 0 AND (has_journal OR waiting = 0)"
+    )
+
+
 def start_at(connection: sqlite3.Connection, serial: Serial | None) -> None:
     """Set the cursor, which all that is known of the projects now reaches."""
     connection.execute("UPDATE mirror SET ingested_serial = ?", (serial,))
@@ -137,6 +148,7 @@ def polled(connection: sqlite3.Connection, serial: Serial | None, now: float, ha
         "UPDATE mirror SET upstream_serial = coalesce(?, upstream_serial), polled_at = ?, has_journal = ?",
         (serial, now, has_journal),
     )
+    note_complete(connection)
 
 
 def name_projects(connection: sqlite3.Connection, names: Iterable[ProjectName]) -> int:

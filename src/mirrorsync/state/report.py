@@ -1,32 +1,50 @@
 """What `status` tells, read without the daemon, without a lock, and without counting anything large."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from mirrorsync.errors import BadConfig
+from mirrorsync.errors import BadConfig, StoreDenied
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.state.audit import AuditReport, audit_report
-from mirrorsync.state.connection import connect, explain
+from mirrorsync.state.connection import DAMAGED_HINT, connect, explain
+from mirrorsync.state.forecast import Growth
 from mirrorsync.state.progress import synced_serial
+from mirrorsync.state.runs import NEEDS_PERSON
 from mirrorsync.state.schema import bridge
 
+PATIENCE: Final = 1.0
+"""Seconds that a reader waits for someone who keeps the database for itself: no mirrorsync does."""
 _UNMET_SHOWN: Final = 1000
 """Unmet projects that a report names; the count is of all."""
 
 NEWEST: Final = "SELECT max(page_serial) FROM project WHERE page_serial IS NOT NULL"
 _UNMET: Final = (
-    "SELECT name, wanted_serial, mirrored_serial, attempts, next_attempt_at, last_error, last_hint FROM project"
+    "SELECT name, wanted_serial, mirrored_serial, attempts, next_attempt_at, last_error, last_hint, unmet_since,"
+    " failing_since, stale_since FROM project"
 )
 FAILING: Final = (
     f"{_UNMET} WHERE attempts > 0 AND (unmet_since IS NOT NULL OR recheck = 1)"
     " ORDER BY attempts DESC, next_attempt_at LIMIT ?"
 )
 UNTRIED: Final = f"{_UNMET} WHERE unmet_since IS NOT NULL AND attempts = 0 ORDER BY unmet_since LIMIT ?"
+_REMEMBERED: Final = "(SELECT * FROM run ORDER BY id DESC LIMIT 10000)"
+_GROWTH: Final = f"SELECT coalesce(max(ended_at) - min(started_at), 0), coalesce(sum(bytes), 0) FROM {_REMEMBERED}"
+_WAITING_AFTER: Final = f"SELECT max(ended_at) FROM {_REMEMBERED} WHERE serial < ?"
+_RUNS: Final = "SELECT started_at, ended_at, serial, projects, files, bytes, errors, note FROM"
+_LAST_RUN: Final = f"{_RUNS} run ORDER BY id DESC LIMIT 1"
+# A daemon polls once a minute: what is worth telling are the runs that had something to do.
+_BUSY_RUNS: Final = (
+    f"{_RUNS} {_REMEMBERED} WHERE projects OR files OR errors OR note IS NOT NULL ORDER BY id DESC LIMIT 5"
+)
+
+Moment = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800)]
+"""Seconds since the epoch, in years of four digits."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Unmet(msgspec.Struct, frozen=True):
@@ -35,24 +53,32 @@ class Unmet(msgspec.Struct, frozen=True):
     name: ProjectName
     wanted: Serial
     mirrored: Serial | None
-    attempts: int
-    next_attempt_at: float
-    """Seconds since the epoch; 0: as soon as possible."""
+    attempts: Count
+    next_attempt_at: Moment
+    """0: as soon as possible."""
     error: str | None
     hint: str | None
+    unmet_since: Serial | None = None
+    """The first serial that is not served; None: only the audit asks."""
+    failing_since: Moment | None = None
+    stale_since: Moment | None = None
+    """Since when caches have held its page back."""
 
 
 class RunRow(msgspec.Struct, frozen=True):
     """One run of the history."""
 
-    started_at: float
-    ended_at: float
+    started_at: Moment
+    ended_at: Moment
     serial: Serial | None
-    projects: int
-    files: int
-    bytes: int
-    errors: int
+    projects: Count
+    files: Count
+    bytes: Count
+    errors: Count
     note: str | None
+    """What ended it early."""
+    needs_person: bool = False
+    """What ended it will end the next one too, until a person has done something about it."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -63,8 +89,8 @@ class Report(msgspec.Struct, frozen=True):
     newest_serial: Serial | None
     upstream_serial: Serial | None
     has_journal: bool
-    polled_at: float | None
-    complete_at: float | None
+    polled_at: Moment | None
+    complete_at: Moment | None
     projects: int
     files: int
     bytes: int
@@ -72,7 +98,12 @@ class Report(msgspec.Struct, frozen=True):
     audit: AuditReport
     unmet_count: int
     unmet: tuple[Unmet, ...]
+    """The failing first; at most 1,000."""
     runs: tuple[RunRow, ...]
+    """The last run first, then those of the last ones that had something to do."""
+    growth: Growth = Growth(seconds=0.0, bytes=0)
+    waiting_after: Moment | None = None
+    """The end of the last run that had not heard of the longest waiting of the projects that nobody has tried yet."""
 
 
 def _never_synced() -> BadConfig:
@@ -83,17 +114,60 @@ def _never_synced() -> BadConfig:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the state read-only.
 
-    Raises: BadConfig when there is no mirror yet; NewerSchema; StoreDenied when it is damaged.
+    Raises: BadConfig when there is no mirror yet; NewerSchema; StoreDenied when it is damaged, locked or lost, or
+    when this user may not read it.
     """
-    if not path.exists():
-        raise _never_synced()
-    with closing(connect(path, read_only=True)) as connection:
+    _look_for(path)
+    with closing(connect(path, read_only=True, patience=PATIENCE)) as connection:
         try:
+            if not connection.execute("PRAGMA user_version").fetchone()[0]:
+                raise _never_synced()  # a death in the first second of a first sync
             bridge(connection)
             connection.execute("BEGIN")  # one view of one moment
             yield connection
         except sqlite3.Error as error:
             raise explain(error, path) from error
+
+
+def _look_for(path: Path) -> None:
+    """Raise what to say where there is no state at `path`, or none that this user may see."""
+    directory = path.parent.parent
+    try:
+        if path.exists():
+            return
+        there, tree = directory.is_dir(), (directory / "web" / "simple").is_dir()
+    except OSError as error:
+        raise StoreDenied(
+            f"the state {path} cannot be seen",
+            why=error.strerror or str(error),
+            hint="run this as the mirror's user, or let this user read the directory",
+        ) from error
+    if not there:
+        raise StoreDenied(
+            f"[mirror] directory {directory} is not there",
+            hint="mount its disk, make it for the user that runs mirrorsync, or correct the path",
+        )
+    if tree:
+        raise StoreDenied(
+            f"the state {path} is lost",
+            why=f"a tree stands in {directory / 'web'}, and nothing says what it is",
+            hint="restore state/ from a backup, or run `mirrorsync sync`: it makes the state anew from upstream and"
+            " re-hashes the files that stand rather than fetch them",
+        )
+    raise _never_synced()
+
+
+def read_report(path: Path) -> Report:
+    """Return the report of the state at `path`, if it could be true: a damaged database may give anything.
+
+    Raises: as `reading`, and as `report`.
+    """
+    try:
+        with reading(path) as connection:
+            return msgspec.convert(msgspec.to_builtins(report(connection)), Report)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # Columns that are not there, text where a number should be, a message of SQLite's that is not UTF-8.
+        raise StoreDenied(f"the state {path} is damaged", why=str(error), hint=DAMAGED_HINT) from error
 
 
 def report(connection: sqlite3.Connection) -> Report:
@@ -102,6 +176,7 @@ def report(connection: sqlite3.Connection) -> Report:
     if row is None:
         raise _never_synced()
     (newest,) = connection.execute(NEWEST).fetchone()
+    unmet = tuple(_unmet(connection))
     return Report(
         upstream=row["upstream"],
         synced_serial=synced_serial(connection),
@@ -116,8 +191,10 @@ def report(connection: sqlite3.Connection) -> Report:
         condemned=row["condemned"],
         audit=audit_report(connection),
         unmet_count=row["unmet"],
-        unmet=tuple(_unmet(connection)),
+        unmet=unmet,
         runs=tuple(_runs(connection)),
+        growth=Growth(*connection.execute(_GROWTH).fetchone()),
+        waiting_after=_waiting_after(connection, unmet),
     )
 
 
@@ -129,12 +206,21 @@ def _unmet(connection: sqlite3.Connection) -> Iterator[Unmet]:
         yield Unmet(*row)
 
 
+def _waiting_after(connection: sqlite3.Connection, unmet: Sequence[Unmet]) -> float | None:
+    first = next((row.unmet_since for row in unmet if not row.attempts), None)
+    if first is None:
+        return None
+    (ended_at,) = connection.execute(_WAITING_AFTER, (first,)).fetchone()
+    return None if ended_at is None else float(ended_at)
+
+
 def _runs(connection: sqlite3.Connection) -> Iterator[RunRow]:
-    rows = connection.execute(
-        "SELECT started_at, ended_at, serial, projects, files, bytes, errors, note FROM run ORDER BY id DESC LIMIT 5"
-    )
-    for row in rows:
-        yield RunRow(*row)
+    last = connection.execute(_LAST_RUN).fetchall()
+    for row in [*last, *(row for row in connection.execute(_BUSY_RUNS) if row not in last)]:
+        note: str | None = row["note"]
+        needs_person = note is not None and note.startswith(NEEDS_PERSON)
+        values = {**dict(row), "note": note and note.removeprefix(NEEDS_PERSON)}
+        yield RunRow(**values, needs_person=needs_person)
 
 
 class ProjectReport(msgspec.Struct, frozen=True):

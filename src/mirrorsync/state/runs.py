@@ -6,7 +6,9 @@ from typing import Final
 
 import msgspec
 
+from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.state.progress import note_complete
 
 TOGETHER: Final = 1_000
 """Projects that a walk hands on at once: few enough to be in the processor's cache still when they are used."""
@@ -18,6 +20,15 @@ _PRESENT: Final = (
 
 _KEPT_RUNS: Final = 10_000
 """A week of one poll a minute; older rows go."""
+
+
+NEEDS_PERSON: Final = "a person is needed: "
+"""Before the note of a run that ended of something which only a person can mend; `report` takes it off."""
+
+
+def note_of(error: MirrorsyncError) -> str:
+    """Return what to write down of a run that ended of `error`."""
+    return f"{NEEDS_PERSON if error.recovery is Recovery.HALT else ''}{error}"
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -56,10 +67,7 @@ def log(connection: sqlite3.Connection, started_at: float, totals: Totals, now: 
         (started_at, now, totals.projects, totals.files, totals.fetched, totals.errors, totals.note),
     ).fetchone()[0]
     connection.execute("DELETE FROM run WHERE id <= ?", (number - _KEPT_RUNS,))
-    connection.execute(
-        # What only the audit asks for is no lag, unless it fails; without a journal asking is all there is.
-        "UPDATE mirror SET complete_at = polled_at, tree_was_there = 0 WHERE unmet = 0 AND (has_journal OR waiting = 0)"
-    )
+    note_complete(connection)
 
 
 def present(connection: sqlite3.Connection) -> Iterator[list[tuple[ProjectName, str, Serial | None]]]:

@@ -121,7 +121,7 @@ class TestCheck:
         assert (code, err) == (0, "")
         answer = json.loads(out)
         assert answer["path"] == str(here / "site.toml")
-        assert answer["settings"]["mirror"] == {"directory": "/srv/pypi", "contact": "ops@site.test"}
+        assert answer["settings"]["mirror"] == {"directory": "/srv/pypi", "contact": "ops@site.test", "name": None}
         assert answer["settings"]["upstream"]["poll-interval"] == 120
         assert answer["settings"]["limits"]["min-free"] == 0
         assert len(answer["warnings"]) == 1
@@ -168,4 +168,7 @@ def test_a_real_process_says_what_is_wrong_without_a_traceback_and_ends_with_78(
     assert done.stdout == ""
     first, second = done.stderr.splitlines()
     assert first == "error: mirrorsync.toml: 'bold' is not a known section"
-    assert second == "hint: there are mirror, upstream, select, content, limits, audit"
+    assert (
+        second
+        == "hint: there are mirror, upstream, select, content, limits, audit, metrics, notify, purge, fastly, cloudflare"
+    )

@@ -20,6 +20,7 @@ _HEAVY: Final = {
     "pip",
     "rich.progress",
     "sqlite_utils",
+    "structlog",
     "ssl",
     "tenacity",
     "mirrorsync.app.daemon",

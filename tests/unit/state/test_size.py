@@ -35,6 +35,8 @@ async def still_pass(state: State) -> None:
     await state.waiting()
     await state.log_run(_LATER, Totals(), _LATER)
     await state.synced_serial()
+    await state.set_right(_LATER)
+    await state.glance(_LATER)
     await state.weigh_past_grace(0.0)
     await state.report()
 

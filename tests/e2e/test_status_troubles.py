@@ -1,0 +1,350 @@
+"""`mirrorsync status` in every kind of trouble, as a person and a monitoring system have it."""
+
+import json
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from mirrorsync.app.wiring import state_path
+from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
+from tests.e2e.cli import Operator, Result, ended, snapshot, soon, terminate
+from tests.upstream.faults import Portal, Stale, Status
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+_HOUR, _DAY = 3600.0, 86_400.0
+_FIGURE: Final = re.compile(r"'?[a-z_]+'?=(U|-?[0-9.]+)(s|B)?(;[0-9:.]*){0,4}")
+"""Source: Monitoring Plugins Development Guidelines, "Performance data"."""
+_PROMISED: Final = (
+    "synced_serial newest_serial upstream_serial lag_seconds projects files bytes unmet last_sync version"
+)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """A mirror of three projects, complete."""
+    world = World()
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0", body=b"x" * 20_000)
+    with PyPI(world) as pypi:
+        found = Operator(tmp_path_factory.mktemp("first"), pypi)
+        assert found.does("sync").code == OK
+        yield found
+
+
+@pytest.fixture
+def operator(tmp_path: Path, first: Operator) -> Operator:
+    """One just like it, for a test of its own."""
+    copied = Operator(tmp_path, first.pypi)
+    shutil.copytree(first.directory, copied.directory, dirs_exist_ok=True)
+    return copied
+
+
+@pytest.fixture
+def syncing(tmp_path: Path, world: World, pypi: PyPI) -> Operator:
+    """One with an upstream of its own."""
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0")
+    made = Operator(tmp_path, pypi)
+    assert made.does("sync").code == OK
+    return made
+
+
+def state(operator: Operator) -> Path:
+    return state_path(operator.directory)
+
+
+def pass_time(operator: Operator, seconds: float) -> None:
+    """Let all that happened have happened so much earlier."""
+    with closing(sqlite3.connect(state(operator))) as connection, connection:
+        connection.execute("UPDATE mirror SET polled_at = polled_at - ?1, complete_at = complete_at - ?1", (seconds,))
+        connection.execute("UPDATE run SET started_at = started_at - ?1, ended_at = ended_at - ?1", (seconds,))
+        connection.execute(
+            "UPDATE project SET failing_since = failing_since - ?1, stale_since = stale_since - ?1", (seconds,)
+        )
+
+
+def told(operator: Operator, code: int, *arguments: str) -> str:
+    """Return what is told; its first line names how it ends, and nothing is said elsewhere."""
+    found = operator.does("status", *arguments)
+    assert found.code == code, found.said
+    assert found.out.startswith(f"MIRRORSYNC {('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')[code]} - ")
+    assert found.err == ""
+    return found.out
+
+
+def document(found: Result) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(found.out)
+    assert set(_PROMISED.split()) <= set(read)
+    assert read["state"] == ("ok", "warning", "critical", "unknown")[found.code]
+    assert bool(read["reasons"]) == bool(found.code)
+    return read
+
+
+def test_a_mirror_that_is_well_is_told_so_in_one_line_and_in_full(operator: Operator) -> None:
+    before = snapshot(operator.directory)
+    shown = told(operator, OK)
+    assert re.match(r"MIRRORSYNC OK - as upstream was \d+s ago, synced to serial \d+, 3 projects, 3 files \(", shown)
+    assert re.search(r"^at work +nobody: neither a daemon nor a sync is running$", shown, re.MULTILINE)
+    assert re.search(r"^disk +.* free on the disk of .*; downloads go on \(min-free 0 B\)$", shown, re.MULTILINE)
+    assert re.search(r"^disk full +cannot be foretold: not enough history$", shown, re.MULTILINE)
+    assert snapshot(operator.directory) == before
+
+
+def test_a_monitoring_system_gets_one_line_with_its_figures(operator: Operator) -> None:
+    (line,) = told(operator, OK, "--perfdata", "--warn-lag", "90m").splitlines()
+    figures = line.partition(" | ")[2].split()
+    assert all(_FIGURE.fullmatch(figure) for figure in figures), figures
+    assert figures[0].endswith("s;5400;86400;0")
+    assert {"unmet=0;;;0", "failing=0;;;0", "projects=3;;;0"} <= set(figures)
+
+
+def test_scripts_get_the_judgement_and_what_it_rests_on(operator: Operator) -> None:
+    found = document(operator.does("status", "--json"))
+    assert (found["state"], found["lag_serials"], found["at_work"], found["forecast"]) == ("ok", 0, False, None)
+    assert found["disks"][0]["free"] > 0
+    assert found["runs"][0]["files"] == 3
+
+
+@pytest.mark.parametrize(
+    ("age", "limits", "code"),
+    [
+        (2 * _HOUR, (), WARNING),
+        (2 * _HOUR, ("--warn-lag", "3h"), OK),
+        (2 * _HOUR, ("--critical-lag", "1h30m"), CRITICAL),
+        (2 * _DAY, (), CRITICAL),
+        (2 * _DAY, ("--warn-lag", "1h", "--critical-lag", "3d"), WARNING),
+    ],
+)
+def test_lag_is_judged_by_the_limits_that_are_given(
+    operator: Operator, age: float, limits: tuple[str, ...], code: int
+) -> None:
+    pass_time(operator, age)
+    shown = told(operator, code, *limits)
+    if code:
+        assert "behind upstream; neither a daemon nor a sync is running" in shown.splitlines()[0]
+        assert "hint: `systemctl status mirrorsync`" in shown
+
+
+@pytest.mark.parametrize("limits", [("--warn-lag", "soon"), ("--warn-lag", "2d"), ("--critical-lag", "-1h")])
+def test_limits_that_make_no_sense_are_unknown_to_a_monitoring_system(
+    operator: Operator, limits: tuple[str, ...]
+) -> None:
+    found = operator.does("status", *limits)
+    assert found.code == UNKNOWN, found.said
+    assert limits[0] in found.err
+
+
+def test_an_upstream_that_is_down_is_told_apart_from_a_daemon_that_is_dead(syncing: Operator) -> None:
+    syncing.pypi.stop()
+    pass_time(syncing, 2 * _HOUR)
+    with syncing.doing("run") as daemon:
+        soon(lambda: document(syncing.does("status", "--json"))["at_work"], "the daemon holds the lock")
+        shown = told(syncing, WARNING)
+        assert "2h behind upstream; upstream has not answered for 2h; a daemon or a sync is at work" in shown
+        assert f"process {daemon.pid}, but upstream does not answer it" in shown
+        daemon.kill()
+        daemon.communicate()
+    assert "2h behind upstream; neither a daemon nor a sync is running" in told(syncing, WARNING)
+
+
+def test_a_sync_that_found_no_upstream_is_named_once_the_lag_is_too_large(syncing: Operator) -> None:
+    syncing.pypi.faults.add("", Portal())  # the failure that is not tried again for seconds
+    pass_time(syncing, 2 * _DAY)
+    assert syncing.does("sync").code == 69
+    assert re.search("2d behind upstream; the last run was halted: .*html", told(syncing, CRITICAL))
+
+
+def test_one_poisoned_project_is_a_warning_however_long_and_has_its_next_attempt(syncing: Operator) -> None:
+    syncing.pypi.faults.add(r"/gamma-2.0.*whl$", Status(404))
+    syncing.pypi.world.upload("gamma", "2.0")
+    assert syncing.does("sync").code == 1
+    shown = told(syncing, WARNING)
+    assert "1 project cannot be brought up: gamma (GET http" in shown.splitlines()[0]
+    assert re.search(r"^gamma: wanted \d+, mirrored at \d+, 1 attempt, again in \d+s; failing", shown, re.MULTILINE)
+    pass_time(syncing, 9 * _DAY)
+    assert syncing.does("sync").code == 1
+    shown = told(syncing, WARNING)
+    assert re.search(r"^lag +\d+s, but for 1 failing project \(9d since all was complete\)$", shown, re.MULTILINE)
+
+
+def test_a_page_that_a_cache_holds_back_is_a_warning_when_it_lasts(syncing: Operator) -> None:
+    syncing.pypi.world.upload("beta", "2.0")
+    syncing.pypi.faults.add(r"/simple/beta/", Stale())
+    with syncing.doing("run") as daemon:
+        soon(lambda: "1 attempt," in syncing.does("status").out, "it was asked for once")
+        shown = told(syncing, OK)
+        assert "but for 1 page that a cache in front of upstream holds back" in shown.splitlines()[0]
+        terminate(daemon)
+    with closing(sqlite3.connect(state(syncing))) as connection, connection:
+        connection.execute("UPDATE project SET stale_since = stale_since - 7200 WHERE stale_since IS NOT NULL")
+    assert "a cache in front of upstream has held 1 page back for 2h" in told(syncing, WARNING)
+
+
+def test_a_disk_without_any_room_is_called_full_and_below_min_free_downloads_wait(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0", body=b"x" * 300_000)
+    operator = Operator(tmp_path, pypi)
+    with small_disk(operator.directory, "size=8m") as disk:
+        assert operator.does("sync").code == OK
+        ballast = disk.fill(leaving=0)
+        world.upload("alpha", "2.0", body=b"x" * 300_000)
+        assert operator.does("sync").code == 73
+        shown = told(operator, CRITICAL)
+        assert f"the disk of {operator.web} is full (0 B free)" in shown
+        assert "hint: free space" in shown
+        ballast.unlink()
+        operator.configure(limits={"min-free": "7900 KiB"})
+        assert "downloads wait for room: " in told(operator, CRITICAL).splitlines()[0]
+
+
+def test_a_mirror_of_another_index_says_why_its_last_run_was_halted(operator: Operator) -> None:
+    operator.configure(upstream={"index": "http://another.test"})
+    assert operator.does("sync").code == 78
+    assert "the last run was halted: this mirror was made from http://127.0.0.1" in told(operator, CRITICAL)
+    operator.configure()
+    assert operator.does("sync").code == OK
+    told(operator, OK)
+
+
+def test_what_ended_the_daemon_is_told(syncing: Operator) -> None:
+    with closing(sqlite3.connect(state(syncing))) as connection, connection:
+        connection.execute("UPDATE mirror SET ingested_serial = 1000000")
+    ended(syncing.begins("run"))
+    assert "the last run was halted: upstream's newest serial is" in told(syncing, CRITICAL)
+
+
+@contextmanager
+def locked(operator: Operator) -> Iterator[None]:
+    """Keep the state from everyone else."""
+    with closing(sqlite3.connect(state(operator), isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("UPDATE mirror SET files = files")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def test_a_state_that_another_program_locks_is_told_within_two_seconds(operator: Operator) -> None:
+    with locked(operator):
+        began = time.monotonic()
+        shown = told(operator, UNKNOWN)
+        assert time.monotonic() - began < 2
+        assert f"the state {state(operator)} is locked by another program" in shown
+        assert "hint: " in shown
+        document(operator.does("status", "--json"))
+    told(operator, OK)
+
+
+def test_a_transaction_that_is_open_hides_nothing(operator: Operator) -> None:
+    with closing(sqlite3.connect(state(operator), isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("UPDATE mirror SET files = 99")
+        assert " 3 files" in told(operator, OK)
+        connection.execute("ROLLBACK")
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"garbage " * 4096)
+
+
+def _half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _one_page(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:4096])
+
+
+def _no_table(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE mirror")
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def _impossible(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE mirror SET polled_at = 9e99")
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _nobody_was_here(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    shutil.rmtree(path.parent.parent / "web")
+
+
+def _unmounted(path: Path) -> None:
+    shutil.rmtree(path.parent.parent)
+
+
+_DAMAGES: Final[dict[str, tuple[Callable[[Path], None], int, str, str]]] = {
+    "garbage": (_garbage, CRITICAL, "is damaged: file is not a database", "restore it from a backup"),
+    "half of it": (_half, CRITICAL, "is damaged", "restore it from a backup"),
+    "one page of it": (_one_page, CRITICAL, "is damaged", "restore it from a backup"),
+    "no table": (_no_table, CRITICAL, "is damaged: no such table: mirror", "restore it from a backup"),
+    "impossible values": (_impossible, CRITICAL, "is damaged", "restore it from a backup"),
+    "a newer schema": (_newer, UNKNOWN, "the state has schema 99", "install that version again"),
+    "empty": (_empty, UNKNOWN, "no mirror yet", "`mirrorsync sync` makes it"),
+    "absent": (_nobody_was_here, UNKNOWN, "no mirror yet", "`mirrorsync sync` makes it"),
+    "lost": (Path.unlink, CRITICAL, "is lost: a tree stands in", "restore state/ from a backup, or run"),
+    "no directory": (_unmounted, CRITICAL, "is not there", "mount its disk"),
+}
+"""What happened to the state; how `status` ends, what it says, and what it advises."""
+
+
+@pytest.mark.parametrize("kind", _DAMAGES)
+def test_a_state_that_cannot_be_read_ends_in_one_message_that_says_what_to_do(operator: Operator, kind: str) -> None:
+    damage, code, what, hint = _DAMAGES[kind]
+    damage(state(operator))
+    verdict, advice = told(operator, code).splitlines()
+    assert what in verdict
+    assert advice.startswith("hint: ")
+    assert hint in advice
+    assert document(operator.does("status", "--json"))["unmet"] == []
+
+
+def test_without_its_log_the_state_is_read_as_it_stood_before(operator: Operator) -> None:
+    with closing(sqlite3.connect(state(operator), isolation_level=None)) as connection:
+        connection.execute("UPDATE mirror SET files = 99")
+        kept = operator.home / "kept.sqlite3"
+        shutil.copyfile(state(operator), kept)
+    shutil.copyfile(kept, state(operator))
+    assert " 3 files" in told(operator, OK)
+
+
+@pytest.mark.parametrize("place", ["state/mirrorsync.sqlite3", "state", ""])
+def test_a_state_that_this_user_may_not_read_is_unknown(operator: Operator, place: str) -> None:
+    path = operator.directory / place
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        found = under(WITHOUT_OVERRIDE, operator, "status")
+    finally:
+        path.chmod(mode)
+    assert found.code == UNKNOWN, found.said
+    verdict, advice = found.out.splitlines()
+    assert str(state(operator)) in verdict
+    assert advice.startswith("hint: ")
+
+
+def test_a_configuration_that_is_wrong_is_unknown_and_says_why(operator: Operator) -> None:
+    operator.configure(upstream={"conections": 3})
+    shown = told(operator, UNKNOWN)
+    assert "'conections'" in shown.splitlines()[0]
+    assert "did you mean connections?" in shown
