@@ -11,6 +11,7 @@ from mirrorsync.errors import MirrorsyncError, Missing, WrongSize
 from mirrorsync.model.blob import Expect, Remote, Small
 from mirrorsync.model.identity import StorePath
 from mirrorsync.model.outcome import StoredFile
+from mirrorsync.pulse import beat
 from mirrorsync.simple import layout
 from mirrorsync.state.inventory import Need
 from mirrorsync.sync.parts import Parts
@@ -123,6 +124,7 @@ class _Bringing:
             results = await self._parts.store.store_all([small for _, small in batch])
         except MirrorsyncError as error:
             results = [error] * len(batch)
+        beat()
         for (index, _), result in zip(batch, results, strict=True):
             self.results[index] = result
 
@@ -238,4 +240,5 @@ async def _size_if_right(parts: Parts, path: StorePath, expect: Expect) -> int |
     digest = hashlib.sha256()
     async for chunk in parts.store.read(path):
         await trio.to_thread.run_sync(digest.update, chunk)
+        beat()
     return info.size if digest.digest() == expect.sha256 else None

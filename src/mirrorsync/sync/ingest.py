@@ -12,6 +12,7 @@ from mirrorsync.state.listing import Missing
 from mirrorsync.state.progress import Mirror, Raised
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.policy import Policy
+from mirrorsync.sync.timing import timed
 
 _TOO_FAR: Final = 1_000_000
 """Serials: further behind than this, the root list is cheaper than the journal (20 pages of 50,000 rows)."""
@@ -37,6 +38,7 @@ def coalesce(changes: Iterable[Change], selection: Selection) -> list[Raised]:
     return list(raised.values())
 
 
+@timed("poll")
 async def ingest(parts: Parts) -> None:
     """Ask upstream once; afterwards everything that it has told is wanted, and the cursor stands behind it.
 
@@ -141,7 +143,9 @@ async def _read_list(
     missing = await parts.state.missing(list_serial)
     refusal = None if parts.policy.allow_removals else judge_missing(missing, parts.policy)
     if refusal is not None:
-        parts.audience.notes(f"{refusal}. {refusal.hint}")
+        parts.audience.troubled("root list", refusal)
+    else:
+        parts.audience.recovered("root list")
     known = mirror.ingested_serial
     if cursor is None and has_journal:
         cursor = known

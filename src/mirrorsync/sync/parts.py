@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 import trio
 
 from mirrorsync.model.identity import ProjectName
+from mirrorsync.observe.metrics_hooks import UNWATCHED, Stopwatch
 from mirrorsync.observe.progress import Audience
 from mirrorsync.ports import Store, Upstream
+from mirrorsync.pulse import Pulses
 from mirrorsync.state.ledger import State
 from mirrorsync.sync.budget import RemovalBudget
 from mirrorsync.sync.policy import Policy
+from mirrorsync.sync.sinks import Telling
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -35,8 +38,14 @@ class Parts:
     """What pages may still lose in this run."""
     sweep_budget: RemovalBudget = field(init=False)
     """What may still be deleted in this run."""
+    stopwatch: Stopwatch = UNWATCHED
+    """Hears how long the steps take."""
+    pulses: Pulses = field(default_factory=Pulses)
+    """Who is at work, and whether each gets on."""
     told: set[str] = field(default_factory=set)
     """What this process has told once, and need not tell every minute."""
+    telling: Telling = field(default_factory=Telling)
+    """Who is told of what changes in public."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "budget", RemovalBudget(self.policy))

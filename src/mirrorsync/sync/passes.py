@@ -1,15 +1,18 @@
 """One pass of a mirror: ask, bring up, publish, sweep."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from mirrorsync.errors import DifferentUpstream, MirrorsyncError
 from mirrorsync.model.identity import ProjectName
-from mirrorsync.state.runs import Totals
+from mirrorsync.observe.progress import Done
+from mirrorsync.state.runs import Totals, note_of
 from mirrorsync.sync import feed
 from mirrorsync.sync.deselect import drop_deselected
 from mirrorsync.sync.ingest import ingest
+from mirrorsync.sync.notify import Crier
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.pool import Pool
 from mirrorsync.sync.publish import drop_siblings
@@ -61,17 +64,27 @@ async def sync(parts: Parts, names: Sequence[ProjectName] = ()) -> Totals:
             await pool.work_off(feed.until_idle(parts))
     except MirrorsyncError as error:
         failure = error
-    totals = msgspec.structs.replace(pool.totals, note=None if failure is None else str(failure))
+    totals = msgspec.structs.replace(pool.totals, note=None if failure is None else note_of(failure))
     try:
         await log(parts, started_at, totals)
         await publish_root(parts)
         await sweep(parts)
         await leave_traces(parts, root_is_owed=False)
     except MirrorsyncError as error:
-        failure = failure or error
+        if failure is None:
+            failure = error
+            await note_halt(parts, error)
+    await Crier(parts).finish()
     if failure is not None:
         raise failure
     return totals
+
+
+async def note_halt(parts: Parts, error: MirrorsyncError) -> None:
+    """Write down for `status` what ended a run that nobody has logged; where that cannot be written, nothing is."""
+    now = parts.clock()
+    with suppress(MirrorsyncError):
+        await parts.state.log_run(now, Totals(note=note_of(error)), now)
 
 
 def tell_unknown(parts: Parts, totals: Totals) -> None:
@@ -93,3 +106,5 @@ async def log(parts: Parts, started_at: float, totals: Totals) -> None:
     """Write down what was done since `started_at`, and tell what an operator should know of it."""
     tell_unknown(parts, totals)
     await parts.state.log_run(started_at, totals, parts.clock())
+    serial = await parts.state.synced_serial()
+    parts.audience.did(Done(totals.projects, totals.files, totals.fetched, totals.errors, serial))

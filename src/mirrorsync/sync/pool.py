@@ -1,5 +1,6 @@
 """Many projects at once: a feed, the workers, and one project's failure kept to itself (I7)."""
 
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from mirrorsync.errors import MirrorsyncError, Recovery, Unreachable
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
 from mirrorsync.model.page import PageAnswer
+from mirrorsync.observe.metrics_reasons import reasoned
 from mirrorsync.state.progress import Work
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync.parts import Parts
@@ -36,6 +38,11 @@ class Pool:
         self._freed = trio.Event()
         self.totals = totals or Totals()
         """What was done so far, counted on from the totals given."""
+
+    @property
+    def halt(self) -> MirrorsyncError | None:
+        """What ends the run as soon as those under way are done."""
+        return self._halt
 
     async def work_off(self, feed: AsyncGenerator[Sequence[Work], None]) -> None:
         """Bring up each project of `feed`; return when all are recorded.
@@ -77,8 +84,10 @@ class Pool:
             del waiting[group[index].name]
             nursery.start_soon(self._bring_up, errands[index], answer)
 
+        others = f" and {len(group) - 1} more" if len(group) > 1 else ""
         try:
-            await self._parts.upstream.pages([each.ask for each in errands], take)
+            with self._parts.pulses.bearing(f"asking for {group[0].name}{others}"):
+                await self._parts.upstream.pages([each.ask for each in errands], take)
         finally:
             for work in waiting.values():
                 self._end(work)
@@ -86,7 +95,8 @@ class Pool:
     async def _bring_up(self, each: Errand, answer: PageAnswer) -> None:
         try:
             if self._halt is None:
-                await self._bring_up_and_record(each, answer)
+                with self._parts.pulses.bearing(each.work.name):
+                    await self._bring_up_and_record(each, answer)
         finally:
             self._end(each.work)
 
@@ -96,20 +106,25 @@ class Pool:
         self._freed.set()
 
     async def _bring_up_and_record(self, each: Errand, answer: PageAnswer) -> None:
+        began = time.perf_counter()
         try:
-            outcome = await bring_up(self._parts, each, answer)
+            outcome: Outcome = await bring_up(self._parts, each, answer)
             self._unreachable = 0
         except MirrorsyncError as error:
             if error.recovery is Recovery.HALT:
                 self._halt = self._halt or error
                 return
             self._weigh(error)
-            outcome = judge(error, each.work, now=self._parts.clock())
+            outcome = reasoned(judge(error, each.work, now=self._parts.clock()), error)
+        brought_up = time.perf_counter()
         try:
             await self._parts.state.record(outcome, self._parts.clock(), self._parts.policy.removal_grace)
         except MirrorsyncError as error:
             self._halt = self._halt or error
             return
+        recorded = time.perf_counter()
+        self._parts.stopwatch.took("project", recorded - began)
+        self._parts.stopwatch.took("commit", recorded - brought_up)
         self._count(outcome)
         self._parts.audience.ended(outcome)
 

@@ -128,6 +128,8 @@ async def _publish(parts: Parts, work: Work, page: ProjectPage, json: bytes | No
             await parts.state.about_to_publish(work.name, page.serial)
         await publish_page(parts, page, json)
     if parts.policy.legacy_json or (work.present and work.page_digest is None):
+        if json is None:
+            await parts.state.outbox.about_to_change(work.name)
         await publish_legacy(parts, work.name)
         await parts.store.settle()  # for where it makes the document absent
 

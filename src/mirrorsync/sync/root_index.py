@@ -7,10 +7,12 @@ from typing import Final
 import trio
 
 from mirrorsync.model.identity import Serial, StorePath
+from mirrorsync.pulse import beat
 from mirrorsync.simple import gzipped, layout
 from mirrorsync.simple.root import Row, root_parts
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.replacement import replacing
+from mirrorsync.sync.timing import timed
 
 _REST: Final = 20.0
 """The daemon leaves the root index alone for this many times what its last writing took: 5 % of a core at most."""
@@ -60,12 +62,14 @@ async def publish_root(parts: Parts) -> bool:
     serial = await parts.state.synced_serial()
     if mirror.root_version == mirror.root_published_version and mirror.published_serial == serial:
         return False
+    await parts.state.outbox.about_to_publish_root()
     await _write(parts, serial)
     await parts.store.settle()
     await parts.state.root_published(serial, mirror.root_version)
     return True
 
 
+@timed("root_index")
 async def _write(parts: Parts, serial: Serial | None) -> None:
     """Stream the index from the ledger to the store: at 750,000 projects it is tens of megabytes.
 
@@ -84,6 +88,7 @@ async def _write(parts: Parts, serial: Serial | None) -> None:
         while piece := await trio.to_thread.run_sync(next, pieces, None):
             for path, body in piece.items():
                 await targets[path].write(body)
+            beat()
         for path in order:
             await targets[path].commit()
 

@@ -1,23 +1,74 @@
-"""What a mirror leaves in its tree for others to see: how fresh it is, for scripts and for people."""
+"""What a mirror leaves in its tree: how fresh it is, for people, for scripts and for other mirrors."""
 
 import time
+from typing import Final
 
 import msgspec
 
+from mirrorsync import __version__
 from mirrorsync.model.identity import StorePath
+from mirrorsync.state.report import Report
 from mirrorsync.state.status import status_document
+from mirrorsync.sync import lag_history, trace_chain, tunasync
 from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.public_status import page_of
+from mirrorsync.web.status_page import render
+
+_HISTORY: Final = StorePath("mirrorsync/history.json")
+_HISTORY_LIMIT: Final = 1 << 20
+"""Bytes: ours has some 5 KB; what is larger is not ours."""
 
 
-async def leave_traces(parts: Parts, *, root_is_owed: bool) -> None:
-    """Publish `mirrorsync/status.json`, and `last-modified` when the mirror is complete and its root index says so.
+async def leave_traces(parts: Parts, *, root_is_owed: bool, next_run_at: float | None = None) -> None:
+    """Publish the status (for people, for programs), and that this is complete when it is and its root index says so.
 
-    `last-modified` is the time of the last complete sync (UTC), in the form that mirror tools have always written.
-    `root_is_owed`: the root index that stands may be behind what is served.
+    `last-modified`, `lastsync` and `mirrorsync/trace.json` tell the time of the last complete sync (UTC), in the forms
+    that mirror tools have always written. `root_is_owed`: the root index that stands may be behind what is served.
+    `next_run_at`: seconds since the epoch; None where runs are started from outside.
     """
+    now = parts.clock()
     report = await parts.state.report()
-    document = msgspec.json.encode(status_document(report, parts.clock()))
-    await parts.store.publish(StorePath("mirrorsync/status.json"), msgspec.json.format(document, indent=1) + b"\n")
+    mirror = await parts.state.mirror()
+    if (mirror.root_version, report.synced_serial) != (mirror.root_published_version, mirror.published_serial):
+        root_is_owed = True  # something was recorded since the root index was written
+    lags = (await _history(parts)).observed(report.complete_at, now)
+    done = await parts.state.stretches(span=lag_history.SPAN, since=now - lag_history.KEPT * lag_history.SPAN)
+    page = page_of(report, parts.policy, now, next_run_at=next_run_at, lags=lags, done=done)
+    rendered = render(page)
+    document = msgspec.json.encode(status_document(report, now))
+    objects = [
+        (StorePath("mirrorsync/status.json"), msgspec.json.format(document, indent=1) + b"\n"),
+        (_HISTORY, lags.encode()),
+        (StorePath("mirrorsync/index.html"), rendered.body),
+    ]
+    if not root_is_owed:
+        objects.append((StorePath("mirrorsync/tunasync.json"), tunasync.document(page, rendered.verdict.level)))
     if report.complete_at is not None and not root_is_owed:
         stamp = time.strftime("%Y%m%dT%H:%M:%S\n", time.gmtime(report.complete_at))
-        await parts.store.publish(StorePath("last-modified"), stamp.encode())
+        objects.append((StorePath("last-modified"), stamp.encode()))
+        objects.append((StorePath("lastsync"), b"%d\n" % report.complete_at))
+    await parts.store.publish_all(objects)
+    if report.complete_at is not None and not root_is_owed:
+        # After all else: upstream may take its time to answer.
+        await parts.store.publish(StorePath("mirrorsync/trace.json"), await _trace(parts, report, report.complete_at))
+
+
+async def _history(parts: Parts) -> lag_history.LagHistory:
+    standing = await parts.store.stat(_HISTORY)
+    if standing is None or standing.size > _HISTORY_LIMIT:
+        return lag_history.LagHistory()
+    return lag_history.decode(b"".join([chunk async for chunk in parts.store.read(_HISTORY)]))
+
+
+async def _trace(parts: Parts, report: Report, complete_at: float) -> bytes:
+    own = trace_chain.hop(
+        name=parts.policy.name,
+        software=f"mirrorsync {__version__}",
+        complete_at=complete_at,
+        upstream=report.upstream,
+        serial=report.synced_serial,
+    )
+    # Another mirrorsync has no journal to ask for, and tells its serial in its root list.
+    may_be_a_mirror = not report.has_journal and report.synced_serial is not None
+    above = await parts.upstream.trace() if may_be_a_mirror else b""
+    return trace_chain.encode(own, trace_chain.decode(above))

@@ -1,14 +1,18 @@
 """What follows from a failure: the one function that maps errors to outcomes."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from mirrorsync.errors import (
+    LowSpace,
     Malformed,
     MirrorsyncError,
     Missing,
     ProjectGone,
     StalePage,
+    StoreUnreachable,
+    Throttled,
+    TooManyDeletions,
     Truncated,
     Unreachable,
     WrongDigest,
@@ -20,6 +24,10 @@ from mirrorsync.sync.removal import REPEAT_AFTER
 
 _STALE: Final = (2.0, 5.0, 15.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)
 """Seconds between attempts at a page that a cache holds back; the last one repeats (caches live a day)."""
+_ALIKE: Final = (25.0, 30.0, 30.0, 45.0, 45.0, 60.0, 300.0, 900.0, 3600.0)
+"""Seconds between attempts where the cause is nothing of the project's own: when it ends, all who met it are behind.
+A long outage stops the pool, so that few ever climb high; a single pass waits for none of them (feed)."""
+_COMMON: Final = (LowSpace, StoreUnreachable, Throttled, Truncated, Unreachable)
 _HINTS: Final[Mapping[type[MirrorsyncError], str]] = {
     StalePage: "a cache in front of upstream is behind; it is asked again by itself, for a day if need be",
     Missing: "upstream's file host lacks a file that its page names, often for minutes only; the project stays as"
@@ -37,7 +45,7 @@ def judge(error: MirrorsyncError, work: Work, *, now: float) -> Failed:
     """Return the outcome of a project that failed with `error`, which does not halt the run.
 
     The delay is upstream's own where it gave one, the stale ladder, the time after which a 404 is worth
-    repeating, or else the state's back-off.
+    repeating, short where all projects would fail alike, or else the state's back-off.
     """
     hint = error.hint or next((text for kind, text in _HINTS.items() if isinstance(error, kind)), "")
     if isinstance(error, StalePage):
@@ -52,4 +60,11 @@ def judge(error: MirrorsyncError, work: Work, *, now: float) -> Failed:
             else "check the spelling; a project made minutes ago can still be cached as absent"
         )
         return Failed(name=work.name, error=str(error), hint=hint, delay=max(REPEAT_AFTER - waited, later), kind="gone")
-    return Failed(name=work.name, error=str(error), hint=hint, delay=error.retry_after)
+    kind: Literal["", "space", "held"] = ""
+    if isinstance(error, LowSpace):
+        kind = "space"
+    elif isinstance(error, TooManyDeletions):
+        kind = "held"
+    alike = _ALIKE[min(work.attempts, len(_ALIKE) - 1)] if isinstance(error, _COMMON) else None
+    wait = alike if error.retry_after is None else error.retry_after
+    return Failed(name=work.name, error=str(error), hint=hint, delay=wait, kind=kind)

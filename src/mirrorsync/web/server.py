@@ -1,5 +1,6 @@
 """An HTTP server for the tree as it lies: for a lab, a small site and the tests (docs/serving.md)."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -44,6 +45,7 @@ async def serve(
     config = Config()
     config.bind = await _bind(listen)
     config.accesslog = access_log
+    config.errorlog = logging.getLogger(__name__)
     config.include_server_header = False
     await hypercorn.trio.serve(
         application(web),

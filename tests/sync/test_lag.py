@@ -1,0 +1,95 @@
+"""How far behind a mirror knows itself to be, and how soon it comes back after a trouble that was not its projects'."""
+
+import pytest
+from msgspec.structs import replace
+
+from mirrorsync.app.wiring import open_parts
+from mirrorsync.errors import (
+    LowSpace,
+    Malformed,
+    MirrorsyncError,
+    Missing,
+    Throttled,
+    Truncated,
+    Unreachable,
+    WrongDigest,
+)
+from mirrorsync.model.identity import Serial, project_name
+from mirrorsync.state.progress import Work
+from mirrorsync.sync import feed
+from mirrorsync.sync.ingest import ingest
+from mirrorsync.sync.pool import Pool
+from mirrorsync.sync.rhythm import Rhythm
+from mirrorsync.sync.verdict import judge
+from tests.mirror import Mirror
+from tests.upstream.world import World
+
+
+async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_then(
+    mirror: Mirror, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as parts:
+        mirror.clock.forward(100)
+        world.upload("alpha", "2.0")
+        await ingest(parts)
+        assert mirror.status()["lag_seconds"] == 100
+        await Pool(parts).work_off(feed.until_idle(parts))
+        assert mirror.status()["lag_seconds"] == 0
+        # A poll that brings something follows at once: nobody has looked, nothing was published.
+        world.upload("alpha", "3.0")
+        await ingest(parts)
+        assert mirror.status()["lag_seconds"] == 0
+        mirror.clock.forward(100)
+        assert mirror.status()["lag_seconds"] == 100
+
+
+async def test_a_look_at_an_upstream_without_news_makes_it_complete_again(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as parts:
+        mirror.clock.forward(100)
+        await ingest(parts)
+        assert mirror.status()["lag_seconds"] == 0
+
+
+WORK = Work(
+    name=project_name("alpha"),
+    display_name="alpha",
+    wanted_serial=Serial(2),
+    content_serial=Serial(2),
+    mirrored_serial=Serial(1),
+    page_serial=Serial(1),
+    attempted_serial=None,
+    present=True,
+    status="active",
+    said_removed=False,
+    unlisted=False,
+    etag=None,
+    page_digest=None,
+    attempts=0,
+    failing_since=None,
+    stale_since=None,
+    gone_at=None,
+    regressed_to=None,
+)
+
+
+@pytest.mark.parametrize("kind", [Unreachable, Throttled, Truncated, LowSpace])
+def test_what_fails_for_all_alike_is_tried_again_within_a_minute_for_some_minutes(kind: type[MirrorsyncError]) -> None:
+    delays = [judge(kind("it failed"), replace(WORK, attempts=number), now=0.0).delay for number in range(20)]
+    assert all(20 < (delay or 0) <= 60 for delay in delays[:6])  # 20: a single pass does not wait for it
+    assert delays == sorted(delays, key=lambda delay: delay or 0)
+    assert delays[-1] == 3600
+    assert judge(kind("it failed", retry_after=7), WORK, now=0.0).delay == 7
+
+
+@pytest.mark.parametrize("kind", [WrongDigest, Missing, Malformed])
+def test_what_is_a_projects_own_fault_waits_as_the_state_says(kind: type[MirrorsyncError]) -> None:
+    assert judge(kind("it failed"), WORK, now=0.0).delay is None
+
+
+def test_an_index_followed_from_second_to_second_is_not_left_alone_for_minutes_after_a_trouble() -> None:
+    tired = Rhythm(interval=1.0, shortest=0.0, failures=100)
+    assert tired.wait(0.0) == 15

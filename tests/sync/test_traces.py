@@ -1,0 +1,231 @@
+"""What a mirror leaves in its tree for others to see, and that it is true."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from mirrorsync.app.wiring import open_parts
+from mirrorsync.errors import StoreDenied
+from mirrorsync.sync import passes
+from mirrorsync.sync.follow import Follower
+from mirrorsync.sync.rhythm import Rhythm
+from mirrorsync.sync.trace_chain import Hop, decode, encode, hop
+from mirrorsync.sync.traces import leave_traces
+from mirrorsync.web.server import serve
+from tests.mirror import Mirror
+from tests.upstream.faults import Status
+from tests.upstream.server import PyPI
+from tests.upstream.values import Shape
+from tests.upstream.world import World
+
+OWN = hop(name="here", software="mirrorsync 1", complete_at=1_800_000_000.5, upstream="https://above.test", serial=7)
+
+
+def document(mirror: Mirror, name: str) -> Any:
+    return json.loads((mirror.web / name).read_bytes())
+
+
+@asynccontextmanager
+async def served(mirror: Mirror) -> AsyncIterator[str]:
+    async with trio.open_nursery() as nursery:
+        (address,) = await nursery.start(partial(serve, mirror.web, listen="127.0.0.1:0"))
+        yield address
+        nursery.cancel_scope.cancel()
+
+
+class Above:
+    """A mirror as another one's upstream."""
+
+    def __init__(self, url: str) -> None:
+        self.url = self.files_url = url
+
+
+async def test_a_complete_mirror_says_so_in_every_form(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    assert (mirror.web / "lastsync").read_bytes() == b"1800000000\n"
+    assert (mirror.web / "last-modified").read_bytes() == b"20270115T08:00:00\n"
+    assert document(mirror, "mirrorsync/trace.json") == {
+        "hops": [
+            {
+                "name": "operator.test",
+                "software": "mirrorsync 0.1.0",
+                "date": "2027-01-15T08:00:00Z",
+                "timestamp": 1_800_000_000,
+                "upstream": mirror.pypi.url,
+                "serial": world.last_serial,
+            }
+        ],
+        "format": 1,
+    }
+    (job,) = document(mirror, "mirrorsync/tunasync.json")
+    assert job["status"] == "success"
+    assert (job["last_update"], job["last_update_ts"]) == ("2027-01-15 08:00:00 +0000", 1_800_000_000)
+    assert (job["next_schedule"], job["next_schedule_ts"]) == ("0001-01-01 00:00:00 +0000", -62_135_596_800)
+    assert job["size"].rstrip("BKM").replace(".", "").isdecimal()
+    assert document(mirror, "mirrorsync/history.json")["complete_at"] == 1_800_000_000
+    page = (mirror.web / "mirrorsync/index.html").read_text()
+    assert "Up to date" in page
+    assert mirror.problems() == []
+
+
+async def test_what_is_not_complete_leaves_the_stamps_alone_and_says_why(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    stamps = ("lastsync", "last-modified", "mirrorsync/trace.json")
+    before = [(mirror.web / name).read_bytes() for name in stamps]
+    mirror.clock.forward(1000)
+    world.upload("alpha", "2.0")
+    mirror.pypi.faults.add(r"/alpha-2\.0.*whl$", Status(404))
+    await mirror.sync()
+    assert [(mirror.web / name).read_bytes() for name in stamps] == before
+    page = (mirror.web / "mirrorsync/index.html").read_text()
+    assert "Up to date, but for 1 project" in page
+    assert "<h3>alpha</h3>" in page
+    (job,) = document(mirror, "mirrorsync/tunasync.json")
+    assert (job["status"], job["last_update_ts"]) == ("failed", 1_800_000_000)
+    assert document(mirror, "mirrorsync/history.json")["worst"][-1]["lag_seconds"] == 1000
+
+
+async def test_an_upstream_that_does_not_answer_is_seen_on_the_page(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    mirror.clock.forward(7200)
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+        await leave_traces(parts, root_is_owed=False, next_run_at=mirror.clock() + 60)
+    assert "Out of touch with upstream" in (mirror.web / "mirrorsync/index.html").read_text()
+    assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == "failed"
+    assert document(mirror, "mirrorsync/tunasync.json")[0]["next_schedule_ts"] == 1_800_007_260
+    assert (mirror.web / "lastsync").read_bytes() == b"1800000000\n"
+
+
+async def test_traces_that_say_nothing_new_stay_untouched(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    names = ("lastsync", "last-modified", "mirrorsync/trace.json", "mirrorsync/history.json", "mirrorsync/index.html")
+    before = [(mirror.web / name).stat().st_mtime_ns for name in names]
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+        await leave_traces(parts, root_is_owed=False)
+    assert [(mirror.web / name).stat().st_mtime_ns for name in names] == before
+
+
+async def test_a_history_that_is_no_history_begins_anew(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    (mirror.web / "mirrorsync/history.json").write_bytes(b"{" * 2_000_000)
+    await mirror.sync()
+    assert document(mirror, "mirrorsync/history.json")["complete_at"] == 1_800_000_000
+
+
+async def test_the_name_and_the_address_are_the_operators(tmp_path: Path, pypi: PyPI, world: World) -> None:
+    world.upload("alpha", "1.0")
+    mirror = Mirror(
+        tmp_path / "mirror",
+        pypi,
+        mirror={"name": "A <b>mirror</b>"},
+        content={"root-url": "https://mirror.test/pypi"},
+    )
+    await mirror.sync()
+    page = (mirror.web / "mirrorsync/index.html").read_text()
+    assert "<h1>A &lt;b&gt;mirror&lt;/b&gt;</h1>" in page
+    assert "pip install --index-url https://mirror.test/pypi/simple/ PROJECT" in page
+    assert document(mirror, "mirrorsync/trace.json")["hops"][0]["name"] == "A <b>mirror</b>"
+
+
+async def test_a_mirror_of_a_mirror_tells_both_hops(tmp_path: Path, mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    async with served(mirror) as url:
+        below = Mirror(tmp_path / "below", Above(url), mirror={"name": "below.test"})  # type: ignore[arg-type]  # it is asked for its URLs alone
+        await below.sync()
+        hops = document(below, "mirrorsync/trace.json")["hops"]
+        assert [each["name"] for each in hops] == ["below.test", "operator.test"]
+        assert [each["upstream"] for each in hops] == [url, mirror.pypi.url]
+        assert hops[1] == document(mirror, "mirrorsync/trace.json")["hops"][0]
+
+
+async def test_an_index_with_a_journal_is_never_asked_for_a_trace(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    assert not [request for request in mirror.pypi.requests if "trace" in request.path]
+
+
+async def test_an_index_without_a_trace_is_asked_once_and_the_mirror_is_none_the_worse(
+    tmp_path: Path, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
+        mirror = Mirror(tmp_path / "mirror", pypi)
+        async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+            await passes.sync(parts)
+            await passes.sync(parts)
+        asked = [request.status for request in pypi.requests if "trace" in request.path]
+        assert asked == [404]
+        assert len(document(mirror, "mirrorsync/trace.json")["hops"]) == 1
+
+
+def test_a_chain_has_ten_hops_at_most_and_begins_here() -> None:
+    above = [hop(name=str(n), software="s", complete_at=n, upstream="u", serial=n) for n in range(20)]
+    chain = decode(encode(OWN, above))
+    assert [each.name for each in chain] == ["here", *map(str, range(8))]
+    assert len(json.loads(encode(OWN, above))["hops"]) == 10
+
+
+def test_what_another_mirror_says_of_itself_is_cut_and_visible() -> None:
+    evil = Hop(name="a\n\u202e" + "x" * 500, software="\x1b[2J", date="d", timestamp=-5, upstream="", serial=None)
+    (read,) = decode(encode(evil, ()))
+    assert read.name == "a��" + "x" * 197
+    assert read.software == "�[2J"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[" * 50_000, b'{"hops":[{}]}', b'{"hops":[null]}', b'{"hops":"x"}', b"\xff\xfe"]
+)
+def test_what_is_no_trace_adds_no_hop(body: bytes) -> None:
+    assert decode(body) == ()
+
+
+async def told(page: Path, word: bytes) -> None:
+    with trio.fail_after(2000):
+        while word not in await trio.Path(page).read_bytes():  # noqa: ASYNC110 -- who reads a page has no event
+            await trio.sleep(20)
+
+
+async def test_a_daemon_renews_its_page_though_there_is_no_news(
+    mirror: Mirror, world: World, mock_clock: MockClock
+) -> None:
+    mock_clock.rate = 400.0
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    mirror.pypi.faults.add("", Status(503))
+    page = mirror.web / "mirrorsync/index.html"
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+        follower = Follower(parts, Rhythm(interval=60.0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follower.run)
+            mirror.clock.forward(60)
+            await told(page, b'As of <time datetime="2027-01-15T08:01:00Z">')
+            mirror.clock.forward(7200)
+            await told(page, b"Out of touch with upstream")
+            follower.stop()
+
+
+async def test_a_daemon_that_stops_of_a_fault_says_so_last(mirror: Mirror, world: World) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+        follower = Follower(parts, Rhythm(interval=60.0))
+        follower._stop_for(StoreDenied("the disk is read-only"))
+        with pytest.raises(StoreDenied):
+            await follower.run()
+    page = (mirror.web / "mirrorsync/index.html").read_text()
+    assert "Stopped by a fault" in page
+    assert "read-only" not in page
+    assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == "failed"
