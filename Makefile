@@ -13,7 +13,7 @@ SCRIPTS := scripts/demo
 # Hundreds of small mirrors are made and synced to the disk: in memory that is minutes less, where there is such a place.
 TEMPORARY := $(shell test -w /dev/shm && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 
-.PHONY: help setup system-packages test lint format demo bench rivals torture clean
+.PHONY: help setup system-packages test lint format demo bench rivals torture soak clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -47,6 +47,9 @@ test: setup system-packages lint ## lint, then every test but the long ones, wit
 torture: setup system-packages ## the long versions of the tests: random machines, crash points, big trees
 	$(TEMPORARY) $(BIN)/pytest -m slow $(ARGS)
 	$(BIN)/python -m tests.fuzz
+
+soak: setup system-packages ## a quarter of an hour of the daemon under every trouble, and a report: ARGS="--minutes 3 --seed 7"
+	$(BIN)/python -m tests.soak $(ARGS)
 
 demo: setup ## mirror five small projects from the real index into ./demo, prove it, install from it
 	$(BIN)/python scripts/demo

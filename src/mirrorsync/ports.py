@@ -164,6 +164,14 @@ class Upstream(Protocol):
         """
         ...
 
+    async def trace(self) -> bytes:
+        """Return what the index, itself a mirror of this kind, tells of where all came from; empty where it does not.
+
+        At most 64 KiB, asked for seldom, and believed by nobody. Failures are an empty answer. Cancel-safe.
+        Source: `mirrorsync/trace.json`.
+        """
+        ...
+
     async def fetch_all(self, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
         """Return small bodies whole, `limit` bytes each at most, or their failures, in the order of `remotes`.
 

@@ -18,6 +18,7 @@ from tests.upstream.world import World
 _PAUSE = 0.01
 """Seconds between two passes, beside as long as one took: upstream lives in our process and needs its time, too."""
 _ENOUGH = 20
+_HIDDEN = "quarantined"
 Content = tuple[str, tuple[tuple[str, str, object], ...]]
 """A page's status, and of each file its name, its digest and whether it is yanked."""
 
@@ -90,7 +91,10 @@ class Reader:
             told = [number for number, (serial, _) in enumerate(entries) if serial <= claimed]
             if not told:
                 continue
-            if pages[name] not in {_upstreams(entry) for _, entry in entries[told[-1] :]}:
+            since = [_upstreams(entry) for _, entry in entries[told[-1] :]]
+            if pages[name] is None and name not in self._newest and any(page and page[0] == _HIDDEN for page in since):
+                continue  # the root list, from which a mirror begins, does not name it
+            if pages[name] not in since:
                 yield f"I2 {name}: serial {claimed} is claimed, and its page is from before"
 
     def _partial_objects(self) -> Iterator[str]:

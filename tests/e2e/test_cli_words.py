@@ -116,8 +116,8 @@ def test_before_the_first_sync_there_is_no_mirror_to_tell_of(operator: Operator)
     for arguments, code in {("status",): 3, ("status", "--json"): 3, ("project", "show", "alpha"): 78}.items():
         told = operator.does(*arguments)
         assert told.code == code, arguments
-        assert "no mirror yet" in told.err
-        assert "hint: `mirrorsync sync`" in told.err
+        assert "no mirror yet" in told.said
+        assert "hint: `mirrorsync sync`" in told.said
 
 
 def test_an_empty_index_is_mirrored_and_ok(operator: Operator) -> None:

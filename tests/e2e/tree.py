@@ -57,6 +57,7 @@ def build_tree(web: Path) -> Tree:
     _write(web, root_paths().json, b"".join(part.json for part in written))
     _write_html(web, root_paths().html, root_paths().index_html, b"".join(part.html for part in written))
     _write(web, "last-modified", b"20260901T12:00:00\n")
+    _write(web, "lastsync", b"1788264000\n")
     _write(web, "mirrorsync/status.json", b'{"synced_serial":9000}\n')
     _write(web, "pypi/normal/json", b'{"info":{"name":"normal"},"last_serial":101}\n')
     return Tree(web=web, files={file.filename: file for page in pages for file in page.files})

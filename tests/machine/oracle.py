@@ -22,7 +22,10 @@ Content = tuple[Any, ...] | None
 
 _FORMS = ("index.v1_json", "index.v1_html", "index.html")
 _PAGE = re.compile(r"simple/([a-z0-9-]+)/(index\.v1_json|index\.v1_html|index\.html)")
-_TREE = re.compile(r"simple/index\.(html|v1_html|v1_json)|last-modified|mirrorsync/status\.json")
+_TREE = re.compile(
+    r"simple/index\.(html|v1_html|v1_json)|last-modified|lastsync"
+    r"|mirrorsync/(status\.json|index\.html|history\.json|trace\.json|tunasync\.json)"
+)
 
 
 class Moment(NamedTuple):

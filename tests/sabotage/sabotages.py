@@ -42,13 +42,10 @@ _REHEARSED: Final = """
         return await self.database.write(rehearse)
 """
 _RECORDED_LATE: Final = """
-        def late(connection: sqlite3.Connection) -> None:
             files = self.__dict__.get("later", {}).get(outcome.name)
             if files is not None and type(outcome).__name__ == "Mirrored":
                 inventory.intend(connection, outcome.name, files)
             outcomes.record(connection, outcome, now, grace)
-
-        await self.database.write(late)
 """
 
 SABOTAGES: Final[dict[str, Sabotage]] = {
@@ -96,6 +93,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         def operation(connection: sqlite3.Connection) -> Intent:
             intent = inventory.intend(connection, name, files)
             progress.attempt(connection, name, serial)
+            self.outbox.takes(connection, name, intent.needs)
             return intent
 
         return await self.database.write(operation)
@@ -104,7 +102,9 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             ),
             Edit(
                 "state/ledger.py",
-                "await self.database.write(lambda connection: outcomes.record(connection, outcome, now, grace))",
+                """
+            outcomes.record(connection, outcome, now, grace)
+""",
                 _RECORDED_LATE,
             ),
         ),

@@ -34,6 +34,7 @@ _KNOWN = re.compile(
     r"|packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+"
     r"|pypi/[a-z0-9-]+/json"
     r"|last-modified"
+    r"|lastsync"
     r"|mirrorsync/[a-z0-9][^/]*(?<!\.tmp)(?<!\.part)",
     re.DOTALL,
 )

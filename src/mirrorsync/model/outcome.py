@@ -65,8 +65,9 @@ class Failed(msgspec.Struct, frozen=True):
     hint: str
     delay: float | None
     """Seconds; None: the state's own back-off."""
-    kind: Literal["", "gone", "stale"] = ""
-    """What the next attempt must know of this one: a 404, or a page that a cache holds back."""
+    kind: Literal["", "gone", "stale", "space", "held"] = ""
+    """What the next attempt must know of this one: a 404, or a page that a cache holds back; and what an operator
+    hears once and not for each project: too little free space, removals beyond the limits."""
 
 
 Outcome = Mirrored | Confirmed | Removed | Failed

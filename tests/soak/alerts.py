@@ -1,0 +1,193 @@
+"""What monitoring would see of the daemon: the names of its metrics, and when somebody would be woken.
+
+The names stand in `NAMES` and nowhere else. The alerts are those of docs/monitoring/mirrorsync.rules.yml, by their
+names, with seconds where a real mirror has minutes and hours.
+"""
+
+import itertools
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """What we look at: all samples of a name are added up."""
+
+    name: str
+    only: str = ""
+    """A pattern that the value of some label matches, where only such samples count."""
+
+
+NAMES: Final[Mapping[str, Metric]] = {
+    "lag": Metric("mirrorsync_lag_seconds"),
+    "unmet": Metric("mirrorsync_unmet_projects"),
+    "complete": Metric("mirrorsync_complete_timestamp_seconds"),
+    "failing since": Metric("mirrorsync_failing_since_timestamp_seconds"),
+    "polled": Metric("mirrorsync_polled_timestamp_seconds"),
+    "requests": Metric("mirrorsync_upstream_requests_total"),
+    "failed requests": Metric("mirrorsync_upstream_requests_total", only="none|429|5.."),
+    "held": Metric("mirrorsync_trouble", only="removals|root_list"),
+    "free": Metric("mirrorsync_disk_free_bytes"),
+    "min free": Metric("mirrorsync_disk_min_free_bytes"),
+    "halted": Metric("mirrorsync_halted"),
+    "last run halted": Metric("mirrorsync_last_run_halted"),
+    "started": Metric("mirrorsync_start_timestamp_seconds"),
+}
+_TIMEOUT: Final = 2.0
+"""Seconds for one scrape, as scrape_timeout would have it."""
+
+
+class Scrape(msgspec.Struct, frozen=True):
+    """What one look at the daemon's listener told."""
+
+    at: float
+    """Seconds since the epoch."""
+    is_up: bool
+    is_ready: bool = False
+    values: Mapping[str, float] = {}
+    """By the short names of `NAMES`; absent where the daemon does not tell."""
+
+
+def scrape(base: str, textfile: Path, now: float) -> Scrape:
+    """Look at the listener at `base`; where nobody listens, at what the last process left for node-exporter."""
+    told = _get(f"{base}/metrics")
+    if told is None:
+        left = textfile.read_text() if textfile.exists() else ""
+        return Scrape(now, is_up=False, values=_values(left))
+    return Scrape(now, is_up=True, is_ready=_get(f"{base}/readyz") is not None, values=_values(told))
+
+
+def _values(told: str) -> dict[str, float]:
+    samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
+    values: dict[str, float] = {}
+    for short, metric in NAMES.items():
+        found = [
+            sample.value
+            for sample in samples
+            if sample.name == metric.name
+            and (not metric.only or any(re.fullmatch(metric.only, value) for value in sample.labels.values()))
+        ]
+        if found:
+            values[short] = sum(found)
+    return values
+
+
+def _get(url: str) -> str | None:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - our own daemon's, on loopback
+            body: bytes = answer.read()
+            return body.decode()
+    except (urllib.error.URLError, OSError):
+        return None
+
+
+Window = Sequence[Scrape]
+"""The last seconds' scrapes, the newest last; never empty."""
+
+
+def _increase(window: Window, name: str) -> float:
+    """Return by how much a counter grew; a new process begins at nothing."""
+    found = [seen.values[name] for seen in window if name in seen.values]
+    return sum(max(0.0, after - before) for before, after in itertools.pairwise(found))
+
+
+def _newest(window: Window, name: str, otherwise: float = 0.0) -> float:
+    return window[-1].values.get(name, otherwise)
+
+
+def _age(window: Window, name: str) -> float:
+    """Return how many seconds ago a time was, 0 where it is not told."""
+    now = window[-1].at
+    return now - _newest(window, name, now)
+
+
+def _share_of_failed(window: Window) -> float:
+    return _increase(window, "failed requests") / max(1.0, _increase(window, "requests"))
+
+
+def _starts(window: Window) -> int:
+    return len({seen.values["started"] for seen in window if "started" in seen.values}) - 1
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """A condition that wakes somebody when it has held for a while."""
+
+    name: str
+    holds: Callable[[Window], bool]
+    seconds: float
+    """For which it must hold."""
+    needs_disk: bool = False
+
+
+FRESH_WITHIN: Final = 15.0
+"""Seconds of lag within which the daemon is told to call itself ready."""
+WINDOW: Final = 15.0
+"""Seconds that a condition can look back."""
+ALERTS: Final[Sequence[Alert]] = (
+    Alert("NotRunning", lambda window: not window[-1].is_up, 1, needs_disk=True),
+    Alert(
+        "Halted", lambda window: _newest(window, "halted") + _newest(window, "last run halted") > 0, 1, needs_disk=True
+    ),
+    Alert("RestartLoop", lambda window: _starts(window) > 4, 0, needs_disk=True),
+    Alert("Behind", lambda window: _age(window, "complete") > FRESH_WITHIN, 2),
+    Alert("FarBehind", lambda window: _age(window, "complete") > 2 * FRESH_WITHIN, 2),
+    Alert("UnmetForLong", lambda window: _age(window, "failing since") > 15, 2),
+    Alert("UpstreamSilent", lambda window: _age(window, "polled") > 15, 2),
+    Alert("UpstreamErrors", lambda window: _share_of_failed(window) > 0.2, 2),
+    Alert("DiskFull", lambda window: _newest(window, "free") < _newest(window, "min free"), 2, needs_disk=True),
+    Alert("RemovalHeld", lambda window: _newest(window, "held") > 0, 2),
+    Alert("/readyz is not 200", lambda window: window[-1].is_up and not window[-1].is_ready, 2),
+)
+
+
+class Record(msgspec.Struct):
+    """What became of one alert."""
+
+    pending_since: float | None = None
+    is_firing: bool = False
+    fired: int = 0
+    seconds: float = 0.0
+    """For which it fired in all."""
+
+
+class Monitoring:
+    """Scrapes, evaluates, and remembers which alerts fired and cleared."""
+
+    def __init__(self, base: str, textfile: Path, alerts: Sequence[Alert]) -> None:
+        self.records = {alert.name: Record() for alert in alerts}
+        self._base = base
+        self._textfile = textfile
+        self._alerts = alerts
+        self._window: list[Scrape] = []
+
+    def look(self, now: float) -> Scrape:
+        """Scrape once and judge; `now` is seconds since the epoch."""
+        seen = scrape(self._base, self._textfile, now)
+        before = self._window[-1].at if self._window else now
+        self._window = [earlier for earlier in self._window if earlier.at > now - WINDOW] + [seen]
+        for alert in self._alerts:
+            self._judge(alert, now, now - before)
+        return seen
+
+    @property
+    def firing(self) -> list[str]:
+        """Which alerts fire now."""
+        return [name for name, record in self.records.items() if record.is_firing]
+
+    def _judge(self, alert: Alert, now: float, elapsed: float) -> None:
+        record = self.records[alert.name]
+        if not alert.holds(self._window):
+            record.pending_since, record.is_firing = None, False
+            return
+        record.pending_since = now if record.pending_since is None else record.pending_since
+        if record.is_firing:
+            record.seconds += elapsed
+        elif now - record.pending_since >= alert.seconds:
+            record.is_firing = True
+            record.fired += 1

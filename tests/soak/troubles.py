@@ -1,0 +1,295 @@
+"""What goes wrong at upstream and with the disk, when, and for how long: drawn from a seed, each kind at least once."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Final
+
+import msgspec
+
+from tests.crash.disk import SmallDisk
+from tests.crash.restless import Sometimes
+from tests.soak.changes import Changes
+from tests.upstream.faults import (
+    DelayHeaders,
+    Drip,
+    Fault,
+    RateLimitFault,
+    Reset,
+    Stale,
+    Status,
+    Throttle429,
+    Truncate,
+    WrongBytes,
+)
+from tests.upstream.server import PyPI
+
+Trouble = Callable[["Site"], AbstractContextManager[None]]
+"""Begins when it is entered, and is over when it is left."""
+
+_PAGES: Final = r"^/simple/"
+_FILES: Final = r"^/packages/"
+_POISONED: Final = "poisoned"
+_SHORTEST: Final = 3.0
+"""Seconds in which a daemon that asks every second meets a trouble for sure."""
+_CALM: Final = 1.5
+"""Between two troubles, as a part of their length and at most, once each kind has been."""
+_REFILLED_EVERY: Final = 0.25
+"""Seconds."""
+MIN_FREE: Final = 24 * 2**20
+"""Bytes that the mirror is told to leave free."""
+
+
+class Site:
+    """What troubles can get hold of."""
+
+    def __init__(self, pypi: PyPI, changes: Changes, disk: SmallDisk | None, chance: random.Random) -> None:
+        self.pypi = pypi
+        self.changes = changes
+        self.disk = disk
+        self.chance = chance
+
+    @contextmanager
+    def fault(self, *rules: tuple[str, Fault, str | None]) -> Iterator[None]:
+        """Let requests meet faults, each rule a pattern, the fault and the method."""
+        added = [self.pypi.faults.add(pattern, fault, method=method) for pattern, fault, method in rules]
+        try:
+            yield
+        finally:
+            for rule in added:
+                self.pypi.faults.remove(rule)
+
+    def sometimes(self, percent: int, fault: Fault) -> Fault:
+        return Sometimes(fault, percent, self.chance)
+
+
+@contextmanager
+def _outage(site: Site) -> Iterator[None]:
+    site.pypi.stop()
+    try:
+        yield
+    finally:
+        site.pypi.start()
+
+
+@contextmanager
+def _throttled(site: Site) -> Iterator[None]:
+    asked = site.chance.randrange(1, 6)
+    with site.fault((r"^/pypi", Throttle429(asked), "POST"), (_PAGES, site.sometimes(60, Throttle429(asked)), "GET")):
+        yield
+
+
+@contextmanager
+def _changelog_faults(site: Site) -> Iterator[None]:
+    with site.fault((r"^/pypi", site.sometimes(50, RateLimitFault(2)), "POST"), (r"^/pypi", Status(500), "POST")):
+        yield
+
+
+@contextmanager
+def _server_errors(site: Site) -> Iterator[None]:
+    with site.fault((_PAGES, site.sometimes(50, Status(503)), "GET"), (_FILES, site.sometimes(50, Status(502)), "GET")):
+        yield
+
+
+@contextmanager
+def _stale_pages(site: Site) -> Iterator[None]:
+    with site.fault((_PAGES + "[^/]+/$", site.sometimes(50, Stale()), "GET")):
+        yield
+
+
+@contextmanager
+def _broken_files(site: Site) -> Iterator[None]:
+    after = site.chance.randrange(500, 5000)
+    resets = site.sometimes(40, Reset(after))
+    with site.fault((_FILES + r".*\.whl", resets, "GET"), (_FILES, site.sometimes(40, Truncate(after)), "GET")):
+        yield
+
+
+@contextmanager
+def _slow_drip(site: Site) -> Iterator[None]:
+    slow = site.sometimes(50, DelayHeaders(1.5))
+    with site.fault((_FILES, site.sometimes(70, Drip(3000, 0.05)), "GET"), (_PAGES, slow, "GET")):
+        yield
+
+
+@contextmanager
+def _wrong_bytes(site: Site) -> Iterator[None]:
+    with site.fault((f"/{_POISONED}-", WrongBytes(), "GET")):
+        site.changes.upload_beside(_POISONED)
+        yield
+
+
+@contextmanager
+def _cut_root_list(site: Site) -> Iterator[None]:
+    site.pypi.truncate_root(5)
+    try:
+        yield
+    finally:
+        site.pypi.release_root()
+
+
+@contextmanager
+def _low_disk(site: Site) -> Iterator[None]:
+    with _ballast(site, leaving=MIN_FREE // 2):
+        yield
+
+
+@contextmanager
+def _full_disk(site: Site) -> Iterator[None]:
+    with _ballast(site, leaving=0):
+        yield
+
+
+@contextmanager
+def _ballast(site: Site, *, leaving: int) -> Iterator[None]:
+    """Take all room but `leaving` bytes, and whatever else becomes free meanwhile."""
+    assert site.disk is not None
+    place = site.disk.place / "ballast"
+    ended = threading.Event()
+
+    def fill(descriptor: int) -> None:
+        while not ended.wait(_REFILLED_EVERY):
+            status = os.statvfs(place.parent)
+            more = status.f_bavail * status.f_frsize - leaving
+            # Somebody else writes, too: what is gone before we can take it is full all the same.
+            with suppress(OSError):
+                if more > 0:
+                    os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, more)
+
+    with place.open("wb") as ballast:
+        thread = threading.Thread(target=fill, args=(ballast.fileno(),), name="ballast")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            place.unlink()
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A kind of trouble."""
+
+    name: str
+    make: Trouble
+    shortest: float
+    """Seconds."""
+    longest: float
+    lane: int
+    """Troubles of one lane come one after the other, those of two lanes at the same time."""
+    needs_disk: bool = False
+
+
+OUTAGE: Final = Kind("outage", _outage, 20, 60, 0)
+FULL_DISK: Final = Kind("full disk", _full_disk, 60, 60, 0, needs_disk=True)
+KINDS: Final[Sequence[Kind]] = (
+    FULL_DISK,
+    OUTAGE,
+    Kind("429 for journal and pages", _throttled, 10, 30, 0),
+    Kind("journal fails", _changelog_faults, 15, 30, 0),
+    Kind("low disk", _low_disk, 20, 40, 0, needs_disk=True),
+    Kind("5xx for pages and files", _server_errors, 10, 30, 1),
+    Kind("stale pages", _stale_pages, 15, 40, 1),
+    Kind("resets and truncations", _broken_files, 15, 40, 1),
+    Kind("cut root list", _cut_root_list, 30, 40, 1),
+    Kind("slow drip", _slow_drip, 15, 40, 1),
+    Kind("wrong bytes for one project", _wrong_bytes, 15, 40, 1),
+)
+
+
+class Spell(msgspec.Struct, frozen=True):
+    """One trouble's time, in seconds from the beginning of all troubles."""
+
+    kind: Kind
+    begins: float
+    ends: float
+
+
+def schedule(seconds: float, chance: random.Random, *, with_disk: bool) -> list[Spell]:
+    """Return troubles that fill `seconds`: each kind once, then more at random; shorter where time is short.
+
+    The full disk comes first in its lane: it ends the process, and the next one is to live long enough for its
+    memory to be judged.
+    """
+    kinds = [kind for kind in KINDS if with_disk or not kind.needs_disk]
+    found: list[Spell] = []
+    for lane in {kind.lane for kind in kinds}:
+        found += _fill([kind for kind in kinds if kind.lane == lane], seconds, chance)
+    return sorted(found, key=lambda spell: spell.begins)
+
+
+def _fill(kinds: Sequence[Kind], seconds: float, chance: random.Random) -> Iterator[Spell]:
+    pause = 0.2
+    """Between two troubles of the first round, as a part of their length and at most."""
+    shrink = min(1.0, seconds / (sum(kind.longest for kind in kinds) * (1 + pause)))
+    order = chance.sample(kinds, len(kinds))
+    order.sort(key=lambda kind: kind is not FULL_DISK)
+    now = 0.0
+    number = 0
+    while True:
+        kind = (
+            order[number] if number < len(order) else chance.choice([kind for kind in kinds if kind is not FULL_DISK])
+        )
+        length = max(_SHORTEST, shrink * chance.uniform(kind.shortest, kind.longest))
+        calm = pause if number < len(order) else _CALM
+        begins = now + length * calm * chance.random()
+        if begins + length > seconds and number >= len(order):
+            return
+        now = min(seconds, begins + length)
+        yield Spell(kind, begins, now)
+        number += 1
+
+
+class Suffering:
+    """Carries out a schedule."""
+
+    def __init__(self, site: Site, spells: Sequence[Spell]) -> None:
+        self._site = site
+        self._spells = spells
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._current: dict[int, str] = {}
+        self.failures: list[str] = []
+        """What of the troubles themselves went wrong."""
+
+    @property
+    def current(self) -> list[str]:
+        """What is wrong now."""
+        return sorted(self._current.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last trouble has ended."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    @contextmanager
+    def suffering(self) -> Iterator[None]:
+        """Let troubles come and go beside the body; those that are left when it is left are ended."""
+        self._threads = [
+            threading.Thread(target=self._live_through, args=(lane,), name=f"troubles {lane}")
+            for lane in {spell.kind.lane for spell in self._spells}
+        ]
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
+
+    def _live_through(self, lane: int) -> None:
+        began = time.monotonic()
+        for spell in (spell for spell in self._spells if spell.kind.lane == lane):
+            if self._stop.wait(max(0.0, began + spell.begins - time.monotonic())):
+                return
+            self._current[lane] = spell.kind.name
+            try:
+                with spell.kind.make(self._site):
+                    self._stop.wait(max(0.0, began + spell.ends - time.monotonic()))
+            except Exception as error:  # noqa: BLE001 - a thread's failure must be seen by the test
+                self.failures.append(f"{spell.kind.name}: {error!r}")
+            del self._current[lane]
