@@ -91,7 +91,7 @@ def _in_order(decoded: ProjectPage) -> ProjectPage:
         msgspec.structs.replace(one, hashes=Hashes(one.hashes.sha256, tuple(sorted(one.hashes.others))))
         for one in decoded.files
     )
-    return msgspec.structs.replace(decoded, files=files, sidecars_untold=0)
+    return msgspec.structs.replace(decoded, files=files, sidecars_untold=0, later_version=None)
 
 
 def _check_html(decoded: ProjectPage) -> None:
