@@ -86,11 +86,11 @@ class Killer:
 def torture(directory: Path, rounds: int, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable, and no secret
     world = World()
-    restless = Restless(world, random.Random(seed + 1))  # noqa: S311 - as above
+    restless = Restless(world, random.Random(seed + 1))  # noqa: S311 - a seed makes it the same again
     for _ in range(20):
         restless.happen()
     with PyPI(world) as pypi:
-        pypi.faults.add(r"^/packages/", Drip(20_000, 0.01), Sometimes(Status(404), 8, random.Random(seed + 2)))  # noqa: S311 - as above
+        pypi.faults.add(r"^/packages/", Drip(20_000, 0.01), Sometimes(Status(404), 8, random.Random(seed + 2)))  # noqa: S311 - a seed makes it the same again
         operator = Operator(directory, pypi, limits={"min-free": "0", "removal-grace": "0s"})
         reader, killer = Reader(operator.web, world), Killer(operator, chance)
         with reader.reading():

@@ -20,9 +20,8 @@ from tests.unit.test_systemd import setting, settings
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("strace") and shutil.which("systemd-analyze")), reason="strace or systemd is not installed"
-)
+_CAN_LOOK = bool(shutil.which("strace") and shutil.which("systemd-analyze"))
+pytestmark = pytest.mark.skipif(not _CAN_LOOK, reason="strace or systemd is not installed")
 
 _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?([a-z0-9_]+)(?:\(| resumed)")
 _ROOTS_ONLY = {"fchown"} if os.geteuid() == 0 else set()

@@ -75,7 +75,7 @@ class Listener:
             task_status.started([])
             return
         import hypercorn.trio  # noqa: PLC0415 -- a tenth of a second, and only for those who listen
-        from hypercorn.config import Config  # noqa: PLC0415 -- as above
+        from hypercorn.config import Config  # noqa: PLC0415 -- a web server is a tenth of a second to load
 
         config = Config()
         config.bind = [f"fd://{listener.socket.detach()}" for listener in self._listeners]

@@ -44,7 +44,7 @@ def init(
     A file that is there already is left as it is.
     """
     # The shell's folder is what an operator means here; in the file a relative path would start at the file's.
-    absolute = Path(os.path.abspath(directory)) if directory else None  # noqa: PTH100  resolve() follows links
+    absolute = Path(os.path.abspath(directory)) if directory else None  # noqa: PTH100 -- resolve() follows links
     # Refuses what `config check` would refuse, before anything is written.
     MirrorSettings(directory=absolute or Path(EXAMPLE_DIRECTORY), contact=contact or PLACEHOLDER_CONTACT)
     _write_new(path, example(str(absolute) if absolute else None, contact))

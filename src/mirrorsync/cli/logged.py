@@ -39,7 +39,7 @@ def logged(wanted: "LogFormat", level: "LogLevel") -> Iterator["Log"]:
 
 def lines(log: "Log", settings: Settings, **told: Any) -> "LogLines":
     """Return the audience that writes the log of a run; from now on no line holds the settings' secrets."""
-    from mirrorsync.observe.lines import LogLines  # noqa: PLC0415 -- as above
+    from mirrorsync.observe.lines import LogLines  # noqa: PLC0415 -- structlog is a tenth of a second to load
 
     hide_secrets(log, settings)
     upstream, directory = settings.upstream.index, str(settings.mirror.directory)
@@ -48,7 +48,7 @@ def lines(log: "Log", settings: Settings, **told: Any) -> "LogLines":
 
 def hide_secrets(log: "Log", settings: Settings) -> None:
     """Let no line hold the settings' secrets from now on: the proxy's password, the webhooks' paths, all tokens."""
-    from mirrorsync.observe.secrets import secrets_of  # noqa: PLC0415 -- as above
+    from mirrorsync.observe.secrets import secrets_of  # noqa: PLC0415 -- structlog is a tenth of a second to load
 
     found = set(secrets_of(settings.upstream.proxy))
     found |= {url.split("/", 3)[3] for url in settings.notify.webhooks if url.count("/") > _SLASHES}

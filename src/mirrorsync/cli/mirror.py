@@ -78,7 +78,7 @@ def sync(
 def _audience(log: "Log", settings: Settings) -> "Audience":
     """Return the bar on a terminal, and the log elsewhere."""
     told = lines(log, settings, command="sync", process=os.getpid())
-    from mirrorsync.observe.log import Shape  # noqa: PLC0415 -- as in `sync`
+    from mirrorsync.observe.log import Shape  # noqa: PLC0415 -- `--help` and bad arguments need no trio
 
     if log.shape is not Shape.TERMINAL:
         return told
@@ -102,7 +102,7 @@ def run(log_format: LogFormat = "auto", log_level: LogLevel = "info", config: Co
     """Follow upstream until SIGTERM: the daemon. All that it says is its log, on standard error."""
     with logged(log_format, log_level) as log:
         settings = load(find(config))
-        from mirrorsync.app import daemon  # noqa: PLC0415 -- as in `sync`
+        from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
 
         told = lines(log, settings, command="run", process=os.getpid())
 
@@ -133,7 +133,7 @@ def _print_plan(plan: "Plan") -> None:
 
 
 def _chosen(settings: Settings, names: list[str]) -> list[ProjectName]:
-    from mirrorsync.app.wiring import policy_of  # noqa: PLC0415 -- as in `sync`
+    from mirrorsync.app.wiring import policy_of  # noqa: PLC0415 -- `--help` and bad arguments need no trio
 
     selection = policy_of(settings).selection
     chosen = []

@@ -86,7 +86,7 @@ class Caller:
 
 
 async def _close(response: "httpx.Response", raw: AsyncIterator[bytes]) -> None:
-    import httpx  # noqa: PLC0415 -- as above
+    import httpx  # noqa: PLC0415 -- only who tells a cache pays for loading it
 
     with trio.CancelScope(deadline=trio.current_time() + 1, shield=True):
         await response.aclose()
@@ -104,7 +104,7 @@ async def calling(
 
     `past_proxies`: whoever is told stands beside the mirror, and no proxy of the environment is on the way.
     """
-    import httpx  # noqa: PLC0415 -- as above
+    import httpx  # noqa: PLC0415 -- only who tells a cache pays for loading it
 
     options: dict[str, Any] = {"follow_redirects": False, "timeout": None, "trust_env": not past_proxies}
     async with httpx.AsyncClient(headers={"User-Agent": "mirrorsync", "Accept-Encoding": "identity"}, **options) as one:

@@ -22,7 +22,7 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
 """Bytes, at most 1 PiB: a million times PyPI's largest file, and what every file system can still count."""
 
 
-class Unfit(Exception):  # noqa: N818  a fact inside the decoder; `decode_page` makes it the operator's Malformed
+class Unfit(Exception):  # noqa: N818 -- a fact inside the decoder; `decode_page` makes it the operator's Malformed
     """Why a page cannot be taken, in an operator's words."""
 
 

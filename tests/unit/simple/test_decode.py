@@ -69,7 +69,7 @@ def test_an_unknown_key_changes_nothing_else_in_what_is_understood() -> None:
 
 @pytest.mark.parametrize(("told", "yanked"), [(True, True), (False, False), (None, False), ("", False), ("x", "x")])
 @pytest.mark.parametrize("beside", [{}, {"zebra": 1}], ids=["usual", "tolerant"])
-def test_yanked_has_three_types(told: object, yanked: bool | str, beside: dict[str, Any]) -> None:  # noqa: FBT001  the value is the case
+def test_yanked_has_three_types(told: object, yanked: bool | str, beside: dict[str, Any]) -> None:  # noqa: FBT001 -- the value is the case
     got = decoded(page(entry(yanked=told, **beside))).files[0].yanked
     assert got == yanked
     assert type(got) is type(yanked)

@@ -96,6 +96,6 @@ def test_links_lead_from_the_page_to_the_file() -> None:
 
 
 @pytest.mark.parametrize(("length", "fits"), [(246, True), (247, False), (249, False)])
-def test_a_sidecars_name_has_at_most_255_bytes(length: int, fits: bool) -> None:  # noqa: FBT001  the value is the case
+def test_a_sidecars_name_has_at_most_255_bytes(length: int, fits: bool) -> None:  # noqa: FBT001 -- the value is the case
     assert layout.has_storable_sidecar("x" * length) is fits
     assert layout.has_storable_sidecar("ö" * (length // 2) + "x" * (length % 2)) is fits
