@@ -41,7 +41,7 @@ def _stock(context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
     return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=httpx.Limits(max_connections=None))
 
 
-OURS: Final = Kind("ours", Transport)
+OURS: Final = Kind("ours", lambda context: Transport(lambda: context))
 STOCK: Final = Kind("stock", _stock)
 KINDS: Final = (OURS, STOCK)
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import trio
 
 from mirrorsync.app.monitored import monitored_parts
-from mirrorsync.app.service import Service
 from mirrorsync.app.wiring import open_rehearsal, web_directory
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
@@ -106,6 +105,7 @@ async def run_daemon(settings: Settings, audience: Audience, reread: Callable[[]
 
     Raises: as `Service.run`.
     """
+    from mirrorsync.app.service import Service  # noqa: PLC0415 -- one pass needs none of a daemon's parts
 
     def opening(now: Settings) -> AbstractAsyncContextManager[Parts]:
         return monitored_parts(now, audience, listens=True)

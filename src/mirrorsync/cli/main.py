@@ -3,10 +3,13 @@
 import gc
 from typing import Annotated
 
-import typer
-
 from mirrorsync import __version__
-from mirrorsync.cli import config, mirror, project, serve, status
+from mirrorsync.sparing import for_good
+
+with for_good():
+    import typer
+
+    from mirrorsync.cli import config, mirror, project, serve, status
 
 app = typer.Typer(
     name="mirrorsync",

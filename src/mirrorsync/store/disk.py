@@ -45,7 +45,7 @@ class Disk:
 
 
 class OffLoop(AsyncIterator[T]):
-    """A blocking iterator as an asynchronous one, `per_hop` items to a thread hop.
+    """A blocking iterator as an asynchronous one: one item, then twice as many a thread hop, up to `per_hop`.
 
     A class rather than an async generator, so that a caller may stop half-way: dropping it closes `items`.
     Cancellation: heeded at each hop.
@@ -56,6 +56,7 @@ class OffLoop(AsyncIterator[T]):
         self._what = what
         self._items = items
         self._per_hop = per_hop
+        self._next_hop = 1  # who asks whether there is anything at all needs no more
         self._ready: deque[T] = deque()
 
     def __aiter__(self) -> "OffLoop[T]":
@@ -69,4 +70,5 @@ class OffLoop(AsyncIterator[T]):
         return self._ready.popleft()
 
     def _take(self) -> list[T]:
-        return list(itertools.islice(self._items, self._per_hop))
+        count, self._next_hop = self._next_hop, min(2 * self._next_hop, self._per_hop)
+        return list(itertools.islice(self._items, count))

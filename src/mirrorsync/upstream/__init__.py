@@ -4,11 +4,10 @@ Everything that crosses the network passes `client.py`: it alone holds a connect
 exceptions and HTTP's statuses into our errors (`answers.py`). Retries stand in `retry.py` and nowhere else.
 """
 
-import sys
+from mirrorsync.sparing import sparing
 
 # httpx's own command line, which nobody here uses, loads click, rich and pygments: 45 ms of every start.
-if "httpx" not in sys.modules:
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # what importlib takes for "not to be had"
+with sparing(without=("httpx._main",)):
     import httpx as _
 
-    del sys.modules["httpx._main"], _
+    del _

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache, partial
 from typing import Final, Literal
 
 import httpx
@@ -98,15 +99,16 @@ async def open_client(  # noqa: PLR0913 -- each is one word of the configuration
 ) -> AsyncIterator[Client]:
     """Open a client whose connections are closed when the context ends. `silence` in seconds.
 
-    Certificates are always verified, against `ca_file`, else SSL_CERT_FILE, else certifi's list.
+    Certificates are always verified, against `ca_file`, else SSL_CERT_FILE, else certifi's list, which are read now
+    unless `gate` admits plain HTTP: then when they are needed.
     Raises: BadConfig, for an unusable proxy or certificate file.
     """
+    trust = cache(partial(_trusting, ca_file))
+    if ca_file is not None or not gate.allow_http:
+        trust()
     async with AsyncExitStack() as stack:
         try:
-            context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
-            sender = await stack.enter_async_context(open_sender(context, proxy=proxy, keep_alive=IDLE_LIMIT))
-        except OSError as error:
-            raise BadConfig(f"ca-file {ca_file!r} cannot be used", why=str(error)) from error
+            sender = await stack.enter_async_context(open_sender(trust, proxy=proxy, keep_alive=IDLE_LIMIT))
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
         yield Client(
@@ -118,3 +120,11 @@ async def open_client(  # noqa: PLR0913 -- each is one word of the configuration
             silence=silence,
             meter=meter,
         )
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+    except OSError as error:
+        which = "the file that SSL_CERT_FILE names" if ca_file is None else f"ca-file {ca_file!r}"
+        raise BadConfig(f"{which} cannot be used", why=str(error)) from error

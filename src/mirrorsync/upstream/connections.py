@@ -1,12 +1,11 @@
 """Connections that are kept alive, per origin, and given up the moment they are in doubt."""
 
-import ssl
 from collections import defaultdict
 from typing import Final
 
 import trio
 
-from mirrorsync.upstream.connection import Connection, Origin, connect
+from mirrorsync.upstream.connection import Connection, Origin, Trust, connect
 
 _IDLE_LIMIT: Final = 30.0
 """Seconds after which an idle connection is not trusted any more (load balancers drop them silently at 60)."""
@@ -22,8 +21,8 @@ __all__ = ["Connection", "Connections"]
 class Connections:
     """A stack of idle connections per origin, and what is known of the origin's manners."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         self._strikes: defaultdict[Origin, int] = defaultdict(int)
 
@@ -38,7 +37,7 @@ class Connections:
             if trio.current_time() - connection.idle_since <= _IDLE_LIMIT and not connection.has_news():
                 return connection, True
             connection.close()
-        return await connect(origin, self._context, limit), False
+        return await connect(origin, self._trust, limit), False
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose response was read to its end."""

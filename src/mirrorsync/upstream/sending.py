@@ -1,7 +1,6 @@
 """The two ways to send a request: our own transport, and httpx's for whatever goes through a proxy."""
 
 import http.cookiejar
-import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +9,7 @@ from typing import Protocol
 import httpx
 
 from mirrorsync.model.blob import Chunk
+from mirrorsync.upstream.connection import Trust
 from mirrorsync.upstream.http1 import Response
 from mirrorsync.upstream.transport import Transport
 from mirrorsync.upstream.url import full
@@ -123,19 +123,19 @@ def _fields(response: httpx.Response) -> dict[bytes, bytes]:
 
 
 @asynccontextmanager
-async def open_sender(context: ssl.SSLContext, *, proxy: str | None, keep_alive: float) -> AsyncIterator[Sender]:
+async def open_sender(trust: Trust, *, proxy: str | None, keep_alive: float) -> AsyncIterator[Sender]:
     """Open a sender whose connections are closed when the context ends; `keep_alive` in seconds.
 
     Raises: ValueError, ImportError, httpx.InvalidURL for a proxy that cannot be used.
     """
     if proxy is None and not urllib.request.getproxies():
-        async with Transport(context) as transport:
+        async with Transport(trust) as transport:
             yield transport
         return
     async with httpx.AsyncClient(
         headers={"Accept-Encoding": "identity"},
-        verify=context,
-        transport=Transport(context),
+        verify=trust(),
+        transport=Transport(trust),
         proxy=proxy,
         follow_redirects=False,
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),

@@ -7,11 +7,13 @@ of idle connections per origin and lets llhttp parse (bench/README.md has the fi
 import math
 import ssl
 from collections.abc import Sequence
+from functools import cache
 from types import TracebackType
 from typing import Self
 
 import httpx
 
+from mirrorsync.upstream.connection import Trust
 from mirrorsync.upstream.connections import Connections
 from mirrorsync.upstream.volley import Answer, Call, Limits, Volley
 
@@ -23,10 +25,16 @@ class Transport(httpx.AsyncBaseTransport):
     take for ever as long as it comes. Cancellation: the connection of the exchange is closed.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        """`context` must verify what it meets."""
-        context.set_alpn_protocols(["http/1.1"])
-        self._connections = Connections(context)
+    def __init__(self, trust: Trust) -> None:
+        """Ask `trust` once, when TLS is first spoken; what it returns must verify what it meets."""
+
+        @cache
+        def limited() -> ssl.SSLContext:
+            context = trust()
+            context.set_alpn_protocols(["http/1.1"])
+            return context
+
+        self._connections = Connections(limited)
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
 
 from mirrorsync.state.connection import connect
 from mirrorsync.state.progress import introduce
@@ -28,6 +30,23 @@ _HEAVY: Final = {
     "mirrorsync.upstream",
     "mirrorsync.web",
 }
+_NOT_OF_A_PASS: Final = {
+    "asyncio",
+    "certifi",
+    "httpcore",
+    "hypercorn",
+    "ijson",
+    "prometheus_client",
+    "pygments",
+    "rich",
+    "sqlite_utils",
+    "tenacity",
+    "mirrorsync.app.monitor",
+    "mirrorsync.app.service",
+    "mirrorsync.sync.follow",
+    "mirrorsync.web.server",
+}
+"""What terminals, daemons, monitoring, proxies, TLS, failures and the root list need."""
 _RUN: Final = """
 import sys
 from mirrorsync.cli.main import main
@@ -74,3 +93,18 @@ def test_status_is_told_without_the_pipeline(form: list[str], configuration: Pat
 
 def test_a_project_is_shown_without_the_pipeline(configuration: Path) -> None:
     assert not _HEAVY & loaded_by("project", "show", "numpy", "--config", str(configuration), code=78)
+
+
+def test_a_pass_that_meets_no_trouble_loads_nothing_for_trouble(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    path = tmp_path / "mirrorsync.toml"
+    path.write_text(
+        f'[mirror]\ndirectory = "{tmp_path}"\ncontact = "test@operator.test"\n[limits]\nmin-free = "0"\n'
+        f'[upstream]\nindex = "{pypi.url}"\nallow-http = true\n'
+    )
+    world.upload("alpha", "1.0")
+    loaded_by("sync", "--config", str(path))
+    world.upload("alpha", "2.0")
+    found = loaded_by("sync", "--config", str(path))
+    assert "alpha-2.0" in (tmp_path / "web" / "simple" / "alpha" / "index.html").read_text()
+    assert {"structlog", "httpx", "mirrorsync.web.status_page"} <= found
+    assert _NOT_OF_A_PASS & found == set()

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import trio
 
-from mirrorsync.errors import BadConfig, Malformed, Unreachable
+from mirrorsync.errors import BadConfig, Malformed, ProjectGone, Unreachable
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.page import PageAsk, ProjectPage
 from tests.unit.upstream.opening import open_at
@@ -94,6 +94,17 @@ async def test_the_usual_variable_makes_it_trusted(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     assert (await page_at(secure)).name == "holy"
+
+
+async def test_certificates_that_cannot_be_read_are_a_bad_configuration_whenever_they_are_needed(
+    secure: str, pypi: PyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
+    for allow_http in (False, True):
+        with pytest.raises(BadConfig, match="SSL_CERT_FILE"):
+            await page_at(secure, allow_http=allow_http)
+    with pytest.raises(ProjectGone):  # an index without TLS needs none
+        await page_at(pypi.url)
 
 
 async def test_a_redirect_never_leaves_tls(secure: str, certificate: tuple[Path, Path]) -> None:
