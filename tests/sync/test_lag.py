@@ -35,7 +35,8 @@ async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_
         world.upload("alpha", "2.0")
         await ingest(parts)
         assert mirror.status()["lag_seconds"] == 100
-        await Pool(parts).work_off(feed.until_idle(parts))
+        pool = Pool(parts)
+        await pool.work_off(feed.until_idle(parts, pool.idle))
         assert mirror.status()["lag_seconds"] == 0
         # A poll that brings something follows at once: nobody has looked, nothing was published.
         world.upload("alpha", "3.0")

@@ -1,6 +1,6 @@
 """What to bring up next: the work list is a query."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Final
 
 import trio
@@ -18,8 +18,11 @@ _LOOK_AGAIN: Final = 0.05
 """Seconds between two looks while the last projects are under way."""
 
 
-async def until_idle(parts: Parts) -> AsyncGenerator[list[Work], None]:
-    """Yield all projects that are due, some at a time, and those that become due within seconds, until none is left."""
+async def until_idle(parts: Parts, idle: Callable[[], Awaitable[None]]) -> AsyncGenerator[list[Work], None]:
+    """Yield all projects that are due, some at a time, and those that become due within seconds, until none is left.
+
+    `idle` returns when no project is under way.
+    """
     while True:
         now = parts.clock()
         works = await _due(parts, now)
@@ -29,7 +32,8 @@ async def until_idle(parts: Parts) -> AsyncGenerator[list[Work], None]:
         count, earliest = await parts.state.waiting()
         parts.audience.awaits(count)
         if parts.in_flight:
-            await trio.sleep(_LOOK_AGAIN)
+            with trio.move_on_after(_LOOK_AGAIN):
+                await idle()
         elif earliest is None or earliest > now + _PATIENCE:
             return
         else:

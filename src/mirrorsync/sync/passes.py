@@ -61,7 +61,7 @@ async def sync(parts: Parts, names: Sequence[ProjectName] = ()) -> Totals:
         else:
             await ingest(parts)
             await parts.state.step_audit(parts.clock(), parts.policy.audit_period)
-            await pool.work_off(feed.until_idle(parts))
+            await pool.work_off(feed.until_idle(parts, pool.idle))
     except MirrorsyncError as error:
         failure = error
     totals = msgspec.structs.replace(pool.totals, note=None if failure is None else note_of(failure))

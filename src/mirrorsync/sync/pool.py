@@ -76,6 +76,11 @@ class Pool:
         self._freed = trio.Event()
         await self._freed.wait()
 
+    async def idle(self) -> None:
+        """Return when no project is under way."""
+        while self._parts.in_flight:
+            await self._wait_until_freed()
+
     async def _bring_up_all(self, group: Sequence[Work], nursery: trio.Nursery) -> None:
         errands = [errand(work, self._parts.clock()) for work in group]
         waiting = {work.name: work for work in group}

@@ -1,0 +1,33 @@
+"""What is to be brought up next, and when there is nothing left."""
+
+import threading
+
+import trio
+from trio.testing import MockClock
+
+from tests.mirror import Mirror
+from tests.upstream.world import World
+
+_LONGEST = 30.0
+"""Real seconds: a pass that waits for a clock that stands still does not end by itself."""
+
+
+async def test_a_pass_ends_when_its_last_project_does_and_waits_for_no_clock(
+    mirror: Mirror,
+    world: World,
+    mock_clock: MockClock,  # noqa: ARG001 -- it stands still
+) -> None:
+    for number in range(30):
+        world.upload(f"project-{number}", "1.0")
+    ended = threading.Event()
+    async with trio.open_nursery() as nursery:
+
+        async def give_up() -> None:
+            if not await trio.to_thread.run_sync(ended.wait, _LONGEST):
+                nursery.cancel_scope.cancel()
+
+        nursery.start_soon(give_up)
+        await mirror.sync()
+        ended.set()
+    assert not nursery.cancel_scope.cancelled_caught
+    assert mirror.problems() == []
