@@ -41,6 +41,13 @@ class Store(Protocol):
         """Open an object for writing; leaving the context without `commit` discards it."""
         ...
 
+    async def expect_room(self, size: int) -> None:
+        """Return if `size` bytes could be stored now: to be asked before they are fetched, for it promises nothing.
+
+        It may go by what was measured a second ago. Raises: LowSpace, as storing them would; StoreError.
+        """
+        ...
+
     async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
         """Stage and commit small objects together; return each one's bytes or its failure, in their order.
 

@@ -84,6 +84,9 @@ class MemoryStore:
         finally:
             self.staged -= 1
 
+    async def expect_room(self, size: int) -> None:  # noqa: ARG002 -- memory has no limit here
+        await trio.lowlevel.checkpoint()
+
     async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
         results: list[int | MirrorsyncError] = []
         for small in objects:

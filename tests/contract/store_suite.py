@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from mirrorsync.errors import StoreDenied, WrongDigest, WrongSize
+from mirrorsync.errors import LowSpace, StoreDenied, WrongDigest, WrongSize
 from mirrorsync.model.blob import Expect, Small
 from mirrorsync.model.identity import StorePath, store_path
 from mirrorsync.ports import Store
@@ -318,6 +318,15 @@ class StoreSuite:
         await store.check()
         await store.settle()
         assert await body_at(store, PATH) == SMALL
+
+    async def test_more_than_is_free_is_not_to_be_expected_and_to_ask_promises_nothing(self, store: Store) -> None:
+        free = await store.free_bytes()
+        if free is not None:
+            with pytest.raises(LowSpace):
+                await store.expect_room(2 * free)
+        for _ in range(3):
+            await store.expect_room(0 if free is None else free // 2)
+        assert await put(store, PATH, SMALL) == len(SMALL)
 
     async def test_free_space_is_told_in_bytes_or_as_unlimited(self, store: Store) -> None:
         free = await store.free_bytes()

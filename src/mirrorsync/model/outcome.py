@@ -57,6 +57,14 @@ class Removed(msgspec.Struct, frozen=True):
     reason: str
 
 
+FailureKind = Literal["", "gone", "stale", "outage", "space", "held"]
+"""What the next attempt must know of this one: a 404, or a page that a cache holds back; what wakes a project ahead of
+its turn: upstream could be reached no more, too little free space; and what an operator hears once and not for each
+project: that again, and removals beyond the limits."""
+Shared = Literal["outage", "space"]
+"""Those that are nothing of the project's own."""
+
+
 class Failed(msgspec.Struct, frozen=True):
     """The project stays as it was and is tried again after `delay` seconds."""
 
@@ -65,9 +73,7 @@ class Failed(msgspec.Struct, frozen=True):
     hint: str
     delay: float | None
     """Seconds; None: the state's own back-off."""
-    kind: Literal["", "gone", "stale", "space", "held"] = ""
-    """What the next attempt must know of this one: a 404, or a page that a cache holds back; and what an operator
-    hears once and not for each project: too little free space, removals beyond the limits."""
+    kind: FailureKind = ""
 
 
 Outcome = Mirrored | Confirmed | Removed | Failed

@@ -1,15 +1,16 @@
 """The state as the pipeline sees it: every method is one durable transaction, or one look."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from mirrorsync.model.change import Listed
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.model.outcome import Outcome
+from mirrorsync.model.outcome import Failed, Outcome, Shared
 from mirrorsync.model.page import DistFile
 from mirrorsync.state import audit, clock, condemned, inventory, listing, outcomes, progress, queue, report, runs
 from mirrorsync.state.condemned import Condemned
@@ -25,11 +26,15 @@ from mirrorsync.state.report import Report
 
 
 class State:
-    """The mirror's memory. Methods that change it return once the change survives a power cut."""
+    """The mirror's memory. Methods that change it return once the change survives a power cut.
 
-    def __init__(self, database: Database) -> None:
+    It is read by everybody, on the public status page, too: what goes wrong is written down as `clean` leaves it.
+    """
+
+    def __init__(self, database: Database, clean: Callable[[str], str] = str) -> None:
         self.database = database
-        self.outbox = Outbox(database)
+        self.outbox = Outbox(database, clean)
+        self._clean = clean
 
     # --- the mirror and its cursor ---------------------------------------------------------------------------
 
@@ -85,6 +90,10 @@ class State:
     async def recheck(self, names: Iterable[ProjectName] | None) -> None:
         """Make the named projects due now, or (None) every project that is not waiting."""
         await self.database.write(lambda connection: progress.recheck(connection, names))
+
+    async def wake(self, waits_for: Shared, now: float) -> None:
+        """Make due, ahead of their turn, the projects whose last failure was of something that is over."""
+        await self.database.write(lambda connection: progress.wake(connection, waits_for, now))
 
     async def render_anew(self, selection: str, content: str) -> None:
         """Note another policy: everything is compared and rendered again."""
@@ -182,6 +191,8 @@ class State:
 
     async def record(self, outcome: Outcome, now: float, grace: float) -> None:
         """Write down how bringing up a project ended."""
+        if isinstance(outcome, Failed):
+            outcome = replace(outcome, error=self._clean(outcome.error), hint=self._clean(outcome.hint))
 
         def operation(connection: sqlite3.Connection) -> None:
             outcomes.record(connection, outcome, now, grace)
@@ -212,6 +223,8 @@ class State:
 
     async def log_run(self, started_at: float, totals: runs.Totals, now: float) -> None:
         """Write down a run that ended; with nothing unmet the mirror was complete when upstream was last asked."""
+        if totals.note is not None:
+            totals = replace(totals, note=self._clean(totals.note))
         await self.database.write(lambda connection: runs.log(connection, started_at, totals, now))
 
     async def report(self) -> Report:
@@ -247,7 +260,10 @@ class State:
 
 
 @asynccontextmanager
-async def open_state(path: Path) -> AsyncIterator[State]:
-    """Open the state at `path`, made or migrated as needed. Raises: StoreDenied, StoreFull, NewerSchema."""
+async def open_state(path: Path, clean: Callable[[str], str] = str) -> AsyncIterator[State]:
+    """Open the state at `path`, made or migrated as needed; `clean` takes secrets out of what it is told of failures.
+
+    Raises: StoreDenied, StoreFull, NewerSchema.
+    """
     async with open_database(path) as database:
-        yield State(database)
+        yield State(database, clean)

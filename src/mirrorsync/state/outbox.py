@@ -1,7 +1,7 @@
 """The list of what changed in public, kept beside the state's own work, and read by whoever tells of it."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.outcome import Outcome
@@ -19,8 +19,9 @@ class Outbox:
     What takes a connection is part of a transaction that is made anyway; the rest are durable transactions themselves.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clean: Callable[[str], str] = str) -> None:
         self._database = database
+        self._clean = clean
         self._is_kept = False
 
     async def keep_for(self, sinks: Sequence[str]) -> None:
@@ -89,4 +90,5 @@ class Outbox:
 
     async def not_told(self, sink: str, error: str, next_attempt_at: float) -> None:
         """Note that `sink` could not be told, and when it is tried again (seconds since the epoch)."""
-        await self._database.write(lambda connection: queue.failed(connection, sink, error, next_attempt_at))
+        said = self._clean(error)
+        await self._database.write(lambda connection: queue.failed(connection, sink, said, next_attempt_at))

@@ -102,7 +102,8 @@ def _record_failed(connection: sqlite3.Connection, outcome: Failed, now: float) 
         "UPDATE project SET attempts = attempts + 1, next_attempt_at = :next, last_error = :error, last_hint = :hint,"
         " failing_since = coalesce(failing_since, :now),"
         " gone_at = CASE WHEN :kind = 'gone' THEN coalesce(gone_at, :now) END,"
-        " stale_since = CASE WHEN :kind = 'stale' THEN coalesce(stale_since, :now) ELSE stale_since END"
+        " stale_since = CASE WHEN :kind = 'stale' THEN coalesce(stale_since, :now) ELSE stale_since END,"
+        " waits_for = CASE WHEN :kind IN ('outage', 'space') THEN :kind END"
         " WHERE name = :name",
         {
             "next": now + delay,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.outcome import Shared
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -185,6 +186,15 @@ def recheck(connection: sqlite3.Connection, names: Iterable[ProjectName] | None)
         return
     connection.executemany(
         "UPDATE project SET recheck = 1, next_attempt_at = 0 WHERE name = ?", [(name,) for name in names]
+    )
+
+
+def wake(connection: sqlite3.Connection, waits_for: Shared, now: float) -> None:
+    """Make due what was put off since it failed of something that is over. Costs what is put off."""
+    connection.execute(
+        "UPDATE project SET next_attempt_at = :now WHERE (unmet_since IS NOT NULL OR recheck = 1)"
+        " AND next_attempt_at > :now AND waits_for = :waits_for",
+        {"now": now, "waits_for": waits_for},
     )
 
 

@@ -174,7 +174,12 @@ CREATE TABLE sink (
 ) STRICT, WITHOUT ROWID;
 """
 
-_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
+_FOURTH: Final = """
+-- What the last failure was for all alike, 'outage' or 'space', whose end makes the project due; of no meaning else.
+ALTER TABLE project ADD COLUMN waits_for TEXT;
+"""
+
+_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Each raises `PRAGMA user_version` by one; never edited once released."""
 
 

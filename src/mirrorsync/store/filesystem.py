@@ -10,12 +10,13 @@ import trio
 from mirrorsync.errors import LowSpace, MirrorsyncError
 from mirrorsync.model.blob import Expect, ObjectInfo, Small
 from mirrorsync.model.identity import StorePath
+from mirrorsync.model.units import format_size
 from mirrorsync.store.batch import Batches, Files, Pages
 from mirrorsync.store.directory import Directory
 from mirrorsync.store.disk import Disk, OffLoop
 from mirrorsync.store.durable import GroupSync
 from mirrorsync.store.failures import in_words
-from mirrorsync.store.space import FreeSpace, in_gib
+from mirrorsync.store.space import FreeSpace
 from mirrorsync.store.staged import Landing, StagedFile
 from mirrorsync.store.survey import survey
 from mirrorsync.store.tree import Tree
@@ -55,6 +56,10 @@ class FilesystemStore:
         finally:
             promise.release()
             await landing.discard()
+
+    async def expect_room(self, size: int) -> None:
+        """See `Store.expect_room`. Raises: LowSpace, when `size` bytes more would leave less than `min_free`."""
+        await self._space.expect(size)
 
     async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
         """See `Store.store_all`; each fails with LowSpace, when together they would leave less than `min_free`."""
@@ -128,6 +133,6 @@ class FilesystemStore:
             _log.warning(
                 "%s has %s free, less than min-free (%s): nothing is downloaded until there is room",
                 self._web.path,
-                in_gib(free),
-                in_gib(self._space.min_free),
+                format_size(free),
+                format_size(self._space.min_free),
             )

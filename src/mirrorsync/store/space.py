@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from mirrorsync.errors import LowSpace
+from mirrorsync.model.units import format_size
 from mirrorsync.store.directory import Directory
 from mirrorsync.store.disk import Disk
 
@@ -49,19 +50,26 @@ class FreeSpace:
         self._free = await self._disk.run(f"The free space of {self._web.path} cannot be told", self._statvfs)
         return self._free
 
-    async def promise(self, size: int) -> Promise:
-        """Promise `size` bytes. Raises: LowSpace, when less than `min_free` would be left; StoreError."""
+    async def expect(self, size: int) -> None:
+        """Return if `size` bytes could be promised.
+
+        Raises: LowSpace, when less than `min_free` would be left; StoreError.
+        """
         free = self._free
         if free is None or time.monotonic() - self._measured_at >= _FRESH_FOR:
             free = await self.measure()
-        left = free - self._promised - size
-        if left < self.min_free:
+        coming = self._promised + size
+        if free - coming < self.min_free:
             raise LowSpace(
-                f"{self._web.path} has {in_gib(free)} free, and {in_gib(self._promised + size)} are on their way in",
-                why=f"{in_gib(self.min_free)} must stay free (min-free)",
+                f"{self._web.path} has {format_size(free)} free, and {format_size(coming)} are on their way in",
+                why=f"{format_size(self.min_free)} must stay free (min-free)",
                 hint="free space, enlarge the disk or lower min-free; nothing was lost, index updates and removals "
                 "go on, and downloads do as soon as there is room",
             )
+
+    async def promise(self, size: int) -> Promise:
+        """Promise `size` bytes. Raises: as `expect`."""
+        await self.expect(size)
         return self.promise_anyway(size)
 
     def promise_anyway(self, size: int) -> Promise:
@@ -79,8 +87,3 @@ class FreeSpace:
         handle = self._web.hold()
         status = os.fstatvfs(handle.descriptor)
         return status.f_bavail * status.f_frsize
-
-
-def in_gib(size: int) -> str:
-    """Return `size` bytes for an operator's eyes."""
-    return f"{size / (1 << 30):,.2f} GiB"

@@ -3,6 +3,7 @@
 from typing import Final
 
 from mirrorsync.errors import TooManyDeletions
+from mirrorsync.model.units import format_size
 from mirrorsync.state.progress import Weight
 from mirrorsync.sync.policy import Policy
 
@@ -39,9 +40,9 @@ class RemovalBudget:
         )
         if beyond and not policy.allow_removals:
             raise TooManyDeletions(
-                f"{what}: {weight.projects} projects, {weight.files} files and {weight.size / 2**20:.1f} MiB would go",
+                f"{what}: {weight.projects} projects, {weight.files} files and {format_size(weight.size)} would go",
                 why=f"after what went already, that is beyond the limits of {policy.max_removed_projects} projects,"
-                f" {policy.max_removed_files} files and {policy.max_removed_bytes / 2**30:.1f} GiB",
+                f" {policy.max_removed_files} files and {format_size(policy.max_removed_bytes)}",
                 hint=_CONSENT,
             )
         self._spent = after

@@ -95,6 +95,13 @@ class _Bringing:
 
     async def _fetch(self, indices: Sequence[int]) -> None:
         jobs = [self._jobs[index] for index in indices]
+        try:
+            # Before they are asked for: what finds no room afterwards would be fetched again at each attempt.
+            await self._parts.store.expect_room(self._waiting_size + sum(job.remote.size or 0 for job in jobs))
+        except MirrorsyncError as error:
+            for index in indices:
+                self.results[index] = error
+            return
         bodies = await self._parts.upstream.fetch_all([job.remote for job in jobs])
         for index, job, body in zip(indices, jobs, bodies, strict=True):
             if isinstance(body, MirrorsyncError):
@@ -225,6 +232,7 @@ async def replaces_sidecar(parts: Parts, needs: tuple[Need, ...]) -> bool:
 
 
 async def _stream(parts: Parts, job: _Job) -> int:
+    await parts.store.expect_room(job.expect.size or 0)
     async with parts.upstream.open(job.remote) as body, parts.store.stage(job.path, job.expect) as staged:
         async for chunk in body:
             await staged.write(chunk)

@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from mirrorsync.errors import MirrorsyncError, Recovery, UpstreamError
+from mirrorsync.errors import MirrorsyncError, Recovery, StoreError, UpstreamError
 from mirrorsync.pulse import Pulse, beat
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import feed
@@ -26,6 +26,9 @@ _SETTLED_EVERY: Final = 5.0
 """Seconds between two publications of the status, and at least between two of the root index, while there is news."""
 _RENEWED_EVERY: Final = 300.0
 """Seconds after which the status is published although there is no news: what nobody renews looks fresh for ever."""
+_ROOM: Final = 2**30
+"""Bytes that must have become free before those who found no room are tried ahead of their turn: each attempt costs
+upstream a page, and what comes and goes on a disk that others use is no room yet."""
 
 
 class Follower:
@@ -45,6 +48,7 @@ class Follower:
         self._pace = Pace()
         self._woken = Bell()
         self._upstream_is_back = Bell()
+        self._least_free = -math.inf
         self._hands_out: Pulse | None = None
         self._workers_wait = False
         self.rhythm = rhythm
@@ -116,12 +120,26 @@ class Follower:
             self.trouble = error
             self.rhythm = self.rhythm.after_failure(error.retry_after)
             return
+        with suppress(StoreError):  # whoever else needs the disk meets it, too, and tells it
+            await self._wake_all()
         self._polls += 1
         self._parts.audience.recovered("upstream")
         self.trouble = None
         if self.rhythm.failures:
             self._rests.ring(self._upstream_is_back)
         self.rhythm = self.rhythm.after_success()
+
+    async def _wake_all(self) -> None:
+        """Let nobody wait for what is there again, upstream or room; at a start both are taken to be."""
+        now = self._parts.clock()
+        if self.rhythm.failures or not self._polls:
+            await self._parts.state.wake("outage", now)
+        free = await self._parts.store.free_bytes()
+        if free is not None:
+            if free >= self._least_free + _ROOM:
+                await self._parts.state.wake("space", now)
+                self._least_free = free
+            self._least_free = min(self._least_free, free)
 
     async def _work(self) -> None:
         rhythm = self.rhythm

@@ -1,7 +1,7 @@
 """What follows from a failure: the one function that maps errors to outcomes."""
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 from mirrorsync.errors import (
     LowSpace,
@@ -9,6 +9,7 @@ from mirrorsync.errors import (
     MirrorsyncError,
     Missing,
     ProjectGone,
+    Recovery,
     StalePage,
     StoreUnreachable,
     Throttled,
@@ -18,7 +19,7 @@ from mirrorsync.errors import (
     WrongDigest,
     WrongSize,
 )
-from mirrorsync.model.outcome import Failed
+from mirrorsync.model.outcome import Failed, FailureKind
 from mirrorsync.state.progress import Work
 from mirrorsync.sync.removal import REPEAT_AFTER
 
@@ -60,11 +61,16 @@ def judge(error: MirrorsyncError, work: Work, *, now: float) -> Failed:
             else "check the spelling; a project made minutes ago can still be cached as absent"
         )
         return Failed(name=work.name, error=str(error), hint=hint, delay=max(REPEAT_AFTER - waited, later), kind="gone")
-    kind: Literal["", "space", "held"] = ""
-    if isinstance(error, LowSpace):
-        kind = "space"
-    elif isinstance(error, TooManyDeletions):
-        kind = "held"
     alike = _ALIKE[min(work.attempts, len(_ALIKE) - 1)] if isinstance(error, _COMMON) else None
     wait = alike if error.retry_after is None else error.retry_after
-    return Failed(name=work.name, error=str(error), hint=hint, delay=wait, kind=kind)
+    return Failed(name=work.name, error=str(error), hint=hint, delay=wait, kind=_kind(error))
+
+
+def _kind(error: MirrorsyncError) -> FailureKind:
+    if isinstance(error, LowSpace):
+        return "space"
+    if isinstance(error, TooManyDeletions):
+        return "held"
+    # Where upstream says when it wants to be asked again, or refuses us, nobody is woken before.
+    is_outage = isinstance(error, Unreachable | Truncated) and error.recovery is Recovery.RETRY
+    return "outage" if is_outage and error.retry_after is None else ""

@@ -119,9 +119,10 @@ def test_a_database_of_the_first_version_becomes_one_of_this_with_all_its_rows(t
     path = tmp_path / "state.sqlite3"
     first_version(path)
     with closing(connect(path)) as connection:
-        before = [tuple(row) for row in connection.execute("SELECT * FROM project ORDER BY id")]
+        before = [dict(row) for row in connection.execute("SELECT * FROM project ORDER BY id")]
         migrate(connection)
-        assert [tuple(row) for row in connection.execute("SELECT * FROM project ORDER BY id")] == before
+        after = [dict(row) for row in connection.execute("SELECT * FROM project ORDER BY id")]
+        assert after == [row | {"waits_for": None} for row in before]
         assert kept(connection) == counted(connection) == (3, 1, 10, 3, 2, 1)
         assert connection.execute("SELECT audit_done FROM mirror").fetchone()[0] == 2
         with transaction(connection):

@@ -37,6 +37,8 @@ async def still_pass(state: State) -> None:
     await state.synced_serial()
     await state.set_right(_LATER)
     await state.glance(_LATER)
+    await state.wake("outage", _LATER)
+    await state.wake("space", _LATER)
     await state.weigh_past_grace(0.0)
     await state.report()
 

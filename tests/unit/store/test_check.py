@@ -126,13 +126,25 @@ async def test_below_min_free_nothing_is_fetched_but_pages_and_removals_go_on(
 ) -> None:
     store = make_store(tmp_path, min_free=EXBIBYTE)
     await store.check()
-    assert "less than min-free (1,073,741,824.00 GiB)" in caplog.text
+    assert "less than min-free (1 EiB)" in caplog.text
     with pytest.raises(LowSpace, match="min-free") as caught:
         await put(store, PATH, BODY)
-    assert "GiB free" in caught.value.what
+    assert "1 EiB must stay free" in caught.value.why
     assert await store.publish(PATH, BODY)
     await store.delete(PATH)
     await store.settle()
+
+
+async def test_little_room_is_told_in_units_in_which_it_is_not_nothing(tmp_path: Path) -> None:
+    with mounted(tmp_path, "-t", "tmpfs", "-o", "size=8m", "none"):
+        store = make_store(tmp_path, min_free=5 * MIB)
+        await store.check()
+        with pytest.raises(LowSpace) as caught:
+            await put(store, PATH, b"x" * (4 * MIB + 512))
+    told = f"{caught.value}"
+    assert "MiB free, and 4.0 MiB are on their way in" in told
+    assert "5 MiB must stay free" in told
+    assert " 0" not in told
 
 
 async def test_what_is_promised_to_others_on_their_way_in_is_not_promised_twice(tmp_path: Path) -> None:

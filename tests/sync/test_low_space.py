@@ -1,0 +1,50 @@
+"""A disk that is short of room: nothing is asked of upstream's file host that could not be kept."""
+
+import random
+from pathlib import Path
+
+from tests.mirror import Mirror
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+LARGE = random.Random(4).randbytes(1 << 20)  # noqa: S311 -- no secret
+
+
+def fill(world: World) -> None:
+    for number in range(3):
+        world.upload("small", f"{number}.0")
+    world.upload("large", "1.0", body=LARGE)
+    world.upload("mixed", "1.0", body=LARGE)
+    world.upload("mixed", "1.0", kind="sdist")
+
+
+async def test_what_finds_no_room_is_not_asked_for_at_any_attempt_and_once_when_there_is_room(
+    tmp_path: Path, pypi: PyPI, world: World
+) -> None:
+    fill(world)
+    mirror = Mirror(tmp_path / "mirror", pypi, limits={"min-free": "1 EiB"})
+    for _ in range(3):
+        totals = await mirror.sync()
+        assert totals.errors == 3
+        mirror.clock.forward(7200)
+    assert pypi.seen("/packages/") == []
+    assert {row["name"] for row in mirror.status()["unmet"]} == {"small", "large", "mixed"}
+    mirror.sections["limits"]["min-free"] = "0"
+    await mirror.sync()
+    assert mirror.problems() == []
+    asked = [request.path for request in pypi.seen("/packages/")]
+    assert len(asked) == len(set(asked)) == 11
+
+
+async def test_what_an_earlier_life_left_is_taken_although_there_is_no_room_for_more(
+    tmp_path: Path, pypi: PyPI, world: World
+) -> None:
+    fill(world)
+    await Mirror(tmp_path / "mirror", pypi).sync()
+    for path in (tmp_path / "mirror" / "state").glob("mirrorsync*"):
+        path.unlink()
+    mirror = Mirror(tmp_path / "mirror", pypi, limits={"min-free": "1 EiB"})
+    pypi.clear_requests()
+    await mirror.sync()
+    assert mirror.problems() == []
+    assert pypi.seen("/packages/") == []

@@ -1,0 +1,130 @@
+"""What failed of something that is over is tried as soon as it is over, and nothing else is."""
+
+# ruff: noqa: ARG001 -- a test has the time that hurries by naming it
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from mirrorsync.app.wiring import open_parts
+from mirrorsync.errors import LowSpace, MirrorsyncError, StalePage, Throttled, TooManyDeletions, Unreachable
+from mirrorsync.sync.follow import Follower
+from mirrorsync.sync.rhythm import Rhythm
+from mirrorsync.sync.verdict import judge
+from mirrorsync.upstream.answers import Barred, ServerFault
+from tests.crash.disk import small_disk
+from tests.mirror import Mirror
+from tests.sync.test_lag import WORK
+from tests.upstream.faults import Status, WrongBytes
+from tests.upstream.server import PyPI
+from tests.upstream.world import World
+
+
+@pytest.fixture
+def hurry() -> MockClock:
+    """Let time pass quickly; not by jumps, for it is real sockets that answer."""
+    return MockClock(rate=50.0)
+
+
+@asynccontextmanager
+async def following(mirror: Mirror) -> AsyncIterator[Follower]:
+    """Let a daemon follow. The wall clock stands still: what is put off stays so until it is woken."""
+    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+        follower = Follower(parts, Rhythm(interval=1.0, shortest=0.0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follower.run)
+            yield follower
+            follower.stop()
+
+
+async def seen(fact: Callable[[], bool]) -> None:
+    with trio.fail_after(1000):
+        while not fact():  # noqa: ASYNC110 -- what it waits for is in nobody's hands
+            await trio.sleep(1)
+
+
+def unmet(mirror: Mirror) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in mirror.status()["unmet"] if row["attempts"]}
+
+
+def versions(mirror: Mirror, name: str) -> list[str]:
+    versions: list[str] = mirror.page(name)["versions"]
+    return versions
+
+
+async def test_what_failed_while_upstream_was_away_is_tried_once_it_is_back_and_what_failed_by_itself_is_not(
+    mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
+) -> None:
+    for name in ("alpha", "beta"):
+        world.upload(name, "1.0")
+    await mirror.sync()
+    pypi.faults.add("^/simple/alpha/", Status(500))
+    pypi.faults.add("beta-2.0.*whl$", WrongBytes())
+    for name in ("alpha", "beta"):
+        world.upload(name, "2.0")
+    async with following(mirror) as follower:
+        await seen(lambda: unmet(mirror).keys() == {"alpha", "beta"})
+        pypi.faults.clear()
+        await trio.sleep(100)
+        assert versions(mirror, "alpha") == ["1.0"]
+        outage = pypi.faults.add("", Status(500))
+        await seen(lambda: follower.trouble is not None)
+        pypi.faults.remove(outage)
+        await seen(lambda: versions(mirror, "alpha") == ["1.0", "2.0"])
+    assert unmet(mirror).keys() == {"beta"}
+    assert unmet(mirror)["beta"]["attempts"] == 1
+
+
+async def test_what_found_no_room_is_tried_once_there_is_room_again(
+    tmp_path: Path, world: World, pypi: PyPI, hurry: MockClock
+) -> None:
+    with small_disk(tmp_path / "mirror", "size=100m") as disk:
+        mirror = Mirror(tmp_path / "mirror", pypi, limits={"min-free": "1 GiB"})
+        world.upload("alpha", "1.0")
+        async with following(mirror):
+            await seen(lambda: "alpha" in unmet(mirror))
+            disk.remount("size=1000m")
+            await trio.sleep(100)
+            assert unmet(mirror)["alpha"]["attempts"] == 1
+            disk.remount("size=3g")
+            await seen(lambda: not unmet(mirror))
+        assert mirror.problems() == []
+
+
+async def test_a_daemon_that_is_started_takes_it_that_upstream_is_back_and_that_there_is_room(
+    tmp_path: Path, world: World, pypi: PyPI, hurry: MockClock
+) -> None:
+    mirror = Mirror(tmp_path / "mirror", pypi, limits={"min-free": "1 EiB"})
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    pypi.faults.add("^/simple/beta/", Status(500), times=9)
+    world.upload("beta", "1.0")
+    await mirror.sync()
+    assert unmet(mirror).keys() == {"alpha", "beta"}
+    pypi.faults.clear()
+    mirror.sections["limits"]["min-free"] = "0"
+    async with following(mirror):
+        await seen(lambda: not unmet(mirror))
+    assert mirror.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Unreachable("no answer"), "outage"),
+        (ServerFault("HTTP 503"), "outage"),
+        (LowSpace("no room"), "space"),
+        (ServerFault("HTTP 503", retry_after=600.0), ""),
+        (Throttled("HTTP 429"), ""),
+        (Barred("this address seems to be blocked"), ""),
+        (StalePage("a cache is behind"), "stale"),
+        (TooManyDeletions("too many"), "held"),
+    ],
+)
+def test_nobody_is_woken_before_upstream_wants_it(error: MirrorsyncError, kind: str) -> None:
+    assert judge(error, WORK, now=0.0).kind == kind
