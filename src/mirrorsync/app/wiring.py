@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import trio
 from msgspec.structs import replace
 
+from mirrorsync.app.hiding import cleaner
 from mirrorsync.app.lock import hold
 from mirrorsync.app.sinks import telling_of
 from mirrorsync.config.schema import Settings
@@ -87,7 +88,8 @@ async def open_parts(
     directory = settings.mirror.directory
     policy = replace(policy_of(settings), allow_removals=allow_removals)
     with hold(directory / "state" / "lock"):
-        async with open_state(state_path(directory)) as state, _upstream(settings, tally) as upstream:
+        state_there = open_state(state_path(directory), clean=cleaner(settings))
+        async with state_there as state, _upstream(settings, tally) as upstream:
             stopwatch = UNWATCHED if tally is None else tally
             parts = Parts(
                 upstream,

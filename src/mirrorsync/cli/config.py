@@ -11,11 +11,11 @@ from mirrorsync.cli.render import aligned, exits, print_json, print_line, print_
 from mirrorsync.config.advice import warnings
 from mirrorsync.config.example import EXAMPLE_DIRECTORY, example
 from mirrorsync.config.load import PLACES, SECTIONS, VARIABLE, find, load
-from mirrorsync.config.rules import SecretUrl, redacted
+from mirrorsync.config.rules import SecretUrl
 from mirrorsync.config.schema import PLACEHOLDER_CONTACT, MirrorSettings, Settings
 from mirrorsync.config.setting import Kind, Setting, settings_of
-from mirrorsync.config.units import format_duration, format_size
 from mirrorsync.errors import StoreDenied
+from mirrorsync.model.units import format_duration, format_size
 
 _WIDTH: Final = 96
 _INDENT: Final = " " * 4
@@ -141,11 +141,15 @@ def _words(setting: Setting, value: Any) -> str:
     if value is None:
         return "(not set)"
     if setting.kind is Kind.TEXTS:
-        return ", ".join(value) or ("(everything)" if setting.key == "projects" else "(none)")
+        return ", ".join(map(_text, value)) or ("(everything)" if setting.key == "projects" else "(none)")
     if setting.kind is Kind.DURATION:
         return format_duration(value)
     if setting.kind is Kind.SIZE:
         return format_size(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return redacted(value) if isinstance(value, SecretUrl) else str(value)
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return value.shown if isinstance(value, SecretUrl) else str(value)

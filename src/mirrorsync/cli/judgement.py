@@ -12,7 +12,7 @@ import msgspec
 
 from mirrorsync.cli.render import brief, counted
 from mirrorsync.cli.surroundings import Disk, Surroundings
-from mirrorsync.config.units import format_size
+from mirrorsync.model.units import format_size
 from mirrorsync.state.forecast import Forecast, NoForecast, forecast
 from mirrorsync.state.report import Report, RunRow, Unmet
 

@@ -1,21 +1,17 @@
 """The log of a command that works for long: begun before anything can fail, and with the command's last word."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from mirrorsync import __version__
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.sparing import for_good
 
 if TYPE_CHECKING:
     from mirrorsync.observe.lines import LogLines
     from mirrorsync.observe.log import Log, LogFormat, LogLevel
-
-_SLASHES: Final = 2
-"""In a URL without a path."""
-_SHORTEST: Final = 4
-"""Characters: anything shorter stands in half of all words."""
 
 
 @contextmanager
@@ -24,7 +20,8 @@ def logged(wanted: "LogFormat", level: "LogLevel") -> Iterator["Log"]:
 
     Raises: SystemExit, in place of such an error; where the command line is to tell it, the error without secrets.
     """
-    from mirrorsync.observe.log import start  # noqa: PLC0415 -- structlog is a tenth of a second to import
+    with for_good():
+        from mirrorsync.observe.log import start  # noqa: PLC0415 -- who tells nothing over time needs no structlog
 
     log = start(wanted, level)
     try:
@@ -48,12 +45,6 @@ def lines(log: "Log", settings: Settings, **told: Any) -> "LogLines":
 
 def hide_secrets(log: "Log", settings: Settings) -> None:
     """Let no line hold the settings' secrets from now on: the proxy's password, the webhooks' paths, all tokens."""
-    from mirrorsync.observe.secrets import secrets_of  # noqa: PLC0415 -- structlog is a tenth of a second to load
+    from mirrorsync.app.hiding import secrets_in  # noqa: PLC0415 -- `--help` and bad arguments hide nothing
 
-    found = set(secrets_of(settings.upstream.proxy))
-    found |= {url.split("/", 3)[3] for url in settings.notify.webhooks if url.count("/") > _SLASHES}
-    files = (settings.notify.webhook_secret_file, settings.fastly.token_file, settings.cloudflare.token_file)
-    for path in filter(None, files):
-        with suppress(OSError, ValueError):  # whoever needs it says that it cannot be read
-            found.add(path.read_text().strip())
-    log.hide(frozenset(one for one in found if len(one) >= _SHORTEST))
+    log.hide(secrets_in(settings))

@@ -12,9 +12,10 @@ from mirrorsync.cli.options import Config, LogFormat, LogLevel
 from mirrorsync.cli.render import counted, exits, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.config.schema import Settings
-from mirrorsync.config.units import format_size
 from mirrorsync.errors import BadConfig, ExitCode, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
+from mirrorsync.model.units import format_size
+from mirrorsync.sparing import for_good
 
 if TYPE_CHECKING:
     from mirrorsync.observe.log import Log
@@ -51,8 +52,9 @@ def sync(
     """Make one pass until all that is due has been tried. Ends 0 when all is met, 1 when some projects are not."""
     with logged(log_format, log_level) as log:
         settings = load(find(config))
+        with for_good():
+            from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
         chosen = _chosen(settings, names or [])
-        from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
 
         try:
             if dry_run:
@@ -102,8 +104,8 @@ def run(log_format: LogFormat = "auto", log_level: LogLevel = "info", config: Co
     """Follow upstream until SIGTERM: the daemon. All that it says is its log, on standard error."""
     with logged(log_format, log_level) as log:
         settings = load(find(config))
-        from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
-
+        with for_good():
+            from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
         told = lines(log, settings, command="run", process=os.getpid())
 
         def reread() -> Settings:

@@ -12,9 +12,9 @@ import typer
 from mirrorsync.cli.options import Config, Json
 from mirrorsync.cli.render import aligned, exits, print_json, print_line
 from mirrorsync.config.load import find, load
-from mirrorsync.config.units import format_duration, format_size
 from mirrorsync.errors import BadConfig, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
+from mirrorsync.model.units import format_duration, format_size
 from mirrorsync.state.connection import connect, explain
 from mirrorsync.state.report import ProjectReport, project_report, reading
 

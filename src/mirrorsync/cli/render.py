@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from mirrorsync.config.rules import SecretUrl, redacted
-from mirrorsync.config.units import format_duration
+from mirrorsync.config.rules import SecretUrl
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.units import format_duration
 from mirrorsync.observe.secrets import mask
 
 
@@ -97,7 +97,7 @@ def _only(error: BaseException) -> BaseException:
 
 def _encoded(value: Any) -> str:
     if isinstance(value, SecretUrl):
-        return redacted(value)
+        return value.shown
     if isinstance(value, Path):
         return str(value)
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")

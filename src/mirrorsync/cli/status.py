@@ -16,8 +16,8 @@ from mirrorsync.cli.render import print_error, print_json, print_line
 from mirrorsync.cli.surroundings import Surroundings, look_around
 from mirrorsync.config.load import find, load
 from mirrorsync.config.schema import Settings
-from mirrorsync.config.units import parse_duration
 from mirrorsync.errors import MirrorsyncError, SetupError
+from mirrorsync.model.units import parse_duration
 from mirrorsync.state.connection import primary_code
 from mirrorsync.state.forecast import Forecast
 from mirrorsync.state.report import Report, read_report

@@ -18,7 +18,7 @@ from mirrorsync.cli.judgement import (
 )
 from mirrorsync.cli.render import aligned, brief, counted
 from mirrorsync.cli.surroundings import Surroundings
-from mirrorsync.config.units import format_size
+from mirrorsync.model.units import format_size
 from mirrorsync.state.forecast import NoForecast
 from mirrorsync.state.report import Report, RunRow, Unmet
 from mirrorsync.state.status import lag_serials

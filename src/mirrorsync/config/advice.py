@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from mirrorsync.config.schema import Settings
-from mirrorsync.config.units import format_size
+from mirrorsync.model.units import format_size
 
 _POLITE_CONNECTIONS: Final = 10
 

@@ -13,9 +13,9 @@ import msgspec
 from mirrorsync.config import rules
 from mirrorsync.config.schema import Settings
 from mirrorsync.config.setting import REQUIRED, Kind, Setting, settings_of
-from mirrorsync.config.units import parse_duration, parse_size
 from mirrorsync.errors import BadConfig
 from mirrorsync.model.identity import is_segment
+from mirrorsync.model.units import parse_duration, parse_size
 
 VARIABLE: Final = "MIRRORSYNC_CONFIG"
 PLACES: Final = (Path("mirrorsync.toml"), Path("/etc/mirrorsync/mirrorsync.toml"))

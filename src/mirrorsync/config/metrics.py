@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from mirrorsync.config.setting import Seconds
-from mirrorsync.config.units import format_duration
 from mirrorsync.errors import BadConfig
+from mirrorsync.model.units import format_duration
 
 _ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):([0-9]{1,5})")
 _PORT_MAX: Final = 65535

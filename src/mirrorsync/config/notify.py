@@ -9,8 +9,8 @@ from msgspec.structs import force_setattr
 
 from mirrorsync.config import rules
 from mirrorsync.config.setting import Seconds
-from mirrorsync.config.units import format_duration
 from mirrorsync.errors import BadConfig
+from mirrorsync.model.units import format_duration
 
 _SECRET = "A relative path starts at this file's folder; credential:NAME is NAME in $CREDENTIALS_DIRECTORY."  # noqa: S105 -- words, and no secret
 
@@ -60,14 +60,17 @@ class NotifySettings(_Section, frozen=True):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse unfit addresses and times, and webhooks that nothing could sign."""
+        """Refuse unfit addresses and times, and webhooks that nothing could sign; show of these no more than hosts."""
         for name, value in (("interval", self.interval), ("command-timeout", self.command_timeout)):
             if value <= 0:
                 raise BadConfig(f"[notify] {name} is {format_duration(value)}", hint='write it like "5s"')
         if self.command and not self.command[0]:
             raise BadConfig("[notify] command begins with an empty text", hint="the program's path stands first")
-        for number, url in enumerate(self.webhooks, start=1):
-            rules.private_address(f"number {number} of [notify] webhooks", url)
+        webhooks = (
+            rules.PrivateUrl(rules.private_address(f"number {number} of [notify] webhooks", url))
+            for number, url in enumerate(self.webhooks, start=1)
+        )
+        force_setattr(self, "webhooks", tuple(webhooks))
         if self.webhooks and self.webhook_secret_file is None:
             raise BadConfig(
                 "[notify] webhooks are set without webhook-secret-file",

@@ -20,8 +20,25 @@ class SecretUrl(str):
 
     __slots__ = ()
 
+    @property
+    def shown(self) -> str:
+        """What may be shown of it."""
+        return redacted(self)
+
     def __repr__(self) -> str:
-        return repr(redacted(self))
+        return repr(self.shown)
+
+
+class PrivateUrl(SecretUrl):
+    """A URL whose path lets in whoever knows it: its host alone is shown."""
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> str:
+        """Scheme and host, with `***` in place of the rest."""
+        parts = urlsplit(self)
+        return f"{parts.scheme}://{parts.netloc}/***"
 
 
 def redacted(url: str) -> str:

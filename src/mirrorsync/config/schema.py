@@ -14,9 +14,9 @@ from mirrorsync.config import notify, rules
 from mirrorsync.config.metrics import MetricsSettings
 from mirrorsync.config.notify import CloudflareSettings, FastlySettings, NotifySettings, PurgeSettings
 from mirrorsync.config.setting import Bytes, Seconds
-from mirrorsync.config.units import format_duration
 from mirrorsync.errors import BadConfig
 from mirrorsync.model.identity import ProjectName
+from mirrorsync.model.units import format_duration
 
 PLACEHOLDER_CONTACT: Final = "mirror-admin@example.edu"
 """What the example says until an operator writes their own; refused for "pypi"."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec.structs import fields
 
-from mirrorsync.config.units import format_duration, format_size
+from mirrorsync.model.units import format_duration, format_size
 
 
 class Kind(Enum):

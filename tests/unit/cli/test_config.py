@@ -141,6 +141,17 @@ class TestCheck:
             assert "http://***@proxy.test:3128" in out
             assert "hunter2" not in out + err
 
+    def test_of_a_webhook_the_host_alone_is_shown_in_every_form(self, here: Path) -> None:
+        hooks = '["https://hooks.test:8443/services/T0/hunter2", "https://hooks.test?token=hunter2"]'
+        (here / "secret").write_text("0" * 32)
+        (here / "mirrorsync.toml").write_text(f'{HEAD}[notify]\nwebhooks = {hooks}\nwebhook-secret-file = "secret"\n')
+        for form in ((), ("--json",), ("--explain",)):
+            code, out, err = run("config", "check", *form)
+            assert code == 0, err
+            assert "https://hooks.test:8443/***" in out
+            assert "https://hooks.test/***" in out
+            assert "hunter2" not in out + err
+
     def test_a_bad_file_ends_with_78_and_nothing_on_standard_output(self, here: Path) -> None:
         (here / "mirrorsync.toml").write_text(HEAD + "[upstream]\nconections = 3\n")
         for form in ((), ("--json",)):

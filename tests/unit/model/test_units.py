@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrorsync.config.units import format_duration, format_size, parse_duration, parse_size
+from mirrorsync.model.units import format_duration, format_size, parse_duration, parse_size
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
