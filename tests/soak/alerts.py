@@ -112,7 +112,14 @@ def _share_of_failed(window: Window) -> float:
 
 
 def _starts(window: Window) -> int:
-    return len({seen.values["started"] for seen in window if "started" in seen.values}) - 1
+    """Return how many processes followed the first one; a textfile may tell of one that is long gone."""
+    return len({seen.values["started"] for seen in window if seen.is_up and "started" in seen.values}) - 1
+
+
+FRESH_WITHIN: Final = 15.0
+"""Seconds of lag within which the daemon is told to call itself ready."""
+_WINDOW: Final = 15.0
+"""Seconds that a condition looks back, where the rules say [15m]."""
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -123,18 +130,16 @@ class Alert(msgspec.Struct, frozen=True):
     seconds: float
     """For which it must hold."""
     needs_disk: bool = False
+    looks_back: float = _WINDOW
+    """Seconds."""
 
 
-FRESH_WITHIN: Final = 15.0
-"""Seconds of lag within which the daemon is told to call itself ready."""
-WINDOW: Final = 15.0
-"""Seconds that a condition can look back."""
 ALERTS: Final[Sequence[Alert]] = (
     Alert("NotRunning", lambda window: not window[-1].is_up, 1, needs_disk=True),
     Alert(
         "Halted", lambda window: _newest(window, "halted") + _newest(window, "last run halted") > 0, 1, needs_disk=True
     ),
-    Alert("RestartLoop", lambda window: _starts(window) > 4, 0, needs_disk=True),
+    Alert("RestartLoop", lambda window: _starts(window) > 4, 0, looks_back=2 * _WINDOW),
     Alert("Behind", lambda window: _age(window, "complete") > FRESH_WITHIN, 2),
     Alert("FarBehind", lambda window: _age(window, "complete") > 2 * FRESH_WITHIN, 2),
     Alert("UnmetForLong", lambda window: _age(window, "failing since") > 15, 2),
@@ -170,7 +175,8 @@ class Monitoring:
         """Scrape once and judge; `now` is seconds since the epoch."""
         seen = scrape(self._base, self._textfile, now)
         before = self._window[-1].at if self._window else now
-        self._window = [earlier for earlier in self._window if earlier.at > now - WINDOW] + [seen]
+        longest = max(alert.looks_back for alert in self._alerts)
+        self._window = [earlier for earlier in self._window if earlier.at > now - longest] + [seen]
         for alert in self._alerts:
             self._judge(alert, now, now - before)
         return seen
@@ -182,7 +188,7 @@ class Monitoring:
 
     def _judge(self, alert: Alert, now: float, elapsed: float) -> None:
         record = self.records[alert.name]
-        if not alert.holds(self._window):
+        if not alert.holds([seen for seen in self._window if seen.at > now - alert.looks_back]):
             record.pending_since, record.is_firing = None, False
             return
         record.pending_since = now if record.pending_since is None else record.pending_since

@@ -1,4 +1,4 @@
-"""The daemon as its service manager has it: started, started again when it fails, watched from outside."""
+"""The daemon as its service manager has it: started, started again when it dies, watched from outside."""
 
 import re
 import subprocess
@@ -44,6 +44,10 @@ class Life(msgspec.Struct):
     ended: float | None = None
     code: int | None = None
     vitals: list[Vitals] = []
+    scrapes: int = 0
+    """How often it told monitoring its numbers."""
+    was_killed: bool = False
+    """Whether we ended it: then its end says nothing of the daemon."""
 
     @property
     def seconds(self) -> float:
@@ -96,10 +100,25 @@ class Service:
                     return
                 self._stopping.wait(RESTART_AFTER)
 
+    @property
+    def living(self) -> Life | None:
+        """The process that runs at the moment."""
+        life = self.lives[-1] if self.lives else None
+        return None if life is None or life.ended is not None else life
+
+    def kill(self) -> bool:
+        """Let the process die without a word, once monitoring has seen it alive; return whether it does."""
+        life = self.living
+        if life is None or self._process is None or not life.scrapes or life.was_killed:
+            return False
+        life.was_killed = True
+        self._process.kill()
+        return True
+
     def observe(self) -> Vitals | None:
         """Note how the process is, None when there is none at the moment."""
-        life = self.lives[-1] if self.lives else None
-        if life is None or life.ended is not None:
+        life = self.living
+        if life is None:
             return None
         with suppress(OSError):  # it ended just now
             proc = Path(f"/proc/{life.process}")

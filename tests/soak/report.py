@@ -1,5 +1,6 @@
 """What a soak found: judged, and as a table."""
 
+import signal
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -87,7 +88,11 @@ def _memory(found: Findings) -> Verdict:
     first, last = _calm(found)
     before, after = (statistics.median(sample.resident or 0 for sample in part) / 1024 for part in (first, last))
     peak = max((vitals.peak for life in found.lives for vitals in life.vitals), default=0) / 1024
-    seen = f"{before:.1f} MiB after the warm-up, {after:.1f} MiB at the end; highest {peak:.1f} MiB"
+    lived = found.lives[-1].seconds if found.lives else 0.0
+    seen = (
+        f"{before:.1f} MiB after the warm-up, {after:.1f} MiB at the end of a process of {lived:.0f} s;"
+        f" highest {peak:.1f} MiB"
+    )
     return Verdict("RSS flat", seen, after <= before * _GROWTH)
 
 
@@ -115,12 +120,19 @@ def _alerts(found: Findings) -> Iterator[Verdict]:
 
 
 def _end(found: Findings) -> Verdict:
-    unexpected = [life.code for life in found.lives[:-1] if life.code != ExitCode.CANNOT_WRITE]
+    unexpected = [life.code for life in found.lives[:-1] if not _was_to_end(life)]
     last = found.lives[-1].code if found.lives else None
     holds = not unexpected and last == ExitCode.OK and not found.failures
-    restarts = len(found.lives) - 1
-    seen = f"restarted {restarts} times, codes otherwise {unexpected}, at last {last}; {'; '.join(found.failures)}"
-    return Verdict("ended only for want of room, stopped when told", seen.removesuffix("; "), holds)
+    restarts, killed = len(found.lives) - 1, sum(life.was_killed for life in found.lives)
+    seen = (
+        f"restarted {restarts} times, {killed} of them killed, codes otherwise {unexpected}, at last {last};"
+        f" {'; '.join(found.failures)}"
+    )
+    return Verdict("ended only when killed or for want of room, stopped when told", seen.removesuffix("; "), holds)
+
+
+def _was_to_end(life: Life) -> bool:
+    return life.code == ExitCode.CANNOT_WRITE or (life.was_killed and life.code == -signal.SIGKILL)
 
 
 def _troubles(found: Findings) -> Iterator[str]:
@@ -134,7 +146,7 @@ def _troubles(found: Findings) -> Iterator[str]:
 def _lives(lives: Sequence[Life]) -> Iterator[str]:
     for life in lives:
         if life.seconds < _MINUTE and life is not lives[-1]:
-            continue  # those that found no room
+            continue  # those that found no room or were killed
         young = [vitals for vitals in life.vitals if vitals.age <= _MINUTE][-_LOOKED_AT:]
         last = life.vitals[-_LOOKED_AT:]
         if not last:

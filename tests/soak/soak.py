@@ -126,7 +126,7 @@ class Soak:
             alerts = [alert for alert in ALERTS if disk is not None or not alert.needs_disk]
             self._monitoring = Monitoring(f"http://127.0.0.1:{port}", _textfile(self._home), alerts)
             self._reader = Reader(self._operator.web, world)
-            self._site = Site(pypi, changes, disk, self._chance(1))
+            self._site = Site(pypi, changes, disk, self._service, self._chance(1))
             with _reading(self._reader), self._service.running():
                 self._live_through()
             self._conclude()
@@ -172,7 +172,10 @@ class Soak:
         return until()
 
     def _sample(self, troubles: tuple[str, ...]) -> None:
-        vitals, seen = self._service.observe(), self._monitoring.look(time.time())
+        # The life before the look: whoever takes its place meanwhile was not seen.
+        life, vitals, seen = self._service.living, self._service.observe(), self._monitoring.look(time.time())
+        if life is not None and seen.is_up:
+            life.scrapes += 1
         self._found.requests += len(self._site.pypi.requests)
         self._site.pypi.clear_requests()
         sample = Sample(

@@ -1,6 +1,8 @@
 """The soak as a test: short for every change, and long in `make torture` (alone: `make soak`)."""
 
 import os
+import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from mirrorsync.errors import ExitCode
 from tests.soak.report import judge, table
 from tests.soak.soak import Plan, Soak
-from tests.soak.troubles import KINDS
+from tests.soak.troubles import FULL_DISK, KILLED, KINDS, schedule
 
 _SECONDS = 24.0
 _MINUTES = float(os.environ.get("MIRRORSYNC_TORTURE_SOAK_MINUTES", "15"))
@@ -19,13 +21,28 @@ def _nothing(_line: str) -> None:
     pass
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_what_ends_processes_comes_once_and_leaves_the_last_one_most_of_the_time(seed: int) -> None:
+    ending = [spell for spell in schedule(840.0, random.Random(seed), with_disk=True) if not spell.kind.comes_again]  # noqa: S311 - repeatable, and no secret
+    assert [spell.kind for spell in ending] == [FULL_DISK, KILLED]
+    assert ending[-1].ends < 840.0 / 5
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_even_a_short_soak_has_each_trouble_for_seconds(seed: int) -> None:
+    spells = schedule(Plan(_SECONDS / 60, seed).troubled, random.Random(seed), with_disk=True)  # noqa: S311 - repeatable, and no secret
+    assert {spell.kind for spell in spells} == set(KINDS)
+    assert min(spell.ends - spell.begins for spell in spells) > 2.5
+
+
 def test_a_daemon_that_meets_every_trouble_within_seconds_serves_only_truth(tmp_path: Path) -> None:
     found = Soak(tmp_path, Plan(_SECONDS / 60, _SEED, projects=40, waits=False), _nothing).run()
     assert found.violations == []
     assert found.problems == []
     assert found.failures == []
     assert found.reader_passes > 1
-    assert {life.code for life in found.lives} <= {ExitCode.OK, ExitCode.CANNOT_WRITE}
+    assert {life.code for life in found.lives if not life.was_killed} <= {ExitCode.OK, ExitCode.CANNOT_WRITE}
+    assert {life.code for life in found.lives if life.was_killed} == {-signal.SIGKILL}
     assert {spell.kind for spell in found.spells} >= {kind for kind in KINDS if not kind.needs_disk}
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong at upstream and with the disk, when, and for how long: drawn from a seed, each kind at least once."""
+"""What goes wrong with upstream, disk and process, when, and for how long: drawn from a seed, each at least once."""
 
 import os
 import random
@@ -12,7 +12,9 @@ import msgspec
 
 from tests.crash.disk import SmallDisk
 from tests.crash.restless import Sometimes
+from tests.e2e.cli import soon
 from tests.soak.changes import Changes
+from tests.soak.daemon import Service
 from tests.upstream.faults import (
     DelayHeaders,
     Drip,
@@ -35,10 +37,14 @@ _FILES: Final = r"^/packages/"
 _POISONED: Final = "poisoned"
 _SHORTEST: Final = 3.0
 """Seconds in which a daemon that asks every second meets a trouble for sure."""
+_PAUSE: Final = 0.2
+"""Between two troubles of the first round, as a part of their length and at most; less where time is short."""
 _CALM: Final = 1.5
 """Between two troubles, as a part of their length and at most, once each kind has been."""
 _REFILLED_EVERY: Final = 0.25
 """Seconds."""
+_SPARED: Final = 1.5
+"""Seconds at most that a process goes on after monitoring has seen it, when it is to be killed."""
 MIN_FREE: Final = 24 * 2**20
 """Bytes that the mirror is told to leave free."""
 
@@ -46,10 +52,13 @@ MIN_FREE: Final = 24 * 2**20
 class Site:
     """What troubles can get hold of."""
 
-    def __init__(self, pypi: PyPI, changes: Changes, disk: SmallDisk | None, chance: random.Random) -> None:
+    def __init__(
+        self, pypi: PyPI, changes: Changes, disk: SmallDisk | None, service: Service, chance: random.Random
+    ) -> None:
         self.pypi = pypi
         self.changes = changes
         self.disk = disk
+        self.service = service
         self.chance = chance
 
     @contextmanager
@@ -147,7 +156,7 @@ def _full_disk(site: Site) -> Iterator[None]:
 def _ballast(site: Site, *, leaving: int) -> Iterator[None]:
     """Take all room but `leaving` bytes, and whatever else becomes free meanwhile."""
     assert site.disk is not None
-    place = site.disk.place / "ballast"
+    place = site.disk.place / f"ballast that leaves {leaving}"
     ended = threading.Event()
 
     def fill(descriptor: int) -> None:
@@ -170,6 +179,27 @@ def _ballast(site: Site, *, leaving: int) -> Iterator[None]:
             place.unlink()
 
 
+@contextmanager
+def _killed(site: Site) -> Iterator[None]:
+    """Kill every process soon after monitoring has seen it: it is to notice each of them. At least one is killed."""
+    killed: list[bool] = []
+    ended = threading.Event()
+
+    def kill_on() -> None:
+        while not ended.wait(site.chance.uniform(0, _SPARED)):
+            killed.append(site.service.kill())
+
+    thread = threading.Thread(target=kill_on, name="killer")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if not any(killed):
+            soon(site.service.kill, "a process that monitoring has seen")
+
+
 class Kind(msgspec.Struct, frozen=True):
     """A kind of trouble."""
 
@@ -181,20 +211,25 @@ class Kind(msgspec.Struct, frozen=True):
     lane: int
     """Troubles of one lane come one after the other, those of two lanes at the same time."""
     needs_disk: bool = False
+    turn: int = 0
+    """Its place in the first round of its lane; those of the same turn come in any order."""
+    comes_again: bool = True
+    """Whether it may come after the first round, too."""
 
 
-OUTAGE: Final = Kind("outage", _outage, 20, 60, 0)
-FULL_DISK: Final = Kind("full disk", _full_disk, 60, 60, 0, needs_disk=True)
+FULL_DISK: Final = Kind("full disk", _full_disk, 60, 60, 0, needs_disk=True, turn=-2, comes_again=False)
+KILLED: Final = Kind("killed again and again", _killed, 40, 40, 0, turn=-1, comes_again=False)
 KINDS: Final[Sequence[Kind]] = (
     FULL_DISK,
-    OUTAGE,
+    KILLED,
+    Kind("outage", _outage, 20, 60, 0),
     Kind("429 for journal and pages", _throttled, 10, 30, 0),
     Kind("journal fails", _changelog_faults, 15, 30, 0),
-    Kind("low disk", _low_disk, 20, 40, 0, needs_disk=True),
+    Kind("cut root list", _cut_root_list, 30, 40, 0),
+    Kind("low disk", _low_disk, 20, 40, 1, needs_disk=True),
     Kind("5xx for pages and files", _server_errors, 10, 30, 1),
     Kind("stale pages", _stale_pages, 15, 40, 1),
     Kind("resets and truncations", _broken_files, 15, 40, 1),
-    Kind("cut root list", _cut_root_list, 30, 40, 1),
     Kind("slow drip", _slow_drip, 15, 40, 1),
     Kind("wrong bytes for one project", _wrong_bytes, 15, 40, 1),
 )
@@ -211,8 +246,8 @@ class Spell(msgspec.Struct, frozen=True):
 def schedule(seconds: float, chance: random.Random, *, with_disk: bool) -> list[Spell]:
     """Return troubles that fill `seconds`: each kind once, then more at random; shorter where time is short.
 
-    The full disk comes first in its lane: it ends the process, and the next one is to live long enough for its
-    memory to be judged.
+    What ends processes comes first in its lane, and once: the last process is to live long enough for its memory to be
+    judged. The cut root list is in that lane, too: only a process that lives, and hears of changes, reads it.
     """
     kinds = [kind for kind in KINDS if with_disk or not kind.needs_disk]
     found: list[Spell] = []
@@ -222,25 +257,28 @@ def schedule(seconds: float, chance: random.Random, *, with_disk: bool) -> list[
 
 
 def _fill(kinds: Sequence[Kind], seconds: float, chance: random.Random) -> Iterator[Spell]:
-    pause = 0.2
-    """Between two troubles of the first round, as a part of their length and at most."""
-    shrink = min(1.0, seconds / (sum(kind.longest for kind in kinds) * (1 + pause)))
-    order = chance.sample(kinds, len(kinds))
-    order.sort(key=lambda kind: kind is not FULL_DISK)
+    shrink = min(1.0, seconds / (sum(kind.longest for kind in kinds) * (1 + _PAUSE)))
+
+    def draw(kind: Kind) -> float:
+        return max(_SHORTEST, shrink * chance.uniform(kind.shortest, kind.longest))
+
+    order = sorted(chance.sample(kinds, len(kinds)), key=lambda kind: kind.turn)
+    lengths = [draw(kind) for kind in order]
+    longest_pause = max(0.0, seconds - sum(lengths)) / len(order)
     now = 0.0
-    number = 0
-    while True:
-        kind = (
-            order[number] if number < len(order) else chance.choice([kind for kind in kinds if kind is not FULL_DISK])
-        )
-        length = max(_SHORTEST, shrink * chance.uniform(kind.shortest, kind.longest))
-        calm = pause if number < len(order) else _CALM
-        begins = now + length * calm * chance.random()
-        if begins + length > seconds and number >= len(order):
-            return
+    for kind, length in zip(order, lengths, strict=True):
+        begins = now + min(longest_pause, length * _PAUSE) * chance.random()
         now = min(seconds, begins + length)
         yield Spell(kind, begins, now)
-        number += 1
+    again = [kind for kind in kinds if kind.comes_again]
+    while True:
+        kind = chance.choice(again)
+        length = draw(kind)
+        begins = now + length * _CALM * chance.random()
+        now = begins + length
+        if now > seconds:
+            return
+        yield Spell(kind, begins, now)
 
 
 class Suffering:
