@@ -8,6 +8,7 @@ import math
 import select
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
@@ -136,11 +137,20 @@ class _Plain:
         with suppress(BlockingIOError):
             return receive()
         self._ready = 0
+        self._acknowledge()
         with trio.fail_after(limit):
             while True:
                 await trio.lowlevel.wait_readable(self._socket)
                 with suppress(BlockingIOError):
                     return receive()
+
+    def _acknowledge(self) -> None:
+        """Let the peer know at once what came: it may hold the rest back until then, and we the word for 40 ms.
+
+        Source: RFC 896 and 1122 (4.2.3.2); tcp(7), TCP_QUICKACK, which does not last.
+        """
+        if sys.platform == "linux":
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:
