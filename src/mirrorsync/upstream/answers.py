@@ -18,6 +18,9 @@ _BLOCKED_FOR: Final = 3_600.0
 """Seconds to stay away after a block: asking on is what prolongs it."""
 _PORTAL_HINT: Final = "a captive portal, a proxy or an error page answers in the index's place; open the URL and look"
 
+_REASON: Final = 60
+"""Characters of a reason phrase that are repeated."""
+
 
 class Head(msgspec.Struct, frozen=True):
     """A status line and headers, by their lower-case names."""
@@ -73,7 +76,7 @@ def read_error(error: httpx.HTTPError, what: str, *, silence: float) -> Upstream
 def page_status_error(head: Head, what: str) -> UpstreamError:
     """Return what an unexpected status of the index means."""
     status = head.status
-    why = f"HTTP {status} {head.reason[:60]}".rstrip()
+    why = _status_line(head)
     if throttled := _throttled(head, what, why):
         return throttled
     if status == HTTPStatus.FORBIDDEN and media_type(head) == "text/plain":
@@ -92,12 +95,18 @@ def page_status_error(head: Head, what: str) -> UpstreamError:
 
 def file_status_error(head: Head, what: str) -> UpstreamError | DownloadError:
     """Return what an unexpected status of the file host means."""
-    why = f"HTTP {head.status} {head.reason[:60]}".rstrip()
+    why = _status_line(head)
     if throttled := _throttled(head, what, why):
         return throttled
     if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerFault(what, why=why, hint=_TROUBLE)
     return Missing(what, why=why)
+
+
+def _status_line(head: Head) -> str:
+    """Return status and reason, cut between two words: of half a password nobody would see that it is one."""
+    reason = head.reason if len(head.reason) <= _REASON else head.reason[:_REASON].rpartition(" ")[0]
+    return f"HTTP {head.status} {reason}".rstrip()
 
 
 def wrong_type(what: str, *, found: str, wanted: str) -> Malformed:
