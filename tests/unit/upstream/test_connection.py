@@ -1,0 +1,43 @@
+"""A connection's manners towards a peer whose kernel collects small pieces before it sends them."""
+
+import socket
+import sys
+
+import pytest
+import trio
+import trio.testing
+
+from mirrorsync.upstream.connection import Connection, connect
+
+EXCHANGES = 40
+"""A new connection acknowledges at once by itself for its first sixteen pieces or so."""
+
+
+def no_certificates() -> None:
+    raise AssertionError("nothing here speaks TLS")
+
+
+async def exchange(connection: Connection, peer: trio.SocketStream) -> None:
+    await connection.send(b"?", 5)
+    await peer.receive_some(1)
+    await peer.send_all(b"!")
+    assert await connection.receive(5) == b"!"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program say when it acknowledges")
+async def test_who_waits_for_more_has_acknowledged_what_came() -> None:
+    # What is asked here is what the kernel would do with a piece that came now: 1, acknowledge it at once.
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    connection = await connect(("http", b"127.0.0.1", port), no_certificates, 5)  # type: ignore[arg-type] # never called
+    plain = connection._wire._socket  # type: ignore[attr-defined] # the kernel's word is the only one
+    async with listener, await listener.accept() as peer, trio.open_nursery() as nursery:
+        for _ in range(EXCHANGES):
+            await exchange(connection, peer)
+        await connection.send(b"?", 5)
+        assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 0
+        nursery.start_soon(connection.receive, 5)
+        await trio.testing.wait_all_tasks_blocked()
+        assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
+        await peer.send_all(b"!")
+    connection.close()
