@@ -1,12 +1,14 @@
 """The processes: one pass, or the daemon. Signals, the grace of a stop, and the one place of `except*`."""
 
+import gc
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 
@@ -24,6 +26,12 @@ from mirrorsync.sync.plan import Plan, make_plan
 
 T = TypeVar("T")
 
+_SWITCH_AFTER: Final = 0.001
+"""Seconds after which a thread that computes lets another one on. A thread that stores is at the kernel's most of the
+time, a few microseconds each, and waits for its turn after each: at Python's own 5 ms it and the loop work in turns."""
+_LOOK_AFTER: Final = 10_000
+"""Objects made, beyond those that went, before garbage is looked for: each task leaves some that are none."""
+
 
 class Stopped(Exception):  # noqa: N818 -- a fact, and nobody's error
     """A signal ended the work before it was done; what was brought up until then is kept."""
@@ -38,6 +46,8 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     Raises: MirrorsyncError; Stopped, on SIGTERM or SIGINT where `work` does not heed them; a bug, in a group.
     """
+    sys.setswitchinterval(_SWITCH_AFTER)
+    gc.set_threshold(_LOOK_AFTER, *gc.get_threshold()[1:])
     failures: list[MirrorsyncError] = []
     try:
         return trio.run(_heeding_signals, work)
