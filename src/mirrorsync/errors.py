@@ -5,7 +5,7 @@ the service manager starts it again, and starting is recovering (ARCHITECTURE.md
 """
 
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Recovery(Enum):
@@ -51,6 +51,14 @@ class MirrorsyncError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}" if self.why else self.what
+
+    def as_value(self) -> Self:
+        """Return this error without the frames that it, and what led to it, came through: they hold whole bodies."""
+        told: BaseException | None = self
+        while told is not None:
+            told.__traceback__ = None
+            told = told.__cause__ or told.__context__
+        return self
 
 
 class UpstreamError(MirrorsyncError):

@@ -141,7 +141,6 @@ def test_an_answer_however_large_costs_bounded_memory(
     assert operator.broken_links() == []
 
 
-@pytest.mark.slow
 def test_twenty_pages_of_the_worst_kind_at_once_cost_no_more_than_a_small_machine_has(
     operator: Operator, idle: Peak
 ) -> None:

@@ -103,7 +103,7 @@ class Files(Batch):
             try:
                 verify_whole(small.path, small.expect, small.body)
             except MirrorsyncError as error:
-                self.results[index] = error.with_traceback(None)
+                self.results[index] = error.as_value()
             else:
                 self.write(index, small.path, small.body, hop)
 

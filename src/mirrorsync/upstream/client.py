@@ -95,7 +95,7 @@ class Client:
             try:
                 results[index] = await self.ask(questions[index].ask, questions[index].read, failed=failed)
             except MirrorsyncError as error:
-                results[index] = error
+                results[index] = error.as_value()
 
         await self.ask_once(questions, results.__setitem__)
         open_ones = [
@@ -189,7 +189,7 @@ class Client:
         try:
             result: _T | MirrorsyncError | None = question.at_once(response.fields, body)
         except MirrorsyncError as error:
-            result = error
+            result = error.as_value()
         if result is not None:
             response.body.clear()
             volley.ended()
@@ -206,7 +206,7 @@ class Client:
                 return await read(reply)
             return reply.refusal() if reply.redirects_to is None else None
         except MirrorsyncError as error:
-            return error
+            return error.as_value()
         finally:
             await reply.discard()
 
