@@ -67,7 +67,7 @@ def policy_of(settings: Settings) -> Policy:
         needs_journal=settings.upstream.feed == "xmlrpc",
         audit_period=settings.audit.period,
         list_interval=settings.audit.list_interval,
-        workers=2 * settings.upstream.connections,
+        workers=4 * settings.upstream.connections,
     )
 
 

@@ -25,8 +25,8 @@ _SMALL: Final = 256 * 2**10
 """Bytes up to which a file is held whole in memory on its way (half of PyPI's files have less than 20 KiB)."""
 _BATCH: Final = 64
 """Small objects that are written together."""
-_BATCH_SIZE: Final = 2 * 2**20
-"""Bytes after which small objects are written without waiting for more: with 20 projects under way, 40 MiB in all."""
+_BATCH_SIZE: Final = 2**20
+"""Bytes after which small objects are written without waiting for more: with 40 projects under way, 40 MiB in all."""
 _PORTION: Final = 16
 """Small objects that are asked for together on one connection."""
 _PORTION_SIZE: Final = 2**20

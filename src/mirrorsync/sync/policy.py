@@ -34,7 +34,7 @@ class Policy(msgspec.Struct, frozen=True):
     """Seconds in which every project is asked for once, though no serial demands it."""
     list_interval: float = 86400.0
     """Seconds between two readings of the root list beside the journal."""
-    workers: int = 20
+    workers: int = 40
     """Projects under way at once: more than connections, since each also waits for the disk."""
 
     def link(self, file: DistFile) -> str:

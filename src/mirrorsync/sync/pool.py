@@ -21,7 +21,7 @@ from mirrorsync.sync.verdict import judge
 
 _UNREACHABLE_IN_A_ROW: Final = 10
 """Projects that fail because nobody answers, one after the other, before the run stops asking."""
-_TOGETHER: Final = 8
+_TOGETHER: Final = 16
 """Pages that are asked for together on one connection."""
 _MOMENT: Final = 0.02
 """Seconds that free places wait for enough others to make a group."""
