@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 import trio
@@ -20,12 +20,10 @@ from mirrorsync.upstream.body import fetch_all, open_body
 from mirrorsync.upstream.client import Client, Question
 from mirrorsync.upstream.inflate import Inflater
 from mirrorsync.upstream.reply import PAGE_LIMIT, ROOT_LIMIT, Ask, Reply
+from mirrorsync.upstream.root_list import RootReader
 from mirrorsync.upstream.trace import TraceReader
 from mirrorsync.upstream.url import Url, parse
 from mirrorsync.upstream.volley import Fields
-
-if TYPE_CHECKING:
-    from mirrorsync.upstream.root_list import RootReader
 
 _log = logging.getLogger(__name__)
 
@@ -86,8 +84,6 @@ class SimpleIndex:
         when it is cut, and a slow consumer neither holds a connection nor is cut off. Close it when leaving early.
         Raises: NoListing (404, HTML), Malformed (cut, not JSON, not a list), Unreachable, Throttled.
         """
-        from mirrorsync.upstream.root_list import RootReader  # noqa: PLC0415 -- ijson, which most runs do not need
-
         url = self._url("simple")
         reply_coding, pieces = await self._client.ask(
             Ask(url=url, headers=_accept(SIMPLE_JSON, "gzip"), statuses=_OK | _GONE), _read_root
@@ -265,7 +261,7 @@ def _accept(media_type: str, coding: Literal["gzip", "identity"]) -> tuple[tuple
     return ("Accept", media_type), ("Accept-Encoding", coding)
 
 
-def _read_some(reader: "RootReader", decoded: Iterator[bytes]) -> list[Listed] | None:
+def _read_some(reader: RootReader, decoded: Iterator[bytes]) -> list[Listed] | None:
     """Return the projects in the next `_HOP` bytes, None when there are no more: bounded as decoded, not as sent."""
     listed: list[Listed] = []
     size = 0

@@ -2,16 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
+import tenacity
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.upstream.meter import UNMETERED, Meter
-
-if TYPE_CHECKING:
-    import tenacity
 
 _T = TypeVar("_T")
 
@@ -57,8 +55,6 @@ async def persevere(
 
 async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: MirrorsyncError, started: float) -> _T:
     """Go on after a first attempt that failed; tenacity's retrying costs as much as a request, and most need none."""
-    import tenacity  # noqa: PLC0415 -- a run in which nothing fails does not pay for loading it
-
     failed: list[MirrorsyncError] = [first]
 
     async def attempt() -> _T:
@@ -69,13 +65,13 @@ async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: M
     jitter = tenacity.wait_random(0, patience.first_wait)
     backoff = tenacity.wait_exponential(multiplier=patience.first_wait, max=patience.longest_wait) + jitter
 
-    def wait(state: "tenacity.RetryCallState") -> float:
+    def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, MirrorsyncError) else None
         # Everyone who was told the same number would else come back in the same instant.
         return backoff(state) if asked is None else asked + jitter(state)
 
-    def stop(state: "tenacity.RetryCallState") -> bool:
+    def stop(state: tenacity.RetryCallState) -> bool:
         spent = trio.current_time() - started
         return state.attempt_number >= patience.attempts or spent + state.upcoming_sleep > patience.seconds
 
@@ -96,7 +92,7 @@ async def _go_on(patience: Patience, work: Callable[[], Awaitable[_T]], first: M
         raise _with_count(error, attempts, trio.current_time() - started) from error
 
 
-def _tell(meter: Meter, state: "tenacity.RetryCallState") -> None:
+def _tell(meter: Meter, state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, MirrorsyncError):
         meter.retried(error)

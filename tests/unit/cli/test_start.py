@@ -35,18 +35,16 @@ _NOT_OF_A_PASS: Final = {
     "certifi",
     "httpcore",
     "hypercorn",
-    "ijson",
     "prometheus_client",
     "pygments",
     "rich",
     "sqlite_utils",
-    "tenacity",
     "mirrorsync.app.monitor",
     "mirrorsync.app.service",
     "mirrorsync.sync.follow",
     "mirrorsync.web.server",
 }
-"""What terminals, daemons, monitoring, proxies, TLS, failures and the root list need."""
+"""What terminals, daemons, monitoring, proxies and TLS need. What failures need must be there before."""
 _RUN: Final = """
 import sys
 from mirrorsync.cli.main import main
