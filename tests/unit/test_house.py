@@ -5,6 +5,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,11 @@ def lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
+SUPPRESSION = re.compile(
+    r"# *(?:noqa|type: ignore|pragma: no (?:cover|branch))(?:\[[\w, -]*\]|: *[A-Z]+[0-9]+(?:, *[A-Z]+[0-9]+)*)?"
+)
+
+
 def test_no_file_names_the_host_of_a_public_registry(texts: dict[str, str]) -> None:
     naming = {name: host for name, text in texts.items() for host in REGISTRIES if host in text.lower()}
     assert naming == {}
@@ -93,6 +99,18 @@ def test_no_function_is_longer_than_a_screen() -> None:
         if (length := (function.end_lineno or 0) - function.lineno + 1) > LONGEST_FUNCTION
     }
     assert long == {}
+
+
+def suppressions_without_reason(path: Path) -> Iterator[str]:
+    with path.open("rb") as lines:
+        for token in tokenize.tokenize(lines.readline):
+            bare = SUPPRESSION.sub("", token.string) if token.type == tokenize.COMMENT else token.string
+            if bare != token.string and not re.search("[A-Za-z]{2}", bare):
+                yield f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}"
+
+
+def test_whatever_silences_a_checker_says_why_on_its_line() -> None:
+    assert [line for path in MODULES for line in suppressions_without_reason(path)] == []
 
 
 def test_every_import_goes_down_the_layers() -> None:
