@@ -1,5 +1,6 @@
 """Monitoring as an operator has it: a real daemon, its listener, its textfile."""
 
+import json
 import shutil
 import signal
 import socket
@@ -197,6 +198,26 @@ def test_sync_writes_the_textfile_at_its_end_and_listens_nowhere(tmp_path: Path,
     assert found["mirrorsync_halted", ()] == 0
     assert found["mirrorsync_fetched_files_total", ()] == 1
     assert [each.name for each in path.parent.iterdir()] == ["mirrorsync.prom"]
+
+
+def test_why_a_project_is_unmet_is_known_also_to_a_process_that_has_not_tried_it(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    pypi.faults.add(r"^/packages/.*alpha", Status(404))
+    path = tmp_path / "mirrorsync.prom"
+    operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
+    for attempts in (1, 0):  # the second pass comes before its turn
+        assert operator.does("sync").code == ExitCode.UNMET
+        found = values(path.read_text())
+        assert found["mirrorsync_project_failures_total", (("reason", "missing"),)] == attempts
+        assert found["mirrorsync_unmet_projects", (("reason", "missing"),)] == 1
+        assert found["mirrorsync_unmet_projects", (("reason", "waiting"),)] == 0
+    told = json.loads(operator.does("status", "--json").out)
+    assert (told["reasons"], told["unmet"][0]["reason"]) == ({"missing": 1}, "missing")
+    pypi.faults.clear()
+    assert operator.does("project", "retry", "alpha").code == operator.does("sync").code == ExitCode.OK
+    assert values(path.read_text())["mirrorsync_unmet_projects", (("reason", "missing"),)] == 0
 
 
 def test_a_run_that_was_halted_says_so_in_the_textfile_until_one_goes_well(

@@ -90,7 +90,7 @@ class Siege(Mirror):
         problems = []
         for name in victims:
             outcome = self.outcomes.get(name)
-            if not isinstance(outcome, Failed) or outcome.kind in {"gone", "stale", "held"}:
+            if not isinstance(outcome, Failed) or outcome.reason in {"gone", "stale", "held"}:
                 problems.append(f"{name}: it was not refused but {outcome}")
                 continue
             told = trouble(outcome)

@@ -103,6 +103,7 @@ def _standing(found: Report, waiting: int, in_flight: int, settings: Settings, n
         bytes=found.bytes,
         condemned=found.condemned,
         unmet=found.unmet_count,
+        reasons=found.reasons,
         waiting=waiting,
         in_flight=in_flight,
         audit=Round(audit.done, settings.audit.period, audit.began_at, audit.audited_at, audit.list_read_at),

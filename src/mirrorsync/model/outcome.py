@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.reason import Reason
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -57,12 +58,8 @@ class Removed(msgspec.Struct, frozen=True):
     reason: str
 
 
-FailureKind = Literal["", "gone", "stale", "outage", "space", "held"]
-"""What the next attempt must know of this one: a 404, or a page that a cache holds back; what wakes a project ahead of
-its turn: upstream could be reached no more, too little free space; and what an operator hears once and not for each
-project: that again, and removals beyond the limits."""
 Shared = Literal["outage", "space"]
-"""Those that are nothing of the project's own."""
+"""What is nothing of a project's own: upstream could be reached no more, too little free space."""
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -73,7 +70,9 @@ class Failed(msgspec.Struct, frozen=True):
     hint: str
     delay: float | None
     """Seconds; None: the state's own back-off."""
-    kind: FailureKind = ""
+    reason: Reason = "other"
+    waits_for: Shared | None = None
+    """What ended the attempt; the project is tried ahead of its turn once that is over. None: its turn it is."""
 
 
 Outcome = Mirrored | Confirmed | Removed | Failed

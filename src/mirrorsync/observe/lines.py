@@ -213,7 +213,7 @@ class LogLines(Bystander):
         trouble.next_line = now + trouble.pause
 
     def _tell_failure(self, outcome: Failed) -> None:
-        if outcome.kind == "space":
+        if outcome.reason == "low_space":
             self._meet("space", outcome.error, outcome.hint)
             return
         reason = hash(_VOLATILE.sub("#", outcome.error[:_REASON]))
@@ -221,7 +221,7 @@ class LogLines(Bystander):
         if known is not None and known.reason == reason:
             self._ailing[outcome.name] = replace(known, attempts=known.attempts + 1)
             return
-        event = "removal held" if outcome.kind == "held" else "project failed"
+        event = "removal held" if outcome.reason == "held" else "project failed"
         is_told = self._rations.allow(event)
         since, attempts = (self._clock(), 0) if known is None else (known.since, known.attempts)
         self._ailing[outcome.name] = _Ailing(

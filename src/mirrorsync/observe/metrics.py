@@ -5,7 +5,6 @@ Nothing here is kept by the process as a whole: every `Metrics` has registries o
 
 import platform
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -72,7 +71,7 @@ class _Mirror:
         yield gauge("mirrorsync_start_timestamp_seconds", "When this process began its work.", tally.started_at)
         yield gauge("mirrorsync_halted", "1: this process was ended by what a person has to mend.", tally.halted)
         if self.standing is not None:
-            yield from gauges(self.standing, Counter(tally.unmet.values()))
+            yield from gauges(self.standing)
         yield from _requests(tally)
         yield from _work(tally)
         yield from _troubles(tally)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from mirrorsync.observe.metrics_reasons import REASONS, Reason
+from mirrorsync.model.reason import REASONS, Reason
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -65,6 +65,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     condemned: int
     unmet: int
+    reasons: Mapping[Reason, int]
+    """Of the unmet: how many failed at the last attempt, by why."""
     waiting: int
     in_flight: int
     audit: Round
@@ -86,8 +88,8 @@ def gauge(name: str, documentation: str, value: float | None) -> Metric:
     return family
 
 
-def gauges(now: Standing, unmet: Mapping[Reason, int]) -> Iterator[Metric]:
-    """Yield what `now` says; `unmet` has the failing projects whose reason is known."""
+def gauges(now: Standing) -> Iterator[Metric]:
+    """Yield what `now` says."""
     yield gauge("mirrorsync_observed_timestamp_seconds", "When these numbers were read.", now.at)
     yield gauge("mirrorsync_lag_seconds", "Time since the mirror was last as upstream.", now.lag)
     yield gauge(
@@ -108,7 +110,7 @@ def gauges(now: Standing, unmet: Mapping[Reason, int]) -> Iterator[Metric]:
         "Since when that project fails that has failed longest.",
         now.failing_since,
     )
-    yield _unmet(now, unmet)
+    yield _unmet(now)
     queue = GaugeMetricFamily(
         "mirrorsync_queue_projects", "Projects to be brought up: all that wait, and those under way.", labels=["state"]
     )
@@ -120,16 +122,16 @@ def gauges(now: Standing, unmet: Mapping[Reason, int]) -> Iterator[Metric]:
     yield from _run(now.run)
 
 
-def _unmet(now: Standing, known: Mapping[Reason, int]) -> Metric:
+def _unmet(now: Standing) -> Metric:
     family = GaugeMetricFamily(
         "mirrorsync_unmet_projects",
         "Projects that are not as upstream has them, by why their last attempt failed;"
-        " waiting: this process has not tried them yet.",
+        " waiting: they were not tried yet.",
         labels=["reason"],
     )
     for reason in REASONS:
-        family.add_metric([reason], known.get(reason, 0))
-    family.add_metric(["waiting"], max(0, now.unmet - sum(known.values())))
+        family.add_metric([reason], now.reasons.get(reason, 0))
+    family.add_metric(["waiting"], max(0, now.unmet - sum(now.reasons.values())))
     return family
 
 

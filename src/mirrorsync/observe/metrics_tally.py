@@ -11,8 +11,8 @@ from typing import Final, get_args
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
+from mirrorsync.model.reason import REASONS, reason_of
 from mirrorsync.observe.metrics_hooks import Step
-from mirrorsync.observe.metrics_reasons import REASONS, Reason, Reasoned, reason_of
 from mirrorsync.observe.progress import Bystander, Done, Where
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -84,8 +84,6 @@ class Tally(Bystander):
         self.steps: dict[str, Histogram] = {step: Histogram() for step in STEPS}
         self.outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.failures: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
-        self.unmet: dict[str, Reason] = {}
-        """Projects whose last attempt failed, and why."""
         self.fetched_bytes = 0
         self.fetched_files = 0
         self.troubles: Counter[str] = Counter(dict.fromkeys(PLACES, 0))
@@ -130,18 +128,15 @@ class Tally(Bystander):
         self.fetched_bytes += size
 
     def ended(self, outcome: Outcome) -> None:
-        """Count the outcome; remember a failure until the project is met."""
+        """Count the outcome."""
         self.outcomes[type(outcome).__name__.lower() if not isinstance(outcome, Failed) else "failed"] += 1
         if isinstance(outcome, Failed):
-            reason = outcome.reason if isinstance(outcome, Reasoned) else "other"
-            self.failures[reason] += 1
-            self.unmet[outcome.name] = reason
-            if reason == "low_space":
+            self.failures[outcome.reason] += 1
+            if outcome.reason == "low_space":
                 self.troubles["space"] += 1
                 self.troubled_now.add("space")
             return
         self.recovered("projects")  # what goes well for one goes well for all
-        self.unmet.pop(outcome.name, None)
         if isinstance(outcome, Mirrored):
             new = sum(file.file_is_new for file in outcome.stored)
             self.fetched_files += new

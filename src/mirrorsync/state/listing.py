@@ -77,7 +77,7 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
             content_serial = max(content_serial, excluded.content_serial),
             unmet_since = coalesce(unmet_since, excluded.unmet_since),
             said_removed = 0, unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL,
-            gone_at = NULL
+            gone_at = NULL, last_reason = NULL
         -- What the ledger knew is no news: it would restart a stale page's ladder, or demand what an invitation moved.
         WHERE excluded.wanted_serial > CASE WHEN mirrored_serial IS NULL AND unmet_since IS NULL THEN -1
             ELSE max(wanted_serial, coalesce(mirrored_serial, -1)) END

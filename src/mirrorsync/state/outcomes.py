@@ -14,7 +14,8 @@ _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
 
 _MET: Final = """
     recheck = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL,
-    regressed_to = NULL, attempted_serial = NULL, unlisted = 0, last_error = NULL, last_hint = NULL
+    regressed_to = NULL, attempted_serial = NULL, unlisted = 0, last_error = NULL, last_hint = NULL,
+    last_reason = NULL, waits_for = NULL
 """
 
 _MIRRORED: Final = f"""
@@ -101,16 +102,17 @@ def _record_failed(connection: sqlite3.Connection, outcome: Failed, now: float) 
     connection.execute(
         "UPDATE project SET attempts = attempts + 1, next_attempt_at = :next, last_error = :error, last_hint = :hint,"
         " failing_since = coalesce(failing_since, :now),"
-        " gone_at = CASE WHEN :kind = 'gone' THEN coalesce(gone_at, :now) END,"
-        " stale_since = CASE WHEN :kind = 'stale' THEN coalesce(stale_since, :now) ELSE stale_since END,"
-        " waits_for = CASE WHEN :kind IN ('outage', 'space') THEN :kind END"
+        " gone_at = CASE WHEN :reason = 'gone' THEN coalesce(gone_at, :now) END,"
+        " stale_since = CASE WHEN :reason = 'stale' THEN coalesce(stale_since, :now) ELSE stale_since END,"
+        " last_reason = :reason, waits_for = :waits_for"
         " WHERE name = :name",
         {
             "next": now + delay,
             "error": outcome.error,
             "hint": outcome.hint,
             "now": now,
-            "kind": outcome.kind,
+            "reason": outcome.reason,
+            "waits_for": outcome.waits_for,
             "name": outcome.name,
         },
     )

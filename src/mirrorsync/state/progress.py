@@ -83,7 +83,8 @@ ON CONFLICT (name) DO UPDATE SET
     content_serial = max(content_serial, excluded.content_serial),
     said_removed = excluded.said_removed,
     unmet_since = min(coalesce(unmet_since, excluded.unmet_since), excluded.unmet_since),
-    unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL
+    unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL,
+    last_reason = NULL
 -- A page that is newer than the row already says what the row is about.
 WHERE coalesce(mirrored_serial, -1) < excluded.wanted_serial
 """

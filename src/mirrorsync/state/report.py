@@ -10,6 +10,7 @@ import msgspec
 
 from mirrorsync.errors import BadConfig, StoreDenied
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.reason import Reason
 from mirrorsync.state.audit import AuditReport, audit_report
 from mirrorsync.state.connection import DAMAGED_HINT, connect, explain
 from mirrorsync.state.forecast import Growth
@@ -25,13 +26,14 @@ _UNMET_SHOWN: Final = 1000
 NEWEST: Final = "SELECT max(page_serial) FROM project WHERE page_serial IS NOT NULL"
 _UNMET: Final = (
     "SELECT name, wanted_serial, mirrored_serial, attempts, next_attempt_at, last_error, last_hint, unmet_since,"
-    " failing_since, stale_since FROM project"
+    " failing_since, stale_since, last_reason FROM project"
 )
 FAILING: Final = (
     f"{_UNMET} WHERE attempts > 0 AND (unmet_since IS NOT NULL OR recheck = 1)"
     " ORDER BY attempts DESC, next_attempt_at LIMIT ?"
 )
 UNTRIED: Final = f"{_UNMET} WHERE unmet_since IS NOT NULL AND attempts = 0 ORDER BY unmet_since LIMIT ?"
+REASONS: Final = "SELECT last_reason, count(*) FROM project WHERE last_reason IS NOT NULL GROUP BY last_reason"
 _REMEMBERED: Final = "(SELECT * FROM run ORDER BY id DESC LIMIT 10000)"
 _GROWTH: Final = f"SELECT coalesce(max(ended_at) - min(started_at), 0), coalesce(sum(bytes), 0) FROM {_REMEMBERED}"
 _WAITING_AFTER: Final = f"SELECT max(ended_at) FROM {_REMEMBERED} WHERE serial < ?"
@@ -63,6 +65,8 @@ class Unmet(msgspec.Struct, frozen=True):
     failing_since: Moment | None = None
     stale_since: Moment | None = None
     """Since when caches have held its page back."""
+    reason: Reason | None = None
+    """Why the last attempt failed, in a word; None: it was not tried yet, or by an older version."""
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -101,6 +105,8 @@ class Report(msgspec.Struct, frozen=True):
     """The failing first; at most 1,000."""
     runs: tuple[RunRow, ...]
     """The last run first, then those of the last ones that had something to do."""
+    reasons: dict[Reason, int] = {}
+    """Of how many projects the last attempt failed for each reason."""
     growth: Growth = Growth(seconds=0.0, bytes=0)
     waiting_after: Moment | None = None
     """The end of the last run that had not heard of the longest waiting of the projects that nobody has tried yet."""
@@ -175,12 +181,11 @@ def report(connection: sqlite3.Connection) -> Report:
     row = connection.execute("SELECT * FROM mirror").fetchone()
     if row is None:
         raise _never_synced()
-    (newest,) = connection.execute(NEWEST).fetchone()
     unmet = tuple(_unmet(connection))
     return Report(
         upstream=row["upstream"],
         synced_serial=synced_serial(connection),
-        newest_serial=newest,
+        newest_serial=connection.execute(NEWEST).fetchone()[0],
         upstream_serial=row["upstream_serial"],
         has_journal=bool(row["has_journal"]),
         polled_at=row["polled_at"],
@@ -193,6 +198,7 @@ def report(connection: sqlite3.Connection) -> Report:
         unmet_count=row["unmet"],
         unmet=unmet,
         runs=tuple(_runs(connection)),
+        reasons=dict(connection.execute(REASONS).fetchall()),
         growth=Growth(*connection.execute(_GROWTH).fetchone()),
         waiting_after=_waiting_after(connection, unmet),
     )

@@ -179,7 +179,13 @@ _FOURTH: Final = """
 ALTER TABLE project ADD COLUMN waits_for TEXT;
 """
 
-_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH: Final = """
+-- Why the last attempt failed, in a word of a short list (model/reason.py); NULL: it did not, or there was none yet.
+ALTER TABLE project ADD COLUMN last_reason TEXT;
+CREATE INDEX project_reason ON project(last_reason) WHERE last_reason IS NOT NULL;
+"""
+
+_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Each raises `PRAGMA user_version` by one; never edited once released."""
 
 
@@ -204,9 +210,12 @@ def bridge(connection: sqlite3.Connection) -> None:
 
     Raises: NewerSchema.
     """
-    if _version(connection) == 1:
+    version = _version(connection)
+    if version == 1:
         counted = ", ".join(f"({count}) AS {column}" for column, count in _COUNTS.items())
         connection.execute(f"CREATE TEMP VIEW mirror AS SELECT *, {counted} FROM main.mirror")
+    if version < len(_MIGRATIONS):
+        connection.execute("CREATE TEMP VIEW project AS SELECT *, NULL AS last_reason FROM main.project")
 
 
 def _version(connection: sqlite3.Connection) -> int:

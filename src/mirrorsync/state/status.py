@@ -25,20 +25,8 @@ def status_document(report: Report, now: float) -> dict[str, object]:
         "condemned": report.condemned,
         "audit": msgspec.structs.asdict(report.audit),
         "unmet_count": report.unmet_count,
-        "unmet": [
-            {
-                "name": row.name,
-                "wanted": row.wanted,
-                "mirrored": row.mirrored,
-                "attempts": row.attempts,
-                "next_attempt_at": row.next_attempt_at,
-                "failing_since": row.failing_since,
-                "stale_since": row.stale_since,
-                "error": row.error,
-                "hint": row.hint,
-            }
-            for row in report.unmet
-        ],
+        "reasons": report.reasons,
+        "unmet": [msgspec.structs.asdict(row) for row in report.unmet],
         "runs": [msgspec.structs.asdict(row) for row in report.runs],
         "last_sync": report.complete_at,
         "last_poll": report.polled_at,

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from mirrorsync.errors import MirrorsyncError, Recovery, Unreachable
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
 from mirrorsync.model.page import PageAnswer
-from mirrorsync.observe.metrics_reasons import reasoned
 from mirrorsync.state.progress import Work
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync.parts import Parts
@@ -120,7 +119,7 @@ class Pool:
                 self._halt = self._halt or error
                 return
             self._weigh(error)
-            outcome = reasoned(judge(error, each.work, now=self._parts.clock()), error)
+            outcome = judge(error, each.work, now=self._parts.clock())
         brought_up = time.perf_counter()
         try:
             await self._parts.state.record(outcome, self._parts.clock(), self._parts.policy.removal_grace)

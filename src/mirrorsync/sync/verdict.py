@@ -13,13 +13,13 @@ from mirrorsync.errors import (
     StalePage,
     StoreUnreachable,
     Throttled,
-    TooManyDeletions,
     Truncated,
     Unreachable,
     WrongDigest,
     WrongSize,
 )
-from mirrorsync.model.outcome import Failed, FailureKind
+from mirrorsync.model.outcome import Failed, Shared
+from mirrorsync.model.reason import reason_of
 from mirrorsync.state.progress import Work
 from mirrorsync.sync.removal import REPEAT_AFTER
 
@@ -43,34 +43,44 @@ _HINTS: Final[Mapping[type[MirrorsyncError], str]] = {
 
 
 def judge(error: MirrorsyncError, work: Work, *, now: float) -> Failed:
-    """Return the outcome of a project that failed with `error`, which does not halt the run.
+    """Return the outcome of a project that failed with `error`, which does not halt the run."""
+    return Failed(
+        name=work.name,
+        error=str(error),
+        hint=_hint(error, work),
+        delay=_delay(error, work, now),
+        reason=reason_of(error),
+        waits_for=_waits_for(error),
+    )
 
-    The delay is upstream's own where it gave one, the stale ladder, the time after which a 404 is worth
-    repeating, short where all projects would fail alike, or else the state's back-off.
+
+def _hint(error: MirrorsyncError, work: Work) -> str:
+    if isinstance(error, ProjectGone):
+        if work.present:
+            return "it was mirrored before: it is removed once a second witness agrees"
+        return "check the spelling; a project made minutes ago can still be cached as absent"
+    return error.hint or next((text for kind, text in _HINTS.items() if isinstance(error, kind)), "")
+
+
+def _delay(error: MirrorsyncError, work: Work, now: float) -> float | None:
+    """Return the seconds until the next attempt, None for the state's own back-off.
+
+    It is upstream's own delay where it gave one, the stale ladder, the time after which a 404 is worth repeating, or
+    short where all projects would fail alike.
     """
-    hint = error.hint or next((text for kind, text in _HINTS.items() if isinstance(error, kind)), "")
     if isinstance(error, StalePage):
-        delay = _STALE[min(work.attempts, len(_STALE) - 1)]
-        return Failed(name=work.name, error=str(error), hint=hint, delay=delay, kind="stale")
+        return _STALE[min(work.attempts, len(_STALE) - 1)]
     if isinstance(error, ProjectGone):
         waited = 0.0 if work.gone_at is None else now - work.gone_at
-        later = 60.0 * (1 + work.attempts) if work.attempts else REPEAT_AFTER
-        hint = (
-            "it was mirrored before: it is removed once a second witness agrees"
-            if work.present
-            else "check the spelling; a project made minutes ago can still be cached as absent"
-        )
-        return Failed(name=work.name, error=str(error), hint=hint, delay=max(REPEAT_AFTER - waited, later), kind="gone")
-    alike = _ALIKE[min(work.attempts, len(_ALIKE) - 1)] if isinstance(error, _COMMON) else None
-    wait = alike if error.retry_after is None else error.retry_after
-    return Failed(name=work.name, error=str(error), hint=hint, delay=wait, kind=_kind(error))
+        return max(REPEAT_AFTER - waited, 60.0 * (1 + work.attempts) if work.attempts else REPEAT_AFTER)
+    if error.retry_after is not None:
+        return error.retry_after
+    return _ALIKE[min(work.attempts, len(_ALIKE) - 1)] if isinstance(error, _COMMON) else None
 
 
-def _kind(error: MirrorsyncError) -> FailureKind:
+def _waits_for(error: MirrorsyncError) -> Shared | None:
     if isinstance(error, LowSpace):
         return "space"
-    if isinstance(error, TooManyDeletions):
-        return "held"
     # Where upstream says when it wants to be asked again, or refuses us, nobody is woken before.
     is_outage = isinstance(error, Unreachable | Truncated) and error.recovery is Recovery.RETRY
-    return "outage" if is_outage and error.retry_after is None else ""
+    return "outage" if is_outage and error.retry_after is None else None

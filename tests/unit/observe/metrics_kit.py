@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from mirrorsync.errors import StalePage, Throttled, TooManyDeletions, Unreachable
+from mirrorsync.errors import MirrorsyncError, StalePage, Throttled, TooManyDeletions, Unreachable
 from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, StoredFile
+from mirrorsync.model.reason import reason_of
 from mirrorsync.observe.metrics import Metrics
-from mirrorsync.observe.metrics_reasons import reasoned
 from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing
 from mirrorsync.observe.metrics_tally import Tally
 from mirrorsync.observe.progress import Done
@@ -34,6 +34,7 @@ def standing(**other: object) -> Standing:
         "bytes": 4096,
         "condemned": 3,
         "unmet": 5,
+        "reasons": {"stale": 1, "unreachable": 1},
         "waiting": 6,
         "in_flight": 2,
         "audit": Round(done=4, period=100.0, began_at=NOW - 50, ended_at=None, list_read_at=NOW - 40),
@@ -43,9 +44,8 @@ def standing(**other: object) -> Standing:
     return Standing(**(usual | other))  # type: ignore[arg-type]  # names of the class's own attributes
 
 
-def failed(name: str, error: Exception) -> Failed:
-    failure = Failed(name=project_name(name), error=str(error), hint="", delay=None)
-    return reasoned(failure, error)  # type: ignore[arg-type]  # the errors of the house
+def failed(name: str, error: MirrorsyncError) -> Failed:
+    return Failed(name=project_name(name), error=str(error), hint="", delay=None, reason=reason_of(error))
 
 
 def mirrored(name: str, files: int = 1) -> Mirrored:

@@ -29,8 +29,8 @@ class Ear:
     def events(self) -> list[str]:
         return [event for _, event, _ in self.lines]
 
-    def fails(self, name: str, error: str = "HTTP 404", kind: Any = "") -> None:
-        self.audience.ended(Failed(name=project_name(name), error=error, hint="look", delay=60.0, kind=kind))
+    def fails(self, name: str, error: str = "HTTP 404", reason: Any = "missing") -> None:
+        self.audience.ended(Failed(name=project_name(name), error=error, hint="look", delay=60.0, reason=reason))
 
     def succeeds(self, name: str, size: int = 0) -> None:
         file = StoredFile(place=b"", filename="x", size=size, file_is_new=True, metadata_sha256=None)
@@ -150,7 +150,7 @@ def test_what_was_left_out_last_is_counted_at_the_end(ear: Ear) -> None:
 
 def test_a_full_disk_is_one_trouble_and_not_one_of_each_project(ear: Ear) -> None:
     for number in range(100):
-        ear.fails(f"project-{number}", str(LowSpace(f"{number} MiB would leave too little")), kind="space")
+        ear.fails(f"project-{number}", str(LowSpace(f"{number} MiB would leave too little")), reason="low_space")
     ear.succeeds("small")
     assert [(event, fields["where"]) for _, event, fields in ear.lines] == [("trouble", "space")]
     ear.succeeds("project-1", 1_000)
@@ -158,7 +158,7 @@ def test_a_full_disk_is_one_trouble_and_not_one_of_each_project(ear: Ear) -> Non
 
 
 def test_removals_beyond_the_limits_have_a_word_of_their_own(ear: Ear) -> None:
-    ear.fails("emptied", "emptied: 900 files would go", kind="held")
+    ear.fails("emptied", "emptied: 900 files would go", reason="held")
     assert ear.lines[0][:2] == ("warning", "removal held")
 
 

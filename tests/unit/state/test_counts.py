@@ -122,7 +122,7 @@ def test_a_database_of_the_first_version_becomes_one_of_this_with_all_its_rows(t
         before = [dict(row) for row in connection.execute("SELECT * FROM project ORDER BY id")]
         migrate(connection)
         after = [dict(row) for row in connection.execute("SELECT * FROM project ORDER BY id")]
-        assert after == [row | {"waits_for": None} for row in before]
+        assert after == [row | {"waits_for": None, "last_reason": None} for row in before]
         assert kept(connection) == counted(connection) == (3, 1, 10, 3, 2, 1)
         assert connection.execute("SELECT audit_done FROM mirror").fetchone()[0] == 2
         with transaction(connection):
@@ -145,3 +145,4 @@ def test_status_reads_a_database_that_no_sync_has_migrated_yet(tmp_path: Path) -
         assert report(connection) == early
     assert (early.unmet_count, early.condemned, early.audit.done, early.newest_serial) == (2, 1, 2, 7)
     assert [row.name for row in early.unmet] == ["d", "b"]
+    assert early.reasons == {}

@@ -19,7 +19,6 @@ from mirrorsync.errors import (
     WrongDigest,
     WrongSize,
 )
-from mirrorsync.model.outcome import Failed
 
 Reason = Literal[
     "stale",
@@ -58,24 +57,6 @@ _BY_ERROR: Final[Mapping[type[MirrorsyncError], Reason]] = {
 }
 
 
-class Reasoned(Failed, frozen=True):
-    """A failure that says in one word of what kind it is."""
-
-    reason: Reason = "other"
-
-
 def reason_of(error: MirrorsyncError) -> Reason:
     """Return the word for `error`: that of the nearest of its classes that has one."""
     return next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), "other")
-
-
-def reasoned(failed: Failed, error: MirrorsyncError) -> Reasoned:
-    """Return `failed`, with the word for the error that it came from."""
-    return Reasoned(
-        name=failed.name,
-        error=failed.error,
-        hint=failed.hint,
-        delay=failed.delay,
-        kind=failed.kind,
-        reason=reason_of(error),
-    )
