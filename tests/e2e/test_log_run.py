@@ -15,6 +15,7 @@ import pytest
 
 from mirrorsync.errors import ExitCode
 from tests.e2e.cli import PROGRAM, Operator, environment, mirrorsync, soon
+from tests.e2e.servers import repeating_proxy
 from tests.upstream.faults import Status
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
@@ -202,32 +203,9 @@ def test_cron_gets_lines_with_their_times(tmp_path: Path, world: World, pypi: Py
     assert re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ sync(:| ended:) .*\n){2}", told.err)
 
 
-@contextmanager
-def proxy_that_repeats(what: str) -> Iterator[int]:
-    """Serve a proxy that refuses everybody, in words that repeat `what`; the value is its port."""
-
-    def refuse(listening: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                return
-            with connection:
-                connection.recv(65536)
-                connection.sendall(
-                    f"HTTP/1.1 407 Who is {what}\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n"
-                    "Connection: close\r\n\r\n".encode()
-                )
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=refuse, args=(listening,), daemon=True).start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.mark.parametrize(("scheme", "format_"), [("http", "auto"), ("http", "json"), ("https", "text")])
 def test_the_proxys_password_is_in_no_output(tmp_path: Path, scheme: str, format_: str) -> None:
-    with proxy_that_repeats(_SECRET) as port, PyPI(World()) as pypi:
+    with repeating_proxy(_SECRET) as port, PyPI(World()) as pypi:
         operator = Operator(tmp_path, pypi, upstream={"proxy": "credential:proxy", "connections": 1})
         operator.configure(upstream={"proxy": "credential:proxy", "index": pypi.url.replace("http:", f"{scheme}:")})
         (tmp_path / "proxy").write_text(f"http://user:{_SECRET}@127.0.0.1:{port}")

@@ -15,6 +15,7 @@ import pytest
 from mirrorsync.errors import ExitCode
 from tests.e2e.cli import Operator, Result, ended, soon, start, terminate
 from tests.e2e.manager import ServiceManager, Word
+from tests.e2e.servers import repeating_proxy
 from tests.upstream.faults import Drip, Status
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
@@ -223,3 +224,14 @@ def test_an_upstream_that_is_away_stands_in_the_status_and_the_watchdog_is_fed(
         assert f"; upstream fails: POST {operator.pypi.url}/pypi" in told
         assert told.endswith("asked to wait 3600 s")
         assert fed(manager.listen(_WATCHDOG))
+
+
+def test_the_status_tells_no_proxys_password_whoever_repeats_it(
+    tmp_path: Path, operator: Operator, manager: ServiceManager
+) -> None:
+    operator.configure(upstream={"proxy": "credential:proxy"})
+    with repeating_proxy("hunter2") as port:
+        (tmp_path / "proxy").write_text(f"http://user:hunter2@127.0.0.1:{port}")
+        with service(operator, manager, CREDENTIALS_DIRECTORY=str(tmp_path)):
+            assert "hunter2" not in manager.status("HTTP 407 Who is")
+    assert "hunter2" not in str(manager.words)

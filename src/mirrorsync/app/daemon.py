@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
+from mirrorsync.app.hiding import cleaner
 from mirrorsync.app.monitored import monitored_parts
 from mirrorsync.app.wiring import open_rehearsal, web_directory
 from mirrorsync.config.schema import Settings
@@ -92,7 +93,7 @@ async def sync_once(
 
 async def plan_once(settings: Settings, names: Sequence[ProjectName]) -> Plan:
     """Say what a pass would do. It works on a copy of the state and writes nothing into the mirror."""
-    with tempfile.TemporaryDirectory(prefix="mirrorsync-plan-") as scratch, Lines() as audience:
+    with tempfile.TemporaryDirectory(prefix="mirrorsync-plan-") as scratch, Lines(cleaner(settings)) as audience:
         async with open_rehearsal(settings, audience, Path(scratch)) as parts:
             return await make_plan(parts, names)
 

@@ -11,7 +11,7 @@ from mirrorsync.app.wiring import open_parts
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.observe.metrics_tally import Tally
-from mirrorsync.observe.progress import Audience, Bystander, Done, Several
+from mirrorsync.observe.progress import Audience, Done, Several
 from mirrorsync.sync.parts import Parts
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LAST_WORD: Final = 10.0
 """Seconds that the last writing of the textfile may take."""
 
 
-class _News(Bystander):
+class _News(Audience):
     """Wakes whoever waits for a publication."""
 
     def __init__(self) -> None:

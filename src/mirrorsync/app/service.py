@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from mirrorsync.app.hiding import cleaner
 from mirrorsync.app.standing import describe
 from mirrorsync.config.schema import PYPI_SHORTEST_POLL, Settings
 from mirrorsync.errors import MirrorsyncError
@@ -47,6 +48,7 @@ class Service:
         self._audience = audience
         self._manager = manager
         self._reread = reread
+        self._hide = cleaner(settings)
         self._follower: Follower | None = None
         self._scope = trio.CancelScope()
         self._next: Settings | None = None
@@ -86,11 +88,13 @@ class Service:
         with trio.CancelScope() as self._scope:
             async with self._opening(settings) as parts:
                 self._settings = settings
+                self._hide = cleaner(settings)
                 self._follower = follower = Follower(parts, rhythm_of(settings))
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._bound_the_end, follower)
                     nursery.start_soon(self._watch, parts, follower)
-                    await self._manager.ready(describe(await parts.state.glance(parts.clock()), follower, parts, ()))
+                    glance = await parts.state.glance(parts.clock())
+                    await self._manager.ready(self._hide(describe(glance, follower, parts, ())))
                     if self._reload_is_due:
                         nursery.start_soon(self._reload)
                     await follower.run()
@@ -161,7 +165,7 @@ class Service:
             if stuck and not told:
                 self._audience.notes(f"no sign of life for too long: {', '.join(stuck)}; the watchdog is left unfed")
             told = bool(stuck)
-            now = describe(glance, follower, parts, stuck)
+            now = self._hide(describe(glance, follower, parts, stuck))
             if now != said and trio.current_time() >= said_at + _GLANCE:
                 await self._manager.tell(now)
                 said, said_at = now, trio.current_time()

@@ -86,7 +86,7 @@ def _audience(log: "Log", settings: Settings) -> "Audience":
         return told
     from mirrorsync.observe.bar import Bar  # noqa: PLC0415 -- only a terminal has one
 
-    return Bar()
+    return Bar(log.clean)
 
 
 def _print_totals(totals: "Totals", unmet: int) -> None:

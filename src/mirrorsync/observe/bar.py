@@ -1,5 +1,6 @@
 """The progress bar of a pass on a terminal."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -7,13 +8,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
-from mirrorsync.observe.progress import Bystander, Where, printable, trouble
+from mirrorsync.observe.progress import Audience, Where, printable, trouble
 
 
-class Bar(Bystander):
-    """A progress bar on a terminal; troubles stand above it."""
+class Bar(Audience):
+    """A progress bar on a terminal; troubles stand above it, after `hide` has taken out what nobody may read."""
 
-    def __init__(self) -> None:
+    def __init__(self, hide: Callable[[str], str]) -> None:
+        self._hide = hide
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -49,11 +51,11 @@ class Bar(Bystander):
         name = outcome.name if isinstance(outcome, Mirrored) else "mirroring"
         self._progress.update(self._task, advance=1, description=f"{name[:24]:24}")
         if isinstance(outcome, Failed):
-            self._above(trouble(outcome))
+            self._above(*trouble(outcome))
 
     def notes(self, text: str) -> None:
         """Tell it above the bar."""
-        self._above(printable(text))
+        self._above(text)
 
     def mentions(self, text: str) -> None:
         """Tell it above the bar."""
@@ -63,5 +65,6 @@ class Bar(Bystander):
         """Tell it above the bar."""
         self.notes(f"{error}. {error.hint}" if error.hint else str(error))
 
-    def _above(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
+    def _above(self, *lines: str) -> None:
+        for line in lines:
+            self._progress.console.print(printable(self._hide(line)), markup=False, highlight=False)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome, Removed
-from mirrorsync.observe.progress import Bystander, Done, Where
+from mirrorsync.observe.progress import Audience, Done, Where
 
 if TYPE_CHECKING:
     from mirrorsync.model.identity import Serial
@@ -109,7 +109,7 @@ class _Rations:
                     )
 
 
-class LogLines(Bystander):
+class LogLines(Audience):
     """An audience that writes the log. As a context it tells the run's beginning, and its end with what was done."""
 
     def __init__(self, say: Say, clock: Callable[[], float] = time.monotonic, **told: Any) -> None:

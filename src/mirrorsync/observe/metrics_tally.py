@@ -13,7 +13,7 @@ from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
 from mirrorsync.model.reason import REASONS, reason_of
 from mirrorsync.observe.metrics_hooks import Step
-from mirrorsync.observe.progress import Bystander, Done, Where
+from mirrorsync.observe.progress import Audience, Done, Where
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds: the upper bounds of the histograms' buckets."""
@@ -66,7 +66,7 @@ class Traffic:
         """Bytes of bodies."""
 
 
-class Tally(Bystander):
+class Tally(Audience):
     """Counts what upstream's client, the pipeline and its audience tell."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

@@ -2,9 +2,10 @@
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self, TextIO
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -35,13 +36,19 @@ Where = Literal["upstream", "projects", "root list", "removals", "space"]
 """What has a trouble that lasts: asking for changes, asking for any project, and so on."""
 
 
-class Audience(Protocol):
-    """Whoever watches a run, as a context that ends with it. Called on the event loop; every call returns at once."""
+class Audience:
+    """Whoever watches a run, as a context that ends with it. Called on the event loop; every call returns at once.
 
-    def __enter__(self) -> Self: ...
+    Here nobody listens: others write down only what they hear.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        """Hear that the run has ended, and of what."""
 
     def awaits(self, projects: int) -> None:
         """Hear how many projects are waiting or under way."""
@@ -68,54 +75,23 @@ class Audience(Protocol):
         """Hear that what may have had a trouble goes well, each time that it does."""
 
 
-class Bystander:
-    """An audience that does nothing: what others are made from, so that they write down only what they hear."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Do nothing."""
-
-    def awaits(self, projects: int) -> None:
-        """Do nothing."""
-
-    def fetched(self, size: int) -> None:
-        """Do nothing."""
-
-    def ended(self, outcome: Outcome) -> None:
-        """Do nothing."""
-
-    def notes(self, text: str) -> None:
-        """Do nothing."""
-
-    def mentions(self, text: str) -> None:
-        """Do nothing."""
-
-    def did(self, done: Done) -> None:
-        """Do nothing."""
-
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:
-        """Do nothing."""
-
-    def recovered(self, where: Where) -> None:
-        """Do nothing."""
-
-
 def printable(text: str) -> str:
     """Return upstream's or the system's text without what could steer a terminal or break a log line."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def trouble(outcome: Failed) -> str:
+def trouble(outcome: Failed) -> list[str]:
     """Return the lines that tell a failure."""
-    told = printable(f"{outcome.name}: {outcome.error}")
-    return f"{told}\n  hint: {printable(outcome.hint)}" if outcome.hint else told
+    hint = [f"  hint: {outcome.hint}"] if outcome.hint else []
+    return [f"{outcome.name}: {outcome.error}", *hint]
 
 
-class Several:
+def as_it_is(text: str) -> str:
+    """Return `text`, in which there is nothing to hide."""
+    return text
+
+
+class Several(Audience):
     """An audience made of several: each call goes to each, in the order given."""
 
     def __init__(self, *audiences: Audience) -> None:
@@ -175,20 +151,15 @@ class Several:
             audience.recovered(where)
 
 
-class Lines(Bystander):
-    """Plain lines, as they come."""
+class Lines(Audience):
+    """Plain lines, as they come, after `hide` has taken out of them what nobody may read."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stderr
+    def __init__(self, hide: Callable[[str], str] = as_it_is) -> None:
+        self._hide = hide
         self._done = 0
         self._waiting = 0
         self._bytes = 0
         self._said_at = time.monotonic()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._out.flush()
 
     def awaits(self, projects: int) -> None:
         """Hear how many projects are waiting or under way."""
@@ -203,14 +174,14 @@ class Lines(Bystander):
         """Tell a failure or a removal at once; the rest now and then."""
         self._done += 1
         if isinstance(outcome, Failed):
-            self._say(trouble(outcome))
+            self._say(*trouble(outcome))
         elif isinstance(outcome, Removed):
             self._say(f"{outcome.name}: {outcome.reason}")
         self._perhaps_say()
 
     def notes(self, text: str) -> None:
         """Tell it at once."""
-        self._say(printable(text))
+        self._say(text)
 
     def mentions(self, text: str) -> None:
         """Tell it at once."""
@@ -226,5 +197,7 @@ class Lines(Bystander):
             self._said_at = now
             self._say(f"{self._done} projects done, {self._waiting} waiting, {self._bytes / 2**20:.1f} MiB fetched")
 
-    def _say(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            sys.stderr.write(f"{printable(self._hide(line))}\n")
+        sys.stderr.flush()

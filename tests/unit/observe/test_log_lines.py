@@ -8,7 +8,7 @@ from mirrorsync.errors import LowSpace, MirrorsyncError, TooManyDeletions, Unrea
 from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Removed, StoredFile
 from mirrorsync.observe.lines import LogLines
-from mirrorsync.observe.progress import Bystander, Done, Several, Where
+from mirrorsync.observe.progress import Audience, Done, Several, Where
 
 
 class Ear:
@@ -187,7 +187,7 @@ def test_progress_is_told_ever_more_rarely_and_only_when_there_is_some(ear: Ear)
 
 
 def test_several_hear_all_and_those_that_were_entered_are_left_when_one_cannot_be() -> None:
-    class Unwilling(Bystander):
+    class Unwilling(Audience):
         def __enter__(self) -> Self:
             raise OSError("no terminal")
 

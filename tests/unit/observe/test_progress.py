@@ -1,0 +1,32 @@
+"""What a pass tells a terminal: other people's texts are shown, and neither steer it nor tell a secret."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mirrorsync.errors import Unreachable
+from mirrorsync.model.identity import project_name
+from mirrorsync.model.outcome import Failed
+from mirrorsync.observe.bar import Bar
+from mirrorsync.observe.progress import Audience, Lines
+
+_SECRET = "hunter2"  # noqa: S105 - nobody's
+_HOSTILE = f"HTTP 407 \x1b[2J\x07 no entry for {_SECRET}"
+
+
+def hide(text: str) -> str:
+    return text.replace(_SECRET, "***")
+
+
+@pytest.mark.parametrize("audience", [Lines, Bar])
+def test_a_failure_neither_steers_the_terminal_nor_tells_a_secret(
+    audience: Callable[[Callable[[str], str]], Audience], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with audience(hide) as told:
+        told.ended(Failed(name=project_name("alpha"), error=_HOSTILE, hint=_HOSTILE, delay=None))
+        told.troubled("upstream", Unreachable(_HOSTILE, hint=_HOSTILE))
+        told.notes(_HOSTILE)
+    said = "".join(capsys.readouterr())
+    assert said.count("no entry for") == 5
+    assert said.count("***") == 5
+    assert [mark for mark in (_SECRET, "\x1b", "\x07") if mark in said] == []
