@@ -17,6 +17,7 @@ from mirrorsync.app.monitored import monitored_parts
 from mirrorsync.app.wiring import open_rehearsal, web_directory
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.memory import keep_one_heap
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.observe.notify import Manager
 from mirrorsync.observe.progress import Audience, Lines
@@ -49,6 +50,7 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     sys.setswitchinterval(_SWITCH_AFTER)
     gc.set_threshold(_LOOK_AFTER, *gc.get_threshold()[1:])
+    keep_one_heap()
     failures: list[MirrorsyncError] = []
     try:
         return trio.run(_heeding_signals, work)

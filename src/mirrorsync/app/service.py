@@ -14,6 +14,7 @@ from mirrorsync.app.hiding import cleaner
 from mirrorsync.app.standing import describe
 from mirrorsync.config.schema import PYPI_SHORTEST_POLL, Settings
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.memory import give_back
 from mirrorsync.observe.notify import Manager
 from mirrorsync.observe.progress import Audience
 from mirrorsync.sync.follow import Follower
@@ -26,6 +27,8 @@ _SHORTEST: Final = 5.0
 """Seconds between two looks at an index of one's own, however often SIGUSR1 comes."""
 _GLANCE: Final = 1.0
 """Seconds between two looks at ourselves, and at least between two lines to the manager."""
+_TIDIED_EVERY: Final = 30.0
+"""Seconds after which what a backlog had needed goes back to the system."""
 
 Opening = Callable[[Settings], AbstractAsyncContextManager[Parts]]
 
@@ -93,6 +96,7 @@ class Service:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._bound_the_end, follower)
                     nursery.start_soon(self._watch, parts, follower)
+                    nursery.start_soon(_keep_tidy)
                     glance = await parts.state.glance(parts.clock())
                     await self._manager.ready(self._hide(describe(glance, follower, parts, ())))
                     if self._reload_is_due:
@@ -172,3 +176,9 @@ class Service:
             if not stuck and trio.current_time() >= fed_at + feed_every:
                 fed_at = trio.current_time()
                 await self._manager.alive()
+
+
+async def _keep_tidy() -> None:
+    while True:
+        await trio.sleep(_TIDIED_EVERY)
+        give_back()
