@@ -214,7 +214,7 @@ def test_why_a_project_is_unmet_is_known_also_to_a_process_that_has_not_tried_it
         assert found["mirrorsync_unmet_projects", (("reason", "missing"),)] == 1
         assert found["mirrorsync_unmet_projects", (("reason", "waiting"),)] == 0
     told = json.loads(operator.does("status", "--json").out)
-    assert (told["reasons"], told["unmet"][0]["reason"]) == ({"missing": 1}, "missing")
+    assert (told["unmet_by_reason"], told["unmet"][0]["reason"]) == ({"missing": 1}, "missing")
     pypi.faults.clear()
     assert operator.does("project", "retry", "alpha").code == operator.does("sync").code == ExitCode.OK
     assert values(path.read_text())["mirrorsync_unmet_projects", (("reason", "missing"),)] == 0

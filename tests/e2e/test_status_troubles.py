@@ -92,7 +92,9 @@ def document(found: Result) -> dict[str, Any]:
 def test_a_mirror_that_is_well_is_told_so_in_one_line_and_in_full(operator: Operator) -> None:
     before = snapshot(operator.directory)
     shown = told(operator, OK)
-    assert re.match(r"MIRRORSYNC OK - as upstream was \d+s ago, synced to serial \d+, 3 projects, 3 files \(", shown)
+    assert re.match(
+        r"MIRRORSYNC OK - as upstream was .+ s ago, synced to serial \d+, 3 projects, 3 files \(", shown
+    )
     assert re.search(r"^at work +nobody: neither a daemon nor a sync is running$", shown, re.MULTILINE)
     assert re.search(r"^disk +.* free on the disk of .*; downloads go on \(min-free 0 B\)$", shown, re.MULTILINE)
     assert re.search(r"^disk full +cannot be foretold: not enough history$", shown, re.MULTILINE)
@@ -149,18 +151,18 @@ def test_an_upstream_that_is_down_is_told_apart_from_a_daemon_that_is_dead(synci
     with syncing.doing("run") as daemon:
         soon(lambda: document(syncing.does("status", "--json"))["at_work"], "the daemon holds the lock")
         shown = told(syncing, WARNING)
-        assert "2h behind upstream; upstream has not answered for 2h; a daemon or a sync is at work" in shown
+        assert "2 h behind upstream; upstream has not answered for 2 h; a daemon or a sync is at work" in shown
         assert f"process {daemon.pid}, but upstream does not answer it" in shown
         daemon.kill()
         daemon.communicate()
-    assert "2h behind upstream; neither a daemon nor a sync is running" in told(syncing, WARNING)
+    assert "2 h behind upstream; neither a daemon nor a sync is running" in told(syncing, WARNING)
 
 
 def test_a_sync_that_found_no_upstream_is_named_once_the_lag_is_too_large(syncing: Operator) -> None:
     syncing.pypi.faults.add("", Portal())  # the failure that is not tried again for seconds
     pass_time(syncing, 2 * _DAY)
     assert syncing.does("sync").code == 69
-    assert re.search("2d behind upstream; the last run was halted: .*html", told(syncing, CRITICAL))
+    assert re.search("2 d behind upstream; the last run was halted: .*html", told(syncing, CRITICAL))
 
 
 def test_one_poisoned_project_is_a_warning_however_long_and_has_its_next_attempt(syncing: Operator) -> None:
@@ -169,11 +171,11 @@ def test_one_poisoned_project_is_a_warning_however_long_and_has_its_next_attempt
     assert syncing.does("sync").code == 1
     shown = told(syncing, WARNING)
     assert "1 project cannot be brought up: gamma (GET http" in shown.splitlines()[0]
-    assert re.search(r"^gamma: wanted \d+, mirrored at \d+, 1 attempt, again in \d+s; failing", shown, re.MULTILINE)
+    assert re.search(r"^gamma: wanted \d+, mirrored at \d+, 1 attempt, again in .+; failing", shown, re.MULTILINE)
     pass_time(syncing, 9 * _DAY)
     assert syncing.does("sync").code == 1
     shown = told(syncing, WARNING)
-    assert re.search(r"^lag +\d+s, but for 1 failing project \(9d since all was complete\)$", shown, re.MULTILINE)
+    assert re.search(r"^lag +[\d.]+ s, but for 1 failing project \(9 d since all was complete\)$", shown, re.MULTILINE)
 
 
 def test_a_page_that_a_cache_holds_back_is_a_warning_when_it_lasts(syncing: Operator) -> None:
@@ -186,7 +188,7 @@ def test_a_page_that_a_cache_holds_back_is_a_warning_when_it_lasts(syncing: Oper
         terminate(daemon)
     with closing(sqlite3.connect(state(syncing))) as connection, connection:
         connection.execute("UPDATE project SET stale_since = stale_since - 7200 WHERE stale_since IS NOT NULL")
-    assert "a cache in front of upstream has held 1 page back for 2h" in told(syncing, WARNING)
+    assert "a cache in front of upstream has held 1 page back for 2 h" in told(syncing, WARNING)
 
 
 def test_a_disk_without_any_room_is_called_full_and_below_min_free_downloads_wait(

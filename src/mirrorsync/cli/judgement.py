@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from mirrorsync.cli.render import brief, counted
 from mirrorsync.cli.surroundings import Disk, Surroundings
 from mirrorsync.model.units import format_size
+from mirrorsync.model.words import brief, counted
 from mirrorsync.state.forecast import Forecast, NoForecast, forecast
 from mirrorsync.state.report import Report, RunRow, Unmet
 

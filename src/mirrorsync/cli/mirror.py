@@ -9,12 +9,13 @@ import typer
 
 from mirrorsync.cli.logged import hide_secrets, lines, logged
 from mirrorsync.cli.options import Config, LogFormat, LogLevel
-from mirrorsync.cli.render import counted, exits, print_line
+from mirrorsync.cli.render import exits, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import BadConfig, ExitCode, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
 from mirrorsync.model.units import format_size
+from mirrorsync.model.words import counted
 from mirrorsync.sparing import for_good
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from mirrorsync.cli.render import aligned, exits, print_json, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.errors import BadConfig, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
-from mirrorsync.model.units import format_duration, format_size
+from mirrorsync.model.units import format_size
+from mirrorsync.model.words import brief
 from mirrorsync.state.connection import connect, explain
 from mirrorsync.state.report import ProjectReport, project_report, reading
 
@@ -79,7 +80,7 @@ def _rows(found: ProjectReport, now: float) -> list[tuple[str, str]]:
         ("unmet since", "met" if found.unmet_since is None else f"serial {found.unmet_since}"),
         ("files", f"{found.files_stored} of {found.files} stored ({format_size(found.bytes)})"),
         ("attempts", f"{found.attempts} failed in a row"),
-        ("next attempt", "none needed" if not due else f"in {format_duration(float(round(max(0.0, wait))))}"),
+        ("next attempt", "none needed" if not due else f"in {brief(max(0.0, wait))}"),
         ("last error", found.last_error or "none"),
         ("hint", found.last_hint or "none"),
     ]

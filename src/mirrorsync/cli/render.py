@@ -13,7 +13,6 @@ import msgspec
 
 from mirrorsync.config.rules import SecretUrl
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.model.units import format_duration
 from mirrorsync.observe.secrets import mask
 
 
@@ -46,20 +45,6 @@ def print_json(value: Any) -> None:
     """Write `value` as indented JSON to standard output; paths as text, URLs without passwords."""
     body = msgspec.json.format(msgspec.json.encode(value, enc_hook=_encoded), indent=2)
     sys.stdout.write(f"{body.decode()}\n")
-
-
-def counted(number: int, thing: str) -> str:
-    """Return `1 file`, `2 files`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def brief(seconds: float) -> str:
-    """Return a duration in its two largest units: `12s`, `2h10m`, `3d4h`."""
-    for unit in (86_400, 3_600, 60):
-        if seconds >= unit * 2:
-            finer = {86_400: 3_600, 3_600: 60, 60: 1}[unit]
-            return format_duration(float(round(seconds / finer) * finer))
-    return format_duration(float(round(seconds)))
 
 
 def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> tuple[str, ...]:

@@ -16,9 +16,10 @@ from mirrorsync.cli.judgement import (
     is_silent,
     lag,
 )
-from mirrorsync.cli.render import aligned, brief, counted
+from mirrorsync.cli.render import aligned
 from mirrorsync.cli.surroundings import Surroundings
 from mirrorsync.model.units import format_size
+from mirrorsync.model.words import brief, counted
 from mirrorsync.state.forecast import NoForecast
 from mirrorsync.state.report import Report, RunRow, Unmet
 from mirrorsync.state.status import lag_serials
@@ -85,8 +86,8 @@ def describe(found: Report, around: Surroundings, judgement: Judgement, limits: 
         ("last complete", ago(found.complete_at, now)),
         ("last asked", ago(found.polled_at, now)),
         ("at work", _at_work(found, around, limits, now)),
-        ("projects", f"{found.projects}"),
-        ("files", f"{found.files} ({format_size(found.bytes)}, sidecars not counted)"),
+        ("projects", f"{found.projects:,}"),
+        ("files", f"{found.files:,} ({format_size(found.bytes)}, sidecars not counted)"),
         ("to be deleted", f"{counted(found.condemned, 'object')}, after their grace"),
         *_disks(found, around, limits),
         ("audit", _audit(found, now)),

@@ -3,36 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from mirrorsync.model.units import format_size
+from mirrorsync.model.words import brief, counted
+
 Fields = Mapping[str, Any]
 """What is known of an event: numbers in bytes and seconds, text as it is."""
-
-_KIB: Final = 1024.0
-
-
-def counted(number: int, thing: str) -> str:
-    """Return `1 file`, `2 files`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def size(number: float) -> str:
-    """Return a number of bytes with a unit in which it is short."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if abs(number) < _KIB:
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
-        number /= _KIB
-    return f"{number:.1f} TiB"
-
-
-def duration(seconds: float) -> str:
-    """Return a time with the units in which a person would tell it."""
-    if seconds < 60:  # noqa: PLR2004 -- a minute
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
-    if not hours:
-        return f"{minutes} min"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min"
 
 
 def _started(told: Fields) -> str:
@@ -42,7 +17,7 @@ def _started(told: Fields) -> str:
 def _done(told: Fields) -> str:
     return (
         f"{counted(told['projects'], 'project')} brought up, {counted(told['files'], 'file')} fetched"
-        f" ({size(told['bytes'])}), {counted(told['errors'], 'failed attempt')} in {duration(told['seconds'])}"
+        f" ({format_size(told['bytes'])}), {counted(told['errors'], 'failed attempt')} in {brief(told['seconds'])}"
     )
 
 
@@ -60,11 +35,11 @@ def _failed(told: Fields) -> str:
     # The reason names the project in most cases; a name that is there twice is in the reader's way.
     name, reason = told["project"], told["reason"]
     text = reason if reason.startswith(f"{name}:") else f"{name}: {reason}"
-    return text if again is None else f"{text}; tried again in {duration(again)}"
+    return text if again is None else f"{text}; tried again in {brief(again)}"
 
 
 def _goes_on(told: Fields) -> str:
-    return f"{told['where']}: for {duration(told['seconds'])} now, {told['count']} times: {told['reason']}"
+    return f"{told['where']}: for {brief(told['seconds'])} now, {told['count']} times: {told['reason']}"
 
 
 SENTENCES: Final[Mapping[str, Callable[[Fields], str]]] = {
@@ -80,18 +55,17 @@ SENTENCES: Final[Mapping[str, Callable[[Fields], str]]] = {
     "trouble": lambda told: f"{told['where']}: {told['reason']}",
     "trouble goes on": _goes_on,
     "trouble is over": lambda told: (
-        f"{told['where']}: well again after {duration(told['seconds'])} (met {counted(told['count'], 'time')})"
+        f"{told['where']}: well again after {brief(told['seconds'])} (met {counted(told['count'], 'time')})"
     ),
     "project failed": _failed,
     "removal held": _failed,
     "project recovered": lambda told: (
-        f"{told['project']}: well again after {duration(told['seconds'])}"
-        f" ({counted(told['attempts'], 'failed attempt')})"
+        f"{told['project']}: well again after {brief(told['seconds'])} ({counted(told['attempts'], 'failed attempt')})"
     ),
     "project removed": lambda told: f"{told['project']}: {told['reason']}",
     "left out": lambda told: (
         f'{counted(told["count"], "more line")} of the kind "{told["kind"]}" in the last'
-        f" {duration(told['seconds'])}, not written one by one"
+        f" {brief(told['seconds'])}, not written one by one"
     ),
     "notice": lambda told: told["text"],
 }

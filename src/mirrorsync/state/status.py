@@ -25,7 +25,7 @@ def status_document(report: Report, now: float) -> dict[str, object]:
         "condemned": report.condemned,
         "audit": msgspec.structs.asdict(report.audit),
         "unmet_count": report.unmet_count,
-        "reasons": report.reasons,
+        "unmet_by_reason": report.reasons,
         "unmet": [msgspec.structs.asdict(row) for row in report.unmet],
         "runs": [msgspec.structs.asdict(row) for row in report.runs],
         "last_sync": report.complete_at,

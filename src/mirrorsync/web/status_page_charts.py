@@ -9,8 +9,10 @@ from typing import Final
 
 import msgspec
 
+from mirrorsync.model.units import format_size
+from mirrorsync.model.words import brief
 from mirrorsync.web.status_page_values import Bar
-from mirrorsync.web.status_page_words import brief, day, number, size
+from mirrorsync.web.status_page_words import day, unbroken
 
 _WIDTH: Final = 10
 """Units of a bar and the gap after it."""
@@ -111,13 +113,13 @@ def _table(bars: Sequence[Bar]) -> Iterator[str]:
 
 def _cells(bars: Sequence[Bar]) -> Iterator[str]:
     lags = [bar.lag for bar in bars if bar.lag is not None]
-    yield brief(max(lags)) if lags else _UNKNOWN
+    yield unbroken(brief(max(lags))) if lags else _UNKNOWN
     if not any(bar.is_recorded for bar in bars):
         yield from (_UNKNOWN,) * 3
         return
-    yield number(sum(bar.files for bar in bars))
-    yield size(sum(bar.bytes for bar in bars))
-    yield number(sum(bar.errors for bar in bars))
+    yield f"{sum(bar.files for bar in bars):,}"
+    yield unbroken(format_size(sum(bar.bytes for bar in bars)))
+    yield f"{sum(bar.errors for bar in bars):,}"
 
 
 def _span_above(peak: float) -> float:
@@ -147,7 +149,7 @@ _CHARTS: Final = (
         "lag",
         "Time behind upstream",
         lambda bar: bar.lag,
-        lambda value: brief(value) if value else "0",
+        lambda value: unbroken(brief(value)) if value else "0",
         _span_above,
         "",
     ),
@@ -155,7 +157,7 @@ _CHARTS: Final = (
         "fetched",
         "Bytes fetched",
         lambda bar: float(bar.bytes) if bar.is_recorded else None,
-        lambda value: size(int(value)) if value else "0",
+        lambda value: unbroken(format_size(int(value))) if value else "0",
         _size_above,
         " in two hours",
     ),
@@ -163,7 +165,7 @@ _CHARTS: Final = (
         "files",
         "Files fetched",
         lambda bar: float(bar.files) if bar.is_recorded else None,
-        lambda value: number(int(value)),
+        lambda value: f"{value:,.0f}",
         _number_above,
         " in two hours",
     ),

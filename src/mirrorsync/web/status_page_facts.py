@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from mirrorsync.model.units import format_size
+from mirrorsync.model.words import counted, lasting
 from mirrorsync.web.status_page_values import Page, UnmetProject
-from mirrorsync.web.status_page_words import clean, count, day, lasting, moment, number, plain_moment, size
+from mirrorsync.web.status_page_words import clean, day, moment, plain_moment, unbroken
 
 _NAMED: Final = 50
 """Unmet projects that the page names; status.json has more."""
@@ -43,20 +45,21 @@ def _facts(page: Page) -> Iterator[tuple[str, str, str]]:
         following = "" if page.next_run_at is None else f"asked again at about {plain_moment(page.next_run_at)[11:]}"
         yield "Upstream last asked", moment(page.polled_at), following or "asked again by the next run"
     yield "Serial", *_serial(page)
-    yield "Projects", number(page.projects), _selected(page)
+    yield "Projects", f"{page.projects:,}", _selected(page)
     if page.holds_files:
-        yield "Files", number(page.files), f"{size(page.bytes)} in all"
+        yield "Files", f"{page.files:,}", f"{unbroken(format_size(page.bytes))} in all"
     yield (
         "Not as upstream has it",
-        count(page.unmet_count, "project"),
+        counted(page.unmet_count, "project"),
         "see below" if page.unmet_count else "nothing is owed",
     )
     yield "Checked against upstream", *_audit(page)
     if page.last_run is not None:
         run = page.last_run
-        did = f"{count(run.files, 'file')}, {size(run.bytes)}" + (f", {run.errors:,} failed" if run.errors else "")
+        did = f"{counted(run.files, 'file')}, {unbroken(format_size(run.bytes))}"
+        did += f", {run.errors:,} failed" if run.errors else ""
         took = "" if page.next_run_at is not None else f" in {lasting(run.ended_at - run.started_at)}"
-        yield "Last run", f"{count(run.projects, 'project')}", did + took
+        yield "Last run", f"{counted(run.projects, 'project')}", did + took
     if (usual := _usual_lag(page)) is not None:
         yield "Usually behind by", lasting(usual), "at the worst moment of two hours (median of the last days)"
 
@@ -65,8 +68,8 @@ def _serial(page: Page) -> tuple[str, str]:
     if page.synced_serial is None:
         return "unknown", "upstream tells none that could be claimed"
     behind = 0 if page.upstream_serial is None else max(0, page.upstream_serial - page.synced_serial)
-    ahead = f"upstream is {count(behind, 'serial')} ahead" if behind else "upstream has nothing newer"
-    return number(page.synced_serial), f"all up to it is served; {ahead}"
+    ahead = f"upstream is {counted(behind, 'serial')} ahead" if behind else "upstream has nothing newer"
+    return f"{page.synced_serial:,}", f"all up to it is served; {ahead}"
 
 
 def _selected(page: Page) -> str:
@@ -79,7 +82,7 @@ def _audit(page: Page) -> tuple[str, str]:
     if audit.began_at is None:
         return "not begun", ended
     share = min(100, 100 * audit.done // max(1, page.projects))
-    return f"{share} %", f"{count(audit.done, 'project')} in this round; {ended}"
+    return f"{share} %", f"{counted(audit.done, 'project')} in this round; {ended}"
 
 
 def _usual_lag(page: Page) -> float | None:
@@ -96,11 +99,11 @@ def unmet_projects(page: Page) -> Iterator[str]:
     if named:
         yield from _listed(page, named[:_OPEN])
     if folded := named[_OPEN:]:
-        yield f"<details><summary>{number(len(folded))} more</summary>"
+        yield f"<details><summary>{len(folded):,} more</summary>"
         yield from _listed(page, folded)
         yield "</details>"
     if rest := page.unmet_count - len(named):
-        words = count(rest, "other project" if named else "project")
+        words = counted(rest, "other project" if named else "project")
         yield f'<p>{words} to go: <a href="status.json">status.json</a> names up to 1,000.</p>'
     yield "</section>"
 
@@ -125,7 +128,7 @@ def _next(page: Page, project: UnmetProject) -> str:
         if project.next_attempt_at <= page.generated_at
         else f"tried again at {moment(project.next_attempt_at)}"
     )
-    return f"Tried {count(project.attempts, 'time')}; {when}."
+    return f"Tried {counted(project.attempts, 'time')}; {when}."
 
 
 def other_places(page: Page) -> Iterator[str]:

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from mirrorsync.web.status_page_words import count, lasting, plain_moment
+from mirrorsync.model.words import counted, lasting
+from mirrorsync.web.status_page_words import plain_moment
 
 _LATE: Final = 3600.0
 """Seconds without an answer from upstream, or of lag, that users should hear of; as `status` has it."""
@@ -134,7 +135,7 @@ def _last_complete(page: Page) -> str:
 
 
 def _being_filled(page: Page) -> Verdict:
-    left = f"{count(page.unmet_count, 'project')} to go" if page.unmet_count else "there is more to come"
+    left = f"{counted(page.unmet_count, 'project')} to go" if page.unmet_count else "there is more to come"
     return Verdict(Level.LATE, "Being filled", f"This mirror has not been complete yet: {left}.")
 
 
@@ -158,7 +159,7 @@ def _met(page: Page, complete_at: float, polled_at: float) -> Verdict:
 
 def _behind(page: Page, complete_at: float) -> Verdict:
     lag = page.generated_at - complete_at
-    unmet = count(page.unmet_count, "project")
+    unmet = counted(page.unmet_count, "project")
     if page.unmet_count <= max(_FEW, page.projects // _FEW_OF):
         sentence = (
             "Everything else is as upstream has it. What is behind is named below, with the reason and the time of the"

@@ -82,7 +82,7 @@ def only_reason(found: Judgement) -> str:
 
 def test_a_mirror_that_was_complete_half_a_minute_ago_is_ok() -> None:
     assert judged(mirror()) == Judgement(Level.OK, ())
-    assert all_well(mirror(), NOW).startswith("as upstream was 30s ago, synced to serial 100, 5000 projects")
+    assert all_well(mirror(), NOW).startswith("as upstream was 30 s ago, synced to serial 100, 5,000 projects")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_lag_is_a_warning_beyond_the_first_limit_and_critical_beyond_the_second(
 def test_a_mirror_that_nobody_works_on_is_told_apart_from_an_upstream_that_is_silent() -> None:
     late = mirror(polled_at=NOW - 2 * DAY, complete_at=NOW - 2 * DAY)
     assert "neither a daemon nor a sync is running" in only_reason(judged(late, around(at_work=False)))
-    assert "upstream has not answered for 2d" in only_reason(judged(late))
+    assert "upstream has not answered for 2 d" in only_reason(judged(late))
     assert "cannot be told" in only_reason(judged(late, around(at_work=None)))
 
 
@@ -180,7 +180,7 @@ def test_a_disk_that_will_be_full_within_a_week_is_a_warning_and_a_later_one_is_
             disks=(disk((20 + 40 * days) * GIB),)
         )
 
-    assert "full in about 6d (40 GiB a day)" in only_reason(judged(*growing(6)))
+    assert "full in about 6 d (40 GiB a day)" in only_reason(judged(*growing(6)))
     assert judged(*growing(8)).level == Level.OK
 
 

@@ -1,0 +1,37 @@
+"""Numbers, times and lists as people are told them, everywhere alike: in the log, by `status`, on the status page."""
+
+from typing import Final
+
+_UNITS: Final = ((86_400, "day", "d"), (3_600, "hour", "h"), (60, "minute", "min"), (1, "second", "s"))
+_EXACT_BELOW: Final = 10.0
+"""Seconds below which tenths are told."""
+
+
+def counted(number: int, thing: str) -> str:
+    """Return "1 file", "1,234 files"."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def lasting(seconds: float) -> str:
+    """Return a time span in its two largest units: "3 hours 12 minutes"; what is below zero as nothing."""
+    return " ".join(counted(amount, thing) for amount, thing, _ in _largest(seconds))
+
+
+def brief(seconds: float) -> str:
+    """Return `lasting` where there is little room, and tenths of the first seconds: "3 h 12 min", "0.3 s"."""
+    if 0 < seconds < _EXACT_BELOW:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    return " ".join(f"{amount} {unit}" for amount, _, unit in _largest(seconds))
+
+
+def _largest(seconds: float) -> list[tuple[int, str, str]]:
+    rest = max(0, round(seconds))
+    first = next((place for place, (size, _, _) in enumerate(_UNITS) if rest >= size), len(_UNITS) - 1)
+    finest = _UNITS[min(first + 1, len(_UNITS) - 1)][0]
+    rest = round(rest / finest) * finest
+    parts: list[tuple[int, str, str]] = []
+    for size, thing, unit in _UNITS[first : first + 2]:
+        amount, rest = divmod(rest, size)
+        if amount or not parts:
+            parts.append((amount, thing, unit))
+    return parts
