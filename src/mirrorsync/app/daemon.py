@@ -50,7 +50,6 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     sys.setswitchinterval(_SWITCH_AFTER)
     gc.set_threshold(_LOOK_AFTER, *gc.get_threshold()[1:])
-    keep_one_heap()
     failures: list[MirrorsyncError] = []
     try:
         return trio.run(_heeding_signals, work)
@@ -123,5 +122,6 @@ async def run_daemon(settings: Settings, audience: Audience, reread: Callable[[]
     def opening(now: Settings) -> AbstractAsyncContextManager[Parts]:
         return monitored_parts(now, audience, listens=True)
 
+    keep_one_heap()
     with audience:
         await Service(settings, opening, audience, Manager.from_environment(), reread).run()
