@@ -92,9 +92,7 @@ def document(found: Result) -> dict[str, Any]:
 def test_a_mirror_that_is_well_is_told_so_in_one_line_and_in_full(operator: Operator) -> None:
     before = snapshot(operator.directory)
     shown = told(operator, OK)
-    assert re.match(
-        r"MIRRORSYNC OK - as upstream was .+ s ago, synced to serial \d+, 3 projects, 3 files \(", shown
-    )
+    assert re.match(r"MIRRORSYNC OK - as upstream was .+ s ago, synced to serial \d+, 3 projects, 3 files \(", shown)
     assert re.search(r"^at work +nobody: neither a daemon nor a sync is running$", shown, re.MULTILINE)
     assert re.search(r"^disk +.* free on the disk of .*; downloads go on \(min-free 0 B\)$", shown, re.MULTILINE)
     assert re.search(r"^disk full +cannot be foretold: not enough history$", shown, re.MULTILINE)

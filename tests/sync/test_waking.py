@@ -80,6 +80,23 @@ async def test_what_failed_while_upstream_was_away_is_tried_once_it_is_back_and_
     assert unmet(mirror)["beta"]["attempts"] == 1
 
 
+async def test_what_failed_while_the_file_host_was_away_is_tried_once_a_file_comes(
+    mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
+) -> None:
+    names = {f"project-{number}" for number in range(12)}
+    pypi.faults.add("^/packages/", Status(500))
+    for name in names:
+        world.upload(name, "1.0")
+    async with following(mirror):
+        await seen(lambda: unmet(mirror).keys() == names)
+        pypi.faults.clear()
+        await trio.sleep(100)
+        assert unmet(mirror).keys() == names
+        world.upload("another", "1.0")
+        await seen(lambda: not unmet(mirror))
+    assert mirror.problems() == []
+
+
 async def test_what_found_no_room_is_tried_once_there_is_room_again(
     tmp_path: Path, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:

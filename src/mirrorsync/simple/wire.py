@@ -18,8 +18,8 @@ API_VERSION: Final = "1.4"
 NAME_SHOWN: Final = 255
 """Characters of a file's name in a message: upstream must not choose how long our log gets."""
 
-Size = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
-"""Bytes, at most 1 PiB: a million times PyPI's largest file, and what every file system can still count."""
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+"""Bytes, at most 1 TiB: a thousand times what PyPI takes; what promises more is a lie, and no want of room."""
 
 
 class Unfit(Exception):  # noqa: N818 -- a fact inside the decoder; `decode_page` makes it the operator's Malformed

@@ -48,6 +48,7 @@ class Follower:
         self._pace = Pace()
         self._woken = Bell()
         self._upstream_is_back = Bell()
+        self._files_before_outage: float = math.inf
         self._least_free = -math.inf
         self._hands_out: Pulse | None = None
         self._workers_wait = False
@@ -130,10 +131,15 @@ class Follower:
         self.rhythm = self.rhythm.after_success()
 
     async def _wake_all(self) -> None:
-        """Let nobody wait for what is there again, upstream or room; at a start both are taken to be."""
+        """Let nobody wait for what is there again, upstream or room; at a start both are taken to be.
+
+        Where projects failed although upstream answered it is the file host that was away: until a file comes.
+        """
         now = self._parts.clock()
-        if self.rhythm.failures or not self._polls:
+        files_come = self._pool.totals.files > self._files_before_outage
+        if self.rhythm.failures or not self._polls or files_come:
             await self._parts.state.wake("outage", now)
+            self._files_before_outage = math.inf
         free = await self._parts.store.free_bytes()
         if free is not None:
             if free >= self._least_free + _ROOM:
@@ -149,6 +155,7 @@ class Follower:
                 await self._pool.work_off(feed.for_ever(self._parts, self.stopping))
             except UpstreamError as error:
                 self._parts.audience.troubled("projects", error)
+                self._files_before_outage = self._pool.totals.files
                 rhythm = rhythm.after_success() if self._pool.totals.projects > before else rhythm
                 rhythm = rhythm.after_failure(error.retry_after)
                 self._workers_wait = True
