@@ -1,9 +1,9 @@
 """Memory that goes back to the system. A process that lives for months is to be as large as what it does.
 
-glibc gives a thread that finds the heap busy one of its own, eight for each core, and keeps in each what was freed
-there: with a dozen threads that store, a third of what such a process held was nobody's (20 MiB, of them 9 free, after
-an hour's changes in ten minutes; and more after each backlog). Only one thread at a time runs Python, so there is
-hardly anyone to wait for. Source: mallopt(3), malloc_trim(3). Other C libraries do as they like.
+glibc gives a thread that finds the heap busy one of its own, up to eight for each core, and keeps in each what was
+freed there. After ten minutes of changes and troubles such a process had 25 MiB of heaps, and 14 of them were nobody's
+(tests/soak). One thread at a time runs Python, so that those who share a heap hardly ever wait for one another.
+Source: mallopt(3), malloc_trim(3). Other C libraries do as they like.
 """
 
 import ctypes

@@ -12,7 +12,7 @@ from tests.soak.daemon import Life
 from tests.soak.soak import LAG_LIMIT, Findings, Sample
 
 _MINUTE: Final = 60.0
-_GROWTH: Final = 1.2
+_GROWTH: Final = 1.1
 """How much the memory may be more at the end than after the warm-up."""
 _SPREAD: Final = 2
 """Descriptors more or less that are no leak."""
