@@ -142,7 +142,7 @@ def test_a_configuration_that_is_wrong_changes_nothing_and_is_told(operator: Ope
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert "nonsense" in end.said
-    assert "the old one stays in force" in end.said
+    assert "the one before it stays in force" in end.said
 
 
 def test_another_configuration_is_in_force_after_a_reload_in_the_same_process(
@@ -162,6 +162,26 @@ def test_another_configuration_is_in_force_after_a_reload_in_the_same_process(
     assert end.code == ExitCode.OK, end.said
     assert operator.broken_links() == []
     assert not [word for word in manager.words if "STOPPING" in word.values]
+
+
+def test_a_configuration_that_is_taken_back_while_work_ends_never_comes_into_force(
+    operator: Operator, manager: ServiceManager
+) -> None:
+    operator.pypi.world.upload("slow", "1.0", body=b"x" * 60_000)
+    operator.pypi.faults.add("/slow-1.0", Drip(2000, 0.1))
+    with service(operator, manager) as process:
+        manager.until("READY")
+        soon(lambda: operator.pypi.seen("/slow-1.0"), "a file is on its way")
+        for gzip in (True, False):
+            operator.configure(content={"gzip": gzip})
+            process.send_signal(signal.SIGHUP)
+            manager.until("RELOADING")
+        manager.until("READY")
+        soon(lambda: operator.serves("slow"), "the file that was on its way is there")
+        end = terminate(process)
+    assert end.code == ExitCode.OK, end.said
+    assert "says the same as before" not in end.said
+    assert not list(operator.web.rglob("*.gz"))
 
 
 def test_a_configuration_that_cannot_be_opened_gives_way_to_the_old_one(

@@ -135,7 +135,7 @@ class Service:
         except MirrorsyncError as error:
             self._keep("was not taken over", error)
         else:
-            if fresh != self._settings:
+            if fresh != (self._next or self._settings):
                 self._audience.mentions(
                     "the configuration is another one: what is under way is ended, then it is in force"
                 )
@@ -143,11 +143,12 @@ class Service:
                 follower.stop()
                 return
             self._audience.mentions("the configuration was read again, and says the same as before")
-        await self._manager.ready("the configuration is as it was")
+        if self._next is None:  # else the session that begins with it says so
+            await self._manager.ready("the configuration is as it was")
 
     def _keep(self, what: str, error: MirrorsyncError) -> None:
         hint = f". {error.hint}" if error.hint else ""
-        self._audience.notes(f"the new configuration {what}, the old one stays in force: {error}{hint}")
+        self._audience.notes(f"the new configuration {what}, the one before it stays in force: {error}{hint}")
 
     async def _bound_the_end(self, follower: Follower) -> None:
         await follower.stopping.wait()
