@@ -1,26 +1,34 @@
 """What of a configuration must stand in no text that others may read, and how it is taken out of one."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 from mirrorsync.config.schema import Settings
 from mirrorsync.observe.secrets import mask, secrets_of
+from mirrorsync.purge.failure import PurgeError
+from mirrorsync.purge.secret import read_secret
 
 _SHORTEST: Final = 4
 """Characters: anything shorter stands in half of all words."""
+_TELLING: Final = re.compile(r"(?=.{12}).*[/0-9]", re.DOTALL)
+"""What the path of a webhook is like when it is a secret by itself; "mirror" is a word, and part of ours."""
 
 
 def secrets_in(settings: Settings) -> frozenset[str]:
-    """Return the proxy's password, the webhooks' paths and all tokens, in the forms in which they may turn up."""
+    """Return the proxy's password, the webhooks' addresses and all tokens, in the forms in which they may turn up."""
     found = set(secrets_of(settings.upstream.proxy))
-    found |= {url.partition(urlsplit(url).netloc)[2].lstrip("/") for url in settings.notify.webhooks}
+    for url in settings.notify.webhooks:
+        _, _, address = url.partition("://")
+        path = address.partition("/")[2]
+        found |= {address} if path else set()
+        found |= {path} if _TELLING.match(path) else set()
     files = (settings.notify.webhook_secret_file, settings.fastly.token_file, settings.cloudflare.token_file)
-    for path in filter(None, files):
-        with suppress(OSError, ValueError):  # whoever needs it says that it cannot be read
-            found.add(path.read_text().strip())
+    for file in filter(None, files):
+        with suppress(PurgeError):  # whoever needs it says that it cannot be read
+            found.add(read_secret(file, "mirrorsync"))
     return frozenset(one for one in found if len(one) >= _SHORTEST)
 
 
