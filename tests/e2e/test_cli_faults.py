@@ -1,15 +1,17 @@
 """What an operator reads when upstream does wrong, and what is lost by it: nothing."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, Result, ended
+from tests.e2e.cli import Operator, Result, ended, snapshot
 from tests.upstream.faults import Fault, Portal, Status, Truncate, WrongBytes, WrongSize
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
@@ -189,3 +191,19 @@ def test_an_upstream_that_fails_as_a_whole_ends_69_and_the_next_sync_is_whole(ou
 @pytest.mark.parametrize("kind", ["down", "portal"])
 def test_an_upstream_that_fails_as_a_whole_comes_with_a_hint(outages: Outages, kind: str) -> None:
     assert "\nhint: " in outages[kind][1].err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be refused for being root")
+def test_root_writes_nothing_into_somebody_elses_mirror(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    operator = Operator(tmp_path, pypi)
+    assert operator.does("sync").code == ExitCode.OK
+    os.chown(operator.directory, 65534, 65534)
+    before = snapshot(operator.directory)
+    world.upload("beta", "1.0")
+    for words in (("sync",), ("run",), ("project", "retry", "alpha")):
+        end = operator.does(*words)
+        assert end.code == ExitCode.CONFIG
+        assert "runuser -u nobody -- mirrorsync" in end.said
+    assert snapshot(operator.directory) == before
+    assert operator.does("status").code == ExitCode.OK

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from mirrorsync.app.ownership import refuse_root
 from mirrorsync.errors import AlreadyRunning, StoreDenied
 
 _TRIES: Final = 5
@@ -19,7 +20,8 @@ _PAUSE: Final = 0.01
 def hold(path: Path) -> Iterator[None]:
     """Hold the lock for the context's life. The kernel frees it when the process dies, however it dies.
 
-    Raises: AlreadyRunning, naming the holder's process; StoreDenied when the file cannot be opened.
+    Raises: AlreadyRunning, naming the holder's process; StoreDenied when the file cannot be opened; BadConfig for root
+    in somebody else's mirror.
     """
     directory = path.parent.parent
     if not directory.is_dir():
@@ -27,6 +29,7 @@ def hold(path: Path) -> Iterator[None]:
             f"[mirror] directory {directory} is not there, or is no directory",
             hint="make it for the user that runs mirrorsync, or mount its disk, or correct the path",
         )
+    refuse_root(directory)
     try:
         path.parent.mkdir(mode=0o755, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from mirrorsync.app.ownership import refuse_root
 from mirrorsync.cli.options import Config, Json
 from mirrorsync.cli.render import aligned, exits, print_json, print_line
 from mirrorsync.config.load import find, load
@@ -56,6 +57,7 @@ def retry(name: Name, *, config: Config = None) -> None:
     """Make a project due at once, whatever its last attempt said; a running daemon takes it up within seconds."""
     normalised = _normalised(name)
     path = _state(config)
+    refuse_root(path.parent.parent)
     with reading(path) as connection:
         if project_report(connection, normalised) is None:
             raise _unknown(normalised)
