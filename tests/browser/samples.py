@@ -38,6 +38,7 @@ def bars(*, outage: bool = False) -> tuple[Bar, ...]:
 def fresh() -> Page:
     return Page(
         name="mirror.example.test",
+        late_after=3600.0,
         upstream="https://index.test",
         version="0.1.0",
         generated_at=NOW,

@@ -106,6 +106,20 @@ async def test_an_upstream_that_does_not_answer_is_seen_on_the_page(mirror: Mirr
     assert (mirror.web / "lastsync").read_bytes() == b"1800000000\n"
 
 
+async def test_a_mirror_that_looks_every_six_hours_is_not_out_of_touch_after_two(
+    tmp_path: Path, pypi: PyPI, world: World
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = Mirror(tmp_path / "mirror", pypi, upstream={"poll-interval": "6h"})
+    await mirror.sync()
+    for hours, headline, status in ((2, "Up to date", "success"), (24, "Out of touch with upstream", "failed")):
+        mirror.clock.forward(hours * 3600)
+        async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+            await leave_traces(parts, root_is_owed=False, next_run_at=mirror.clock() + 60)
+        assert headline in (mirror.web / "mirrorsync/index.html").read_text()
+        assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == status
+
+
 async def test_traces_that_say_nothing_new_stay_untouched(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
@@ -228,4 +242,5 @@ async def test_a_daemon_that_stops_of_a_fault_says_so_last(mirror: Mirror, world
     page = (mirror.web / "mirrorsync/index.html").read_text()
     assert "Stopped by a fault" in page
     assert "read-only" not in page
+    assert "read-only" not in (mirror.web / "mirrorsync/status.json").read_text()
     assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == "failed"

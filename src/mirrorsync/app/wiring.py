@@ -66,6 +66,7 @@ def policy_of(settings: Settings) -> Policy:
         max_removed_bytes=settings.limits.max_removed_bytes,
         needs_journal=settings.upstream.feed == "xmlrpc",
         audit_period=settings.audit.period,
+        poll_interval=settings.upstream.poll_interval,
         list_interval=settings.audit.list_interval,
         workers=4 * settings.upstream.connections,
     )

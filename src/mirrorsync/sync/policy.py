@@ -32,6 +32,8 @@ class Policy(msgspec.Struct, frozen=True):
     """The operator wants the journal or nothing (`feed = "xmlrpc"`)."""
     audit_period: float = 30 * 86400.0
     """Seconds in which every project is asked for once, though no serial demands it."""
+    poll_interval: float = 60.0
+    """Seconds between two looks at upstream while all is well."""
     list_interval: float = 86400.0
     """Seconds between two readings of the root list beside the journal."""
     workers: int = 40

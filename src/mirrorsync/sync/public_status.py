@@ -1,13 +1,19 @@
 """What the ledger knows, as the status page says it. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from mirrorsync import __version__
 from mirrorsync.state.history import Stretch
 from mirrorsync.state.report import Report, RunRow
 from mirrorsync.sync.lag_history import KEPT, SPAN, LagHistory
 from mirrorsync.sync.policy import Policy
-from mirrorsync.web.status_page_values import Audit, Bar, LastRun, Page, UnmetProject
+from mirrorsync.web.status_page_values import LATE, Audit, Bar, LastRun, Page, UnmetProject
+
+_LOOKS: Final = 3
+"""Looks at upstream without an answer, or without all being met, after which a mirror is late."""
+_MOMENT: Final = 60.0
+"""Seconds that they take, and are apart by chance."""
 
 
 def page_of(
@@ -26,6 +32,7 @@ def page_of(
         version=__version__,
         generated_at=now,
         next_run_at=next_run_at,
+        late_after=max(LATE, _LOOKS * policy.poll_interval + _MOMENT),
         simple_url=None if policy.root_url is None else f"{policy.root_url}/simple/",
         holds_all=not policy.selection.projects and not policy.selection.exclude,
         holds_files=policy.files,

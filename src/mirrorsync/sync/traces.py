@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from mirrorsync import __version__
 from mirrorsync.model.identity import StorePath
@@ -35,7 +36,7 @@ async def leave_traces(parts: Parts, *, root_is_owed: bool, next_run_at: float |
     done = await parts.state.stretches(span=lag_history.SPAN, since=now - lag_history.KEPT * lag_history.SPAN)
     page = page_of(report, parts.policy, now, next_run_at=next_run_at, lags=lags, done=done)
     rendered = render(page)
-    document = msgspec.json.encode(status_document(report, now))
+    document = msgspec.json.encode(status_document(_for_everybody(report), now))
     objects = [
         (StorePath("mirrorsync/status.json"), msgspec.json.format(document, indent=1) + b"\n"),
         (_HISTORY, lags.encode()),
@@ -51,6 +52,11 @@ async def leave_traces(parts: Parts, *, root_is_owed: bool, next_run_at: float |
     if report.complete_at is not None and not root_is_owed:
         # After all else: upstream may take its time to answer.
         await parts.store.publish(StorePath("mirrorsync/trace.json"), await _trace(parts, report, report.complete_at))
+
+
+def _for_everybody(report: Report) -> Report:
+    """Return the report without what ended runs early, which is between the operator and the machine."""
+    return replace(report, runs=tuple(replace(run, note=None) for run in report.runs))
 
 
 async def _history(parts: Parts) -> lag_history.LagHistory:

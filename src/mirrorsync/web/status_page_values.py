@@ -8,8 +8,8 @@ import msgspec
 from mirrorsync.model.words import counted, lasting
 from mirrorsync.web.status_page_words import plain_moment
 
-_LATE: Final = 3600.0
-"""Seconds without an answer from upstream, or of lag, that users should hear of; as `status` has it."""
+LATE: Final = 3600.0
+"""Seconds without an answer from upstream, or of lag, that users should hear of at the soonest; as `status` has it."""
 _DEAD: Final = 86400.0
 """Seconds of lag that are trouble; as `status` has it."""
 _FEW: Final = 3
@@ -74,6 +74,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     generated_at: float
     next_run_at: float | None
     """When upstream is asked next; None: nobody here knows, for runs are started from outside."""
+    late_after: float
+    """Seconds without an answer from upstream, or of lag, that users should hear of: several looks of this mirror."""
     simple_url: str | None
     """Where pip finds the index, with its last slash; None: nobody told the mirror its own address."""
     holds_all: bool
@@ -121,7 +123,7 @@ def judge(page: Page) -> Verdict:
         )
     if page.polled_at is None:
         return Verdict(Level.LATE, "Not begun yet", "Upstream has not answered yet: nothing is mirrored.")
-    if now - page.polled_at > _LATE:
+    if now - page.polled_at > page.late_after:
         return _out_of_touch(page.polled_at, now)
     if page.complete_at is None:
         return _being_filled(page)
@@ -150,7 +152,7 @@ def _out_of_touch(polled_at: float, now: float) -> Verdict:
 
 def _met(page: Page, complete_at: float, polled_at: float) -> Verdict:
     lag = page.generated_at - complete_at
-    if lag > _LATE:
+    if lag > page.late_after:
         sentence = f"It was last known to be complete at {plain_moment(complete_at)}."
         return Verdict(Level.LATE, f"Behind by {lasting(lag)}", sentence)
     held = "everything" if page.holds_all else "everything of its selection"
