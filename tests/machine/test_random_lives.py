@@ -159,13 +159,16 @@ class Lives(RuleBasedStateMachine):
         """Let I2 rest where nobody could know better.
 
         After a day what a cache has is taken. And without a journal a removal shows in the root list alone: an old
-        page that contradicts it is believed until the list is read again, and the quarantined are in no list.
+        page that contradicts it is believed until the list is read again, and the quarantined are in no list. Two
+        witnesses that lie alike, a page that is 404 and a list that leaves its project out, are believed (I5).
         """
         lies = self.sim.upstream.lies
         old = {name for name, fault in lies.pages.items() if fault == "stale"}
-        rows = self.sim.connection.execute("SELECT name, stale_since, status FROM project").fetchall()
+        rows = self.sim.connection.execute("SELECT name, stale_since, status, unlisted FROM project").fetchall()
         late = {row["name"] for row in rows if self.sim.clock.now - (row["stale_since"] or math.inf) > LIE_LASTS}
         hidden = {row["name"] for row in rows if row["status"] == "quarantined"}
+        unlisted = lies.hidden | {row["name"] for row in rows if row["unlisted"]}
+        self.sim.excused |= {name for name, fault in lies.pages.items() if fault == "absent"} & unlisted
         self.sim.excused |= old | hidden if lies.no_journal else old & late
 
     @rule(seed=st.integers(0, 99))

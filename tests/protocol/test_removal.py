@@ -263,3 +263,28 @@ async def test_a_rename_is_found_by_the_daily_list_and_the_old_name_goes(
     assert not serves(mirror, "alpha")
     assert mirror.problems() == []
     assert mirror.page("omega")["files"]
+
+
+# case 17
+@pytest.mark.parametrize("shape", [Shape(), Shape(xmlrpc=False)], ids=["journal", "list"])
+async def test_what_two_witnesses_wrongly_said_was_gone_comes_back_by_itself(
+    shape: Shape, tmp_path: Path, world: World
+) -> None:
+    with PyPI(world, shape=shape) as pypi:
+        mirror = Mirror(tmp_path / "mirror", pypi)
+        await mirror.sync()
+        mirror.clock.forward(DAY)
+        lie = pypi.faults.add("^/(simple/gamma/|pypi/gamma/json)$", False404(), method="GET")
+        pypi.truncate_root(2)
+        for _ in range(2):
+            await mirror.sync()
+            mirror.clock.forward(REPEAT)
+        assert not serves(mirror, "gamma")
+        pypi.faults.remove(lie)
+        pypi.release_root()
+        await mirror.sync()
+        mirror.clock.forward(DAY)
+        await mirror.sync()
+        assert serves(mirror, "gamma")
+        assert mirror.problems() == []
+        assert mirror.status()["synced_serial"] == world.last_serial

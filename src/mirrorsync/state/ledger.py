@@ -126,12 +126,13 @@ class State:
         return await self.database.read(lambda connection: listing.missing(connection, list_serial))
 
     async def believe_listing(
-        self, *, cursor: Serial | None, since: Serial, list_serial: Serial | None, missing_too: bool
+        self, *, cursor: Serial | None, since: Serial, list_serial: Serial | None, missing_too: bool, now: float
     ) -> None:
-        """Make due what the list says is new, changed or (if `missing_too`) gone, and set the cursor."""
+        """Make due what the list says is new, changed, back or (if `missing_too`) gone, and set the cursor."""
 
         def operation(connection: sqlite3.Connection) -> None:
             listing.raise_from(connection, since=since, list_serial=list_serial)
+            listing.doubt_removals(connection, since=since, now=now)
             if missing_too:
                 listing.doubt_missing(connection, since=since, list_serial=list_serial)
             progress.start_at(connection, cursor)

@@ -102,6 +102,23 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
     )
 
 
+def doubt_removals(connection: sqlite3.Connection, *, since: Serial, now: float) -> None:
+    """Make due what was removed and is named again, at a serial that tells of nothing new.
+
+    The page's 404 and an earlier list may both have been false, and nothing else would ever bring it back (I3). Not
+    what the journal said is removed, and not before lists of the time of the removal are out of all caches.
+    """
+    connection.execute(
+        """
+        UPDATE project SET recheck = 1, next_attempt_at = 0, unmet_since = :since
+        FROM temp.listing WHERE listing.name = project.name AND project.present = 0 AND project.said_removed = 0
+            AND project.unmet_since IS NULL AND project.recheck = 0 AND project.next_attempt_at <= :now
+            AND coalesce(listing.serial, project.mirrored_serial) >= project.mirrored_serial
+        """,
+        {"since": since, "now": now},
+    )
+
+
 def doubt_missing(connection: sqlite3.Connection, *, since: Serial, list_serial: Serial | None) -> None:
     """Mark what the list does not name and make it due: the page is the second witness.
 

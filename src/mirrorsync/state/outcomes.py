@@ -12,11 +12,12 @@ from mirrorsync.state.progress import note_complete
 _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between attempts at a project that fails; the last one repeats."""
 
-_MET: Final = """
-    recheck = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL,
+_WELL: Final = """
+    recheck = 0, attempts = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL,
     regressed_to = NULL, attempted_serial = NULL, unlisted = 0, last_error = NULL, last_hint = NULL,
     last_reason = NULL, waits_for = NULL
 """
+_MET: Final = f"next_attempt_at = 0, {_WELL}"
 
 _MIRRORED: Final = f"""
 UPDATE project SET
@@ -38,9 +39,11 @@ WHERE id = :id
 _REMOVED: Final = f"""
 UPDATE project SET
     mirrored_serial = max(wanted_serial, coalesce(mirrored_serial, 0)), page_serial = NULL, page_digest = NULL,
-    etag = NULL, status = NULL, present = 0, unmet_since = NULL, {_MET}
-WHERE id = ?
+    etag = NULL, status = NULL, present = 0, unmet_since = NULL, next_attempt_at = :again, {_WELL}
+WHERE id = :id
 """
+_LISTS_LAST: Final = 3600.0
+"""Seconds after which no cache has a root list any more that a removal was not in yet: PyPI's live half an hour."""
 
 
 def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: float) -> None:
@@ -89,7 +92,7 @@ def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: flo
 def _record_removed(connection: sqlite3.Connection, outcome: Removed, now: float, grace: float) -> None:
     (number,) = inventory.rows(connection, "SELECT id FROM project WHERE name = ?", outcome.name).fetchone()
     inventory.condemn_all(connection, number, Fate(now + grace, outcome.reason))
-    connection.execute(_REMOVED, (number,))
+    connection.execute(_REMOVED, {"id": number, "again": now + _LISTS_LAST})
     connection.execute("UPDATE mirror SET root_version = root_version + 1")
 
 

@@ -163,6 +163,7 @@ async def _read_list(
         since=Serial(1 if known is None else known + 1),
         list_serial=list_serial,
         missing_too=refusal is None,
+        now=parts.clock(),
     )
     await parts.state.list_read(parts.clock())
     return cursor
