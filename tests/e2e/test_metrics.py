@@ -220,6 +220,29 @@ def test_why_a_project_is_unmet_is_known_also_to_a_process_that_has_not_tried_it
     assert values(path.read_text())["mirrorsync_unmet_projects", (("reason", "missing"),)] == 0
 
 
+def test_a_root_list_that_is_refused_is_told_until_one_is_believed(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0")
+    path = tmp_path / "mirrorsync.prom"
+    operator = Operator(tmp_path / "home", pypi)
+
+    def refused(list_interval: str) -> bool:
+        operator.configure(metrics={"textfile": str(path)}, audit={"list-interval": list_interval})
+        assert operator.does("sync").code == ExitCode.OK
+        status = operator.does("status")
+        is_told = "the root list names 1 projects, this mirror serves 3" in status.out
+        assert status.code == is_told  # a warning
+        assert values(path.read_text())["mirrorsync_trouble", (("at", "root_list"),)] == is_told
+        return is_told
+
+    assert not refused("1d")
+    pypi.truncate_root(1)
+    assert refused("1ms")
+    assert refused("1d")  # by a process that does not read it
+    pypi.release_root()
+    assert not refused("1ms")
+
+
 def test_a_run_that_was_halted_says_so_in_the_textfile_until_one_goes_well(
     tmp_path: Path, world: World, pypi: PyPI
 ) -> None:

@@ -106,7 +106,14 @@ def _standing(found: Report, waiting: int, in_flight: int, settings: Settings, n
         reasons=found.reasons,
         waiting=waiting,
         in_flight=in_flight,
-        audit=Round(audit.done, settings.audit.period, audit.began_at, audit.audited_at, audit.list_read_at),
+        audit=Round(
+            done=audit.done,
+            period=settings.audit.period,
+            began_at=audit.began_at,
+            ended_at=audit.audited_at,
+            list_read_at=audit.list_read_at,
+            list_is_refused=audit.list_refused is not None,
+        ),
         room=_room(settings.mirror.directory, settings.limits.min_free),
         run=None
         if run is None

@@ -30,6 +30,10 @@ _START_HINT: Final = (
     "`systemctl status mirrorsync` and its journal say why it ended; `mirrorsync sync` makes one pass at once"
 )
 _SILENT_HINT: Final = "look at the network and at upstream's status page; it is asked again by itself"
+_LIST_HINT: Final = (
+    "nothing is removed on its word; if upstream really removed them, agree once with"
+    " `mirrorsync sync --allow-removals`"
+)
 _SILENT_POLLS: Final = 3
 """Polls without an answer after which upstream is called silent."""
 
@@ -76,6 +80,7 @@ def judge(report: Report, around: Surroundings, limits: Limits, now: float) -> J
         *_halted(report, around),
         *_disks(report, around, limits),
         *_lag(report, around, limits, now),
+        *_list(report),
         *_failing(report, limits, now),
     ]
     found.sort(key=lambda reason: -reason.level)
@@ -166,6 +171,11 @@ def _disks(report: Report, around: Surroundings, limits: Limits) -> Iterator[Rea
             pace = f"{format_size(round(ahead.bytes_a_day))} a day"
             text = f"the disk will be full in about {brief(ahead.seconds_left)} ({pace})"
             yield Reason(Level.WARNING, text, "enlarge the disk, or select less, before downloads have to wait")
+
+
+def _list(report: Report) -> Iterator[Reason]:
+    if report.audit.list_refused is not None:
+        yield Reason(Level.WARNING, report.audit.list_refused, _LIST_HINT)
 
 
 def _lag(report: Report, around: Surroundings, limits: Limits, now: float) -> Iterator[Reason]:

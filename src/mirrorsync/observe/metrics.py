@@ -74,7 +74,7 @@ class _Mirror:
             yield from gauges(self.standing)
         yield from _requests(tally)
         yield from _work(tally)
-        yield from _troubles(tally)
+        yield from _troubles(tally, self.standing)
 
 
 def _requests(tally: Tally) -> Iterator[Metric]:
@@ -123,14 +123,17 @@ def _work(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def _troubles(tally: Tally) -> Iterator[Metric]:
+def _troubles(tally: Tally, standing: Standing | None) -> Iterator[Metric]:
     now = GaugeMetricFamily(
         "mirrorsync_trouble",
         "1: what was last heard of this place is a trouble that is no one project's.",
         labels=["at"],
     )
     for where in tally.troubles:
-        now.add_metric([where.replace(" ", "_")], where in tally.troubled_now)
+        is_trouble = where in tally.troubled_now
+        if where == "root list" and standing is not None:
+            is_trouble = standing.audit.list_is_refused  # it is read once a day: by another process, mostly
+        now.add_metric([where.replace(" ", "_")], is_trouble)
     yield now
     counts = {where.replace(" ", "_"): count for where, count in tally.troubles.items()}
     yield _counted(

@@ -35,6 +35,8 @@ class Round(msgspec.Struct, frozen=True):
     """When the last whole round ended."""
     list_read_at: float | None
     """When the root list was last held against the mirror."""
+    list_is_refused: bool
+    """It was not believed in what it leaves out."""
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -26,6 +26,8 @@ class AuditReport(msgspec.Struct, frozen=True):
     """When the last whole round ended."""
     list_read_at: float | None
     """When the root list was last held against the ledger."""
+    list_refused: str | None = None
+    """Why it was not believed in what it leaves out; None: it was."""
 
 
 def step(connection: sqlite3.Connection, now: float, period: float) -> int:
@@ -61,8 +63,13 @@ def step(connection: sqlite3.Connection, now: float, period: float) -> int:
     return len(names)
 
 
-def list_read(connection: sqlite3.Connection, now: float) -> None:
-    """Note that the root list was held against the ledger."""
+def list_read(connection: sqlite3.Connection, now: float, refused: str | None) -> None:
+    """Note that the root list was held against the ledger, and why not all of it was believed (None: it was)."""
+    connection.execute("UPDATE mirror SET list_read_at = ?, list_refused = ?", (now, refused))
+
+
+def list_missed(connection: sqlite3.Connection, now: float) -> None:
+    """Note that the root list could not be read: it is asked for again in its turn."""
     connection.execute("UPDATE mirror SET list_read_at = ?", (now,))
 
 
@@ -74,4 +81,5 @@ def audit_report(connection: sqlite3.Connection) -> AuditReport:
         done=row["audit_done"],
         audited_at=row["audited_at"],
         list_read_at=row["list_read_at"],
+        list_refused=row["list_refused"],
     )

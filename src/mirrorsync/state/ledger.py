@@ -146,9 +146,13 @@ class State:
         """Make the audit's next share of the projects due; return how many."""
         return await self.database.write(lambda connection: audit.step(connection, now, period))
 
-    async def list_read(self, now: float) -> None:
-        """Note that the root list was held against the ledger."""
-        await self.database.write(lambda connection: audit.list_read(connection, now))
+    async def list_missed(self, now: float) -> None:
+        """Note that the root list could not be read."""
+        await self.database.write(lambda connection: audit.list_missed(connection, now))
+
+    async def list_read(self, now: float, *, refused: str | None = None) -> None:
+        """Note that the root list was held against the ledger, and why not all of it was believed (None: it was)."""
+        await self.database.write(lambda connection: audit.list_read(connection, now, refused))
 
     # --- bringing up -----------------------------------------------------------------------------------------
 

@@ -203,7 +203,8 @@ def render_anew(connection: sqlite3.Connection, selection: str, content: str) ->
     """Note another policy: every page is compared and rendered again, and the root list is read again."""
     connection.execute("UPDATE project SET recheck = 1, next_attempt_at = 0, etag = NULL, page_digest = NULL")
     connection.execute(
-        "UPDATE mirror SET selection = ?, content = ?, ingested_serial = NULL, root_version = root_version + 1",
+        "UPDATE mirror SET selection = ?, content = ?, ingested_serial = NULL, list_refused = NULL,"
+        " root_version = root_version + 1",
         (selection, content),
     )
 

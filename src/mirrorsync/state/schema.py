@@ -185,8 +185,15 @@ ALTER TABLE project ADD COLUMN last_reason TEXT;
 CREATE INDEX project_reason ON project(last_reason) WHERE last_reason IS NOT NULL;
 """
 
-_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH: Final = """
+-- Why the root list that was read last was not believed in what it leaves out; NULL: it was.
+ALTER TABLE mirror ADD COLUMN list_refused TEXT;
+"""
+
+_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """Each raises `PRAGMA user_version` by one; never edited once released."""
+_REASONED: Final = 5
+"""The version from which on a project has its last reason."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -211,10 +218,11 @@ def bridge(connection: sqlite3.Connection) -> None:
     Raises: NewerSchema.
     """
     version = _version(connection)
-    if version == 1:
-        counted = ", ".join(f"({count}) AS {column}" for column, count in _COUNTS.items())
-        connection.execute(f"CREATE TEMP VIEW mirror AS SELECT *, {counted} FROM main.mirror")
-    if version < len(_MIGRATIONS):
+    if version == len(_MIGRATIONS):
+        return
+    counted = "".join(f", ({count}) AS {column}" for column, count in _COUNTS.items()) if version == 1 else ""
+    connection.execute(f"CREATE TEMP VIEW mirror AS SELECT *{counted}, NULL AS list_refused FROM main.mirror")
+    if version < _REASONED:
         connection.execute("CREATE TEMP VIEW project AS SELECT *, NULL AS last_reason FROM main.project")
 
 

@@ -103,7 +103,7 @@ async def _compare_lists(parts: Parts) -> None:
         await _read_list(parts, mirror, cursor=None, has_journal=True)
     except (NoListing, Malformed) as error:
         parts.audience.notes(f"the root list could not be held against the mirror: {error}")
-        await parts.state.list_read(now)
+        await parts.state.list_missed(now)
 
 
 async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) -> None:
@@ -165,7 +165,7 @@ async def _read_list(
         missing_too=refusal is None,
         now=parts.clock(),
     )
-    await parts.state.list_read(parts.clock())
+    await parts.state.list_read(parts.clock(), refused=None if refusal is None else str(refusal))
     return cursor
 
 

@@ -37,7 +37,9 @@ def standing(**other: object) -> Standing:
         "reasons": {"stale": 1, "unreachable": 1},
         "waiting": 6,
         "in_flight": 2,
-        "audit": Round(done=4, period=100.0, began_at=NOW - 50, ended_at=None, list_read_at=NOW - 40),
+        "audit": Round(
+            done=4, period=100.0, began_at=NOW - 50, ended_at=None, list_read_at=NOW - 40, list_is_refused=False
+        ),
         "room": Room(size=1000, free=400, used=500, free_inodes=99, min_free=50),
         "run": Run(ended_at=NOW - 5, projects=1, files=2, bytes=3, failures=4, halted=False),
     }
