@@ -15,6 +15,7 @@ import pytest
 from mirrorsync.app.wiring import state_path
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
 from tests.e2e.cli import Operator, Result, ended, snapshot, soon, terminate
+from tests.purge.standin import Says, standing_in
 from tests.upstream.faults import Portal, Stale, Status
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
@@ -187,6 +188,25 @@ def test_a_page_that_a_cache_holds_back_is_a_warning_when_it_lasts(syncing: Oper
     with closing(sqlite3.connect(state(syncing))) as connection, connection:
         connection.execute("UPDATE project SET stale_since = stale_since - 7200 WHERE stale_since IS NOT NULL")
     assert "a cache in front of upstream has held 1 page back for 2 h" in told(syncing, WARNING)
+
+
+def test_a_cache_that_refuses_what_it_is_told_is_a_warning_until_it_listens(syncing: Operator) -> None:
+    with standing_in() as cache:
+        cache.says = Says(status=403)
+        syncing.configure(purge={"caches": [cache.url]})
+        for attempt in range(1, 5):
+            syncing.pypi.world.upload("beta", f"{attempt}.1")
+            assert syncing.does("sync").code == OK
+            with closing(sqlite3.connect(state(syncing))) as connection, connection:
+                connection.execute("UPDATE sink SET next_attempt_at = 0")
+            first = told(syncing, WARNING if attempt == 4 else OK).splitlines()[0]
+            assert ("cannot be told of changes, and last was never: answers 403" in first) == (attempt == 4)
+        (sink,) = document(syncing.does("status", "--json"))["sinks"]
+        assert sink["attempts"] == 4
+        assert "403" not in (syncing.web / "mirrorsync/status.json").read_text()
+        cache.says = Says()
+        assert syncing.does("sync").code == OK
+        assert re.search(r"^told +varnish .*: .* ago", told(syncing, OK), re.MULTILINE)
 
 
 def test_a_disk_without_any_room_is_called_full_and_below_min_free_downloads_wait(

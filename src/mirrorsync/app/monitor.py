@@ -11,7 +11,7 @@ from mirrorsync.app.wiring import state_path
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError, StoreUnreachable
 from mirrorsync.observe.metrics import Metrics
-from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing
+from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing, Told
 from mirrorsync.observe.metrics_tally import Tally
 from mirrorsync.state import progress
 from mirrorsync.state.report import Report, reading, report
@@ -104,6 +104,10 @@ def _standing(found: Report, waiting: int, in_flight: int, settings: Settings, n
         condemned=found.condemned,
         unmet=found.unmet_count,
         reasons=found.reasons,
+        sinks=tuple(
+            Told(name=sink.name, waiting=sink.waiting, failed_attempts=sink.attempts, told_at=sink.told_at)
+            for sink in found.sinks
+        ),
         waiting=waiting,
         in_flight=in_flight,
         audit=Round(

@@ -30,6 +30,9 @@ _START_HINT: Final = (
     "`systemctl status mirrorsync` and its journal say why it ended; `mirrorsync sync` makes one pass at once"
 )
 _SILENT_HINT: Final = "look at the network and at upstream's status page; it is asked again by itself"
+_SINK_ATTEMPTS: Final = 4
+"""Attempts in a row that failed (a minute and a half) after which somebody should look."""
+_SINK_HINT: Final = "until then it may show or serve old pages; nothing is lost, it is told as soon as it listens"
 _LIST_HINT: Final = (
     "nothing is removed on its word; if upstream really removed them, agree once with"
     " `mirrorsync sync --allow-removals`"
@@ -82,6 +85,7 @@ def judge(report: Report, around: Surroundings, limits: Limits, now: float) -> J
         *_lag(report, around, limits, now),
         *_list(report),
         *_failing(report, limits, now),
+        *_sinks(report, now),
     ]
     found.sort(key=lambda reason: -reason.level)
     return Judgement(level=max((reason.level for reason in found), default=Level.OK), reasons=tuple(found))
@@ -176,6 +180,15 @@ def _disks(report: Report, around: Surroundings, limits: Limits) -> Iterator[Rea
 def _list(report: Report) -> Iterator[Reason]:
     if report.audit.list_refused is not None:
         yield Reason(Level.WARNING, report.audit.list_refused, _LIST_HINT)
+
+
+def _sinks(report: Report, now: float) -> Iterator[Reason]:
+    for sink in report.sinks:
+        if sink.attempts >= _SINK_ATTEMPTS:
+            last = "never" if sink.told_at is None else f"{brief(max(0.0, now - sink.told_at))} ago"
+            why = (sink.last_error or "it does not answer").removeprefix(sink.name).strip()
+            text = f"{sink.name} cannot be told of changes, and last was {last}: {why}"
+            yield Reason(Level.WARNING, text, _SINK_HINT)
 
 
 def _lag(report: Report, around: Surroundings, limits: Limits, now: float) -> Iterator[Reason]:

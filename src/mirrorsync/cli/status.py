@@ -126,6 +126,7 @@ def _document(facts: _Facts) -> Mapping[str, object]:
         "at_work": facts.around.at_work,
         "process": int(facts.around.process) if facts.around.process else None,
         "min_free": facts.limits.min_free,
+        "sinks": [msgspec.structs.asdict(sink) for sink in facts.report.sinks],
         "disks": [msgspec.structs.asdict(disk) for disk in facts.around.disks],
         "forecast": _forecast(facts),
     }

@@ -92,6 +92,7 @@ def describe(found: Report, around: Surroundings, judgement: Judgement, limits: 
         *_disks(found, around, limits),
         ("audit", _audit(found, now)),
         ("unmet", counted(found.unmet_count, "project")),
+        *_sinks(found, now),
     ]
     yield from aligned(rows)
     yield from _unmet(found, now)
@@ -156,6 +157,14 @@ def _at_work(found: Report, around: Surroundings, limits: Limits, now: float) ->
         return "nobody: neither a daemon nor a sync is running"
     who = f"process {around.process}" if around.process else "a daemon or a sync"
     return f"{who}{', but upstream does not answer it' if is_silent(found, limits, now) else ''}"
+
+
+def _sinks(found: Report, now: float) -> Iterator[tuple[str, str]]:
+    for sink in found.sinks:
+        waiting = "everything" if sink.everything else counted(sink.waiting, "change")
+        owed = f"; {waiting} to be told" if sink.everything or sink.waiting else ""
+        tried = f", {counted(sink.attempts, 'failed attempt')}: {sink.last_error}" if sink.attempts else ""
+        yield "told", f"{sink.name}: {ago(sink.told_at, now)}{owed}{tried}"
 
 
 def _disks(found: Report, around: Surroundings, limits: Limits) -> Iterator[tuple[str, str]]:

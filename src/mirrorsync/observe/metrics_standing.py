@@ -1,6 +1,6 @@
 """How a mirror stands at one moment, as numbers for a monitoring system."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -50,6 +50,18 @@ class Run(msgspec.Struct, frozen=True):
     halted: bool
 
 
+class Told(msgspec.Struct, frozen=True):
+    """Someone who is told of what changes in public."""
+
+    name: str
+    waiting: int
+    """Changes."""
+    failed_attempts: int
+    """Since it was last told."""
+    told_at: float | None
+    """Seconds since the epoch."""
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The mirror at one moment. Times are seconds since the epoch; None: there is no such thing (yet)."""
 
@@ -69,6 +81,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     unmet: int
     reasons: Mapping[Reason, int]
     """Of the unmet: how many failed at the last attempt, by why."""
+    sinks: Sequence[Told]
     waiting: int
     in_flight: int
     audit: Round
@@ -122,6 +135,7 @@ def gauges(now: Standing) -> Iterator[Metric]:
     yield from _audit(now.audit)
     yield from _room(now.room)
     yield from _run(now.run)
+    yield from _sinks(now.sinks)
 
 
 def _unmet(now: Standing) -> Metric:
@@ -135,6 +149,26 @@ def _unmet(now: Standing) -> Metric:
         family.add_metric([reason], now.reasons.get(reason, 0))
     family.add_metric(["waiting"], max(0, now.unmet - sum(now.reasons.values())))
     return family
+
+
+def _sinks(sinks: Sequence[Told]) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "mirrorsync_sink_waiting_changes",
+        "Public changes that a cache or listener is still to be told.",
+        labels=["sink"],
+    )
+    failed = GaugeMetricFamily(
+        "mirrorsync_sink_failed_attempts", "Attempts in a row at telling it that failed.", labels=["sink"]
+    )
+    told = GaugeMetricFamily(
+        "mirrorsync_sink_told_timestamp_seconds", "When it was last told.", labels=["sink"], unit="seconds"
+    )
+    for sink in sinks:
+        waiting.add_metric([sink.name], sink.waiting)
+        failed.add_metric([sink.name], sink.failed_attempts)
+        if sink.told_at is not None:
+            told.add_metric([sink.name], sink.told_at)
+    yield from (waiting, failed, told)
 
 
 def _audit(audit: Round) -> Iterator[Metric]:

@@ -11,10 +11,12 @@ import msgspec
 from mirrorsync.errors import BadConfig, StoreDenied
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.reason import Reason
+from mirrorsync.state import queue
 from mirrorsync.state.audit import AuditReport, audit_report
 from mirrorsync.state.connection import DAMAGED_HINT, connect, explain
 from mirrorsync.state.forecast import Growth
 from mirrorsync.state.progress import synced_serial
+from mirrorsync.state.queue import SinkReport
 from mirrorsync.state.runs import NEEDS_PERSON
 from mirrorsync.state.schema import bridge
 
@@ -107,6 +109,8 @@ class Report(msgspec.Struct, frozen=True):
     """The last run first, then those of the last ones that had something to do."""
     reasons: dict[Reason, int] = {}
     """Of how many projects the last attempt failed for each reason."""
+    sinks: tuple[SinkReport, ...] = ()
+    """Who is told of what changes in public, and how far each is."""
     growth: Growth = Growth(seconds=0.0, bytes=0)
     waiting_after: Moment | None = None
     """The end of the last run that had not heard of the longest waiting of the projects that nobody has tried yet."""
@@ -199,6 +203,7 @@ def report(connection: sqlite3.Connection) -> Report:
         unmet=unmet,
         runs=tuple(_runs(connection)),
         reasons=dict(connection.execute(REASONS).fetchall()),
+        sinks=queue.report(connection),
         growth=Growth(*connection.execute(_GROWTH).fetchone()),
         waiting_after=_waiting_after(connection, unmet),
     )

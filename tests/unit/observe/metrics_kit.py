@@ -11,7 +11,7 @@ from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, StoredFile
 from mirrorsync.model.reason import reason_of
 from mirrorsync.observe.metrics import Metrics
-from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing
+from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing, Told
 from mirrorsync.observe.metrics_tally import Tally
 from mirrorsync.observe.progress import Done
 
@@ -35,6 +35,7 @@ def standing(**other: object) -> Standing:
         "condemned": 3,
         "unmet": 5,
         "reasons": {"stale": 1, "unreachable": 1},
+        "sinks": (Told(name="varnish cache.test", waiting=7, failed_attempts=2, told_at=NOW - 60),),
         "waiting": 6,
         "in_flight": 2,
         "audit": Round(
