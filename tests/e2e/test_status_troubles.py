@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from mirrorsync.app.wiring import state_path
+from mirrorsync.errors import ExitCode
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
 from tests.e2e.cli import Operator, Result, ended, snapshot, soon, terminate
 from tests.purge.standin import Says, standing_in
@@ -361,6 +362,18 @@ def test_a_state_that_this_user_may_not_read_is_unknown(operator: Operator, plac
     verdict, advice = found.out.splitlines()
     assert str(state(operator)) in verdict
     assert advice.startswith("hint: ")
+
+
+def test_a_rehearsal_by_a_user_who_may_not_read_the_state_is_refused_in_words(operator: Operator) -> None:
+    path = state(operator).parent
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        found = under(WITHOUT_OVERRIDE, operator, "sync", "--dry-run")
+    finally:
+        path.chmod(mode)
+    assert found.code == ExitCode.CANNOT_WRITE
+    assert "cannot be seen: Permission denied" in found.err
 
 
 def test_a_configuration_that_is_wrong_is_unknown_and_says_why(operator: Operator) -> None:

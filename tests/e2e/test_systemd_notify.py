@@ -176,6 +176,7 @@ def test_a_configuration_that_is_taken_back_while_work_ends_never_comes_into_for
             operator.configure(content={"gzip": gzip})
             process.send_signal(signal.SIGHUP)
             manager.until("RELOADING")
+            manager.listen(0.5)  # it is read after that word
         manager.until("READY")
         soon(lambda: operator.serves("slow"), "the file that was on its way is there")
         end = terminate(process)

@@ -38,7 +38,6 @@ async def test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees
     assert len(refusals(mirror)) == 3
     assert "beyond the limits of 2 projects" in refusals(mirror)[0]
     assert mirror.page("project-7")["versions"] == ["1.0", "2.0"]
-    mirror.clock.forward(3600)
     await mirror.sync(allow_removals=True)
     assert mirror.problems() == []
 
@@ -56,7 +55,6 @@ async def test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole(
     held = [number for number in range(4) if len(mirror.page(f"project-{number}")["files"]) == 2]
     assert len(held) >= 3
     assert all("--allow-removals" in row.hint for row in mirror.ears.outcomes if isinstance(row, Failed))
-    mirror.clock.forward(3600)
     await mirror.sync(allow_removals=True)
     assert mirror.problems() == []
 
@@ -96,6 +94,21 @@ async def test_a_root_list_that_is_cut_wipes_nothing(left: int, tmp_path: Path, 
     assert any("the root list" in text for text in mirror.ears.notices)
     pypi.release_root()
     await mirror.sync()
+    assert mirror.problems() == []
+
+
+async def test_a_person_agrees_at_once_to_what_a_list_leaves_out(tmp_path: Path, pypi: PyPI, world: World) -> None:
+    fill(world)
+    mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-projects": 0})
+    await mirror.sync()
+    world.rename("project-0", "another")  # the journal says nothing of the old name
+    mirror.clock.forward(86400)
+    await mirror.sync()
+    assert any("the root list leaves out 1 projects" in text for text in mirror.ears.notices)
+    for _ in range(2):
+        await mirror.sync(allow_removals=True)
+        mirror.clock.forward(200)
+    assert "project-0" not in served(mirror)
     assert mirror.problems() == []
 
 

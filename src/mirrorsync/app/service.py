@@ -90,7 +90,9 @@ class Service:
     async def _session(self, settings: Settings) -> None:
         with trio.CancelScope() as self._scope:
             async with self._opening(settings) as parts:
-                self._settings = settings
+                is_another, self._settings = settings != self._settings, settings
+                if is_another:
+                    self._audience.mentions("the new configuration is in force")
                 self._hide = cleaner(settings)
                 self._follower = follower = Follower(parts, rhythm_of(settings))
                 async with trio.open_nursery() as nursery:

@@ -119,8 +119,7 @@ async def open_rehearsal(settings: Settings, audience: Audience, scratch: Path) 
     """Open parts whose state is a copy in `scratch`: what is written there is nobody's truth. No lock is needed."""
     original = state_path(settings.mirror.directory)
     copy = scratch / "state.sqlite3"
-    if original.exists():
-        await trio.to_thread.run_sync(copy_database, original, copy)
+    await trio.to_thread.run_sync(copy_database, original, copy)
     async with open_state(copy) as state, _upstream(settings) as upstream:
         parts = Parts(upstream, _store(settings), state, policy_of(settings), time.time, audience)
         await prepare(parts, rehearses=True)

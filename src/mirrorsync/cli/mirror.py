@@ -43,7 +43,7 @@ def sync(
     *,
     allow_removals: Annotated[
         bool,
-        typer.Option("--allow-removals", help="Agree, for this pass, to removals beyond the limits in [limits]."),
+        typer.Option("--allow-removals", help=r"Agree, for this pass, to removals beyond the limits in \[limits]."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
     log_format: LogFormat = "auto",

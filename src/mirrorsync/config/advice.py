@@ -26,8 +26,6 @@ def _upstream(settings: Settings) -> Iterator[str]:
             f"index is {upstream.index}: anyone on the way can alter pages and files alike, "
             "and digests do not help, for they come the same way"
         )
-    if upstream.index.endswith("/simple"):
-        yield f"index is {upstream.index}: /simple/ is looked for below it, so this one is probably too much"
 
 
 def _content(settings: Settings) -> Iterator[str]:

@@ -133,7 +133,8 @@ def _section(
             raise BadConfig(
                 f"[{setting.section}] {setting.key} is missing",
                 why="it has no default",
-                hint=f"write {setting.key} = {setting.spell(setting.example)} in [{setting.section}]",
+                hint=f"write {setting.key} = {setting.spell(setting.example)}, or rather a value of yours, in"
+                f" [{setting.section}]",
             )
     return {
         setting.attribute: _value(setting, table[setting.key], folder, environ)

@@ -60,12 +60,20 @@ def _has_log(path: Path) -> bool:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a database that others may be writing, as of one moment. Raises: StoreDenied, StoreFull."""
+    """Copy a database that others may be writing, as of one moment, if there is one. Raises: StoreDenied, StoreFull."""
     try:
+        if not source.exists():
+            return
         with closing(connect(source, read_only=True)) as reader, closing(sqlite3.connect(target)) as writer:
             reader.backup(writer)
     except sqlite3.Error as error:
         raise explain(error, source) from error
+    except OSError as error:
+        raise StoreDenied(
+            f"the state {source} cannot be seen",
+            why=error.strerror or str(error),
+            hint="run this as the mirror's user, or let this user read the directory",
+        ) from error
 
 
 def explain(error: sqlite3.Error, path: Path) -> MirrorsyncError:

@@ -95,6 +95,10 @@ class State:
         """Make due, ahead of their turn, the projects whose last failure was of something that is over."""
         await self.database.write(lambda connection: progress.wake(connection, waits_for, now))
 
+    async def agree(self, now: float) -> None:
+        """Make due whose removal is held: a person agrees to it now."""
+        await self.database.write(lambda connection: progress.agree(connection, now))
+
     async def render_anew(self, selection: str, content: str) -> None:
         """Note another policy: everything is compared and rendered again."""
         await self.database.write(lambda connection: progress.render_anew(connection, selection, content))

@@ -58,6 +58,7 @@ class Mirror(msgspec.Struct, frozen=True):
     root_version: int
     root_published_version: int
     list_read_at: float | None
+    list_refused: str | None
     has_journal: bool
 
 
@@ -197,6 +198,11 @@ def wake(connection: sqlite3.Connection, waits_for: Shared, now: float) -> None:
         " AND next_attempt_at > :now AND waits_for = :waits_for",
         {"now": now, "waits_for": waits_for},
     )
+
+
+def agree(connection: sqlite3.Connection, now: float) -> None:
+    """Make due whose removal is held: a person agrees to it now."""
+    connection.execute("UPDATE project SET next_attempt_at = ? WHERE last_reason = 'held'", (now,))
 
 
 def render_anew(connection: sqlite3.Connection, selection: str, content: str) -> None:

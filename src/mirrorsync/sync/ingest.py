@@ -97,6 +97,8 @@ async def _compare_lists(parts: Parts) -> None:
     """Read the root list beside the journal now and then: events get lost, and removals leave no row at times."""
     now, mirror = parts.clock(), await parts.state.mirror()
     fresh = mirror.list_read_at is not None and now - mirror.list_read_at < parts.policy.list_interval
+    if mirror.list_refused is not None and parts.policy.allow_removals:
+        fresh = False  # it is just this list to which a person agrees
     if parts.policy.selection.names_only or fresh:
         return
     try:

@@ -59,6 +59,8 @@ async def sync(parts: Parts, names: Sequence[ProjectName] = ()) -> Totals:
             await pool.work_off(feed.only(parts, names))
             await parts.state.forget_unheard(names)
         else:
+            if parts.policy.allow_removals:
+                await parts.state.agree(started_at)
             await ingest(parts)
             await parts.state.step_audit(parts.clock(), parts.policy.audit_period)
             await pool.work_off(feed.until_idle(parts, pool.idle))

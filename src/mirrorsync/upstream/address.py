@@ -35,12 +35,18 @@ class Address(msgspec.Struct, frozen=True):
 def resolve(index: str) -> Address:
     """Return where `index` lives; a trailing `/simple/` is taken off.
 
-    Raises: BadConfig, when it is neither `pypi` nor a plain http(s) base URL.
+    Raises: BadConfig, when it is neither `pypi` nor a plain http(s) base URL, or PyPI's own.
     """
     url = _parse(PyPI.url if index == PYPI_WORD else index)
     host = authority(url)
     base_url = f"{url.scheme}://{host}{url.path.rstrip('/').removesuffix('/simple')}".rstrip("/")
     is_pypi = base_url == PyPI.url.rstrip("/")
+    if is_pypi and index != PYPI_WORD:
+        raise BadConfig(
+            f"[upstream] index is {index[:100]!r}",
+            why="that is PyPI, for which rules of its own hold (one poll a minute, a contact)",
+            hint=f'write index = "{PYPI_WORD}"',
+        )
     file_hosts = frozenset({host, PyPI.file_storage_domain}) if is_pypi else frozenset({host})
     return Address(base_url=base_url, identity=base_url, host=host, file_hosts=file_hosts, is_pypi=is_pypi)
 

@@ -149,7 +149,6 @@ def test_the_defaults_give_no_cause_for_a_warning() -> None:
     [
         ({"upstream": UpstreamSettings(connections=11)}, "connections is 11: PyPI asks mirrors to stay at 10"),
         ({"upstream": UpstreamSettings(index="http://index.test", allow_http=True)}, "anyone on the way"),
-        ({"upstream": UpstreamSettings(index=f"{AN_INDEX}/simple/")}, "probably too much"),
         ({"limits": LimitsSettings(min_free=0)}, "until the disk is full"),
         ({"limits": LimitsSettings(removal_grace=0.0)}, "removal-grace is 0s"),
         ({"content": ContentSettings(files=False)}, "min-free (20 GiB) has no effect"),

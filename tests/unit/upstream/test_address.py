@@ -28,8 +28,10 @@ def test_pypi_lives_where_pip_says() -> None:
     assert address.host == PipsPyPI.netloc
 
 
-def test_both_ways_to_name_pypi_are_one_identity() -> None:
-    assert resolve(PipsPyPI.url) == resolve("pypi") == resolve(PipsPyPI.simple_url)
+def test_pypi_has_one_name_and_its_address_is_none() -> None:
+    for url in (PipsPyPI.url, PipsPyPI.simple_url):
+        with pytest.raises(BadConfig, match="that is PyPI"):
+            resolve(url)
 
 
 @pytest.mark.parametrize(
