@@ -165,6 +165,12 @@ class TooManyDeletions(SafetyError):
     recovery = Recovery.DEFER
 
 
+class TooManyDeselected(SafetyError):
+    """The selection leaves out more than the limits allow to remove without a person's consent."""
+
+    exit_code = ExitCode.CONFIG
+
+
 class SerialWentBack(SafetyError):
     """Upstream's serial is below our cursor: another upstream, or one that was restored."""
 

@@ -216,5 +216,28 @@ def test_a_dry_run_with_another_selection_withdraws_nothing(tmp_path: Path, worl
     assert fewer.does("sync").code == ExitCode.OK
     fewer.configure(select={"exclude": ["beta"]})
     before = snapshot(fewer.directory / "web")
-    assert fewer.does("sync", "--dry-run").code == ExitCode.OK
+    told = fewer.does("sync", "--dry-run")
+    assert told.code == ExitCode.OK
+    assert "would bring up 1 project and" in told.out
+    assert "would REMOVE 1 project, 1 file (" in told.out
     assert snapshot(fewer.directory / "web") == before
+
+
+def test_a_selection_that_leaves_out_too_much_does_nothing_until_a_person_agrees(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    for name in ("alpha", "beta", "gamma"):
+        world.upload(name, "1.0")
+    operator = Operator(tmp_path, pypi)
+    assert operator.does("sync").code == ExitCode.OK
+    operator.configure(select={"projects": ["alpha"]}, limits={"max-removed-projects": 1})
+    before = snapshot(operator.directory / "web")
+    for command in ("sync", "run"):
+        end = operator.does(command)
+        assert end.code == ExitCode.CONFIG
+        assert "what [select] now leaves out: 2 projects, 2 files" in end.said
+        assert "--allow-removals" in end.said
+    assert snapshot(operator.directory / "web") == before
+    assert "the last run was halted: what [select] now leaves out" in operator.does("status").out
+    assert operator.does("sync", "--allow-removals").code == ExitCode.OK
+    assert operator.problems(projects=["alpha"]) == []

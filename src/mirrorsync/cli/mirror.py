@@ -133,6 +133,11 @@ def _print_plan(plan: "Plan") -> None:
         f"would bring up {counted(plan.projects, 'project')} and fetch {counted(files, 'file')}"
         f" ({format_size(size)}); nothing was changed"
     )
+    if plan.leaving.projects:
+        print_line(
+            f"would REMOVE {counted(plan.leaving.projects, 'project')}, {counted(plan.leaving.files, 'file')}"
+            f" ({format_size(plan.leaving.size)}), which [select] leaves out"
+        )
 
 
 def _chosen(settings: Settings, names: list[str]) -> list[ProjectName]:

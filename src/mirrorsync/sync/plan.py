@@ -8,8 +8,9 @@ import msgspec
 from mirrorsync.errors import MirrorsyncError, ProjectGone
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.page import PageAsk, ProjectPage
+from mirrorsync.model.words import counted
 from mirrorsync.select import content
-from mirrorsync.state.progress import Work
+from mirrorsync.state.progress import Weight, Work
 from mirrorsync.sync.ingest import ingest
 from mirrorsync.sync.parts import Parts
 
@@ -36,6 +37,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Projects that are due."""
     steps: tuple[Step, ...]
     """Those that were looked at."""
+    leaving: Weight = Weight(projects=0, files=0, size=0)
+    """What is no longer selected and would be removed."""
 
 
 async def make_plan(parts: Parts, names: Sequence[ProjectName]) -> Plan:
@@ -43,6 +46,7 @@ async def make_plan(parts: Parts, names: Sequence[ProjectName]) -> Plan:
 
     Raises: what ingesting raises.
     """
+    leaving: Sequence[ProjectName] = ()
     if names:
         await parts.state.hear_of(names)
         found = [await parts.state.named(name) for name in names]
@@ -50,9 +54,20 @@ async def make_plan(parts: Parts, names: Sequence[ProjectName]) -> Plan:
         count = len(works)
     else:
         await ingest(parts)
-        works = await parts.state.due(parts.clock(), _LOOKED_AT)
-        count, _ = await parts.state.waiting()
-    return Plan(projects=count, steps=tuple([await _step(parts, work) for work in works]))
+        leaving = await _leaving(parts)
+        due = await parts.state.due(parts.clock(), _LOOKED_AT)
+        works = [work for work in due if parts.policy.selection.selects(work.name)]
+        count = (await parts.state.waiting())[0] - len(leaving)
+    weight = await parts.state.weigh(leaving)
+    return Plan(projects=count, steps=tuple([await _step(parts, work) for work in works]), leaving=weight)
+
+
+async def _leaving(parts: Parts) -> Sequence[ProjectName]:
+    """Return the projects that the selection leaves out, though they are served."""
+    selection = parts.policy.selection
+    if not selection.projects and not selection.exclude:
+        return ()
+    return [name for name in await parts.state.names() if not selection.selects(name)]
 
 
 async def _step(parts: Parts, work: Work) -> Step:
@@ -66,7 +81,8 @@ async def _step(parts: Parts, work: Work) -> Step:
             return Step(name=work.name, says="page only")
         intent = await parts.state.intend(work.name, content.apply(page, metadata=parts.policy.metadata).files, None)
     except ProjectGone:
-        return Step(name=work.name, says="upstream has no page of it")
+        files = (await parts.state.weigh([work.name])).files
+        return Step(name=work.name, says=f"upstream has no page of it: {counted(files, 'file')} would be removed")
     except MirrorsyncError as error:
         return Step(name=work.name, says=str(error))
     lacking = [need.file for need in intent.needs if need.lacks_file]
