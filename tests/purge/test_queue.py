@@ -100,12 +100,12 @@ async def test_a_page_that_stands_as_it_was_is_not_told_of(state: State) -> None
     intent = await state.intend(name_of(1), page(1, 3), Serial(50))
     assert intent.needs == ()
     await state.record(mirrored(1, 50, ()), NOW, GRACE)
-    await state.record(Confirmed(name=name_of(2)), NOW, GRACE)
+    await state.record(Confirmed(name=name_of(2), content_serial=Serial(99)), NOW, GRACE)
     assert await waiting(state) == ()
 
 
 async def test_a_removal_is_told_of(state: State) -> None:
-    await state.record(Removed(name=name_of(3), reason="gone"), NOW, GRACE)
+    await state.record(Removed(name=name_of(3), reason="gone", wanted_serial=None), NOW, GRACE)
     assert await waiting(state) == (subject(3),)
 
 

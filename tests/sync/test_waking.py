@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from mirrorsync.app.wiring import open_parts
 from mirrorsync.errors import LowSpace, MirrorsyncError, StalePage, Throttled, TooManyDeletions, Unreachable
+from mirrorsync.model.identity import project_name
 from mirrorsync.sync.follow import Follower
 from mirrorsync.sync.rhythm import Rhythm
 from mirrorsync.sync.verdict import judge
@@ -20,7 +21,7 @@ from mirrorsync.upstream.answers import Barred, ServerFault
 from tests.crash.disk import small_disk
 from tests.mirror import Mirror
 from tests.sync.test_lag import WORK
-from tests.upstream.faults import Status, WrongBytes
+from tests.upstream.faults import DelayHeaders, Status, WrongBytes
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
 
@@ -43,7 +44,7 @@ async def following(mirror: Mirror) -> AsyncIterator[Follower]:
 
 
 async def seen(fact: Callable[[], bool]) -> None:
-    with trio.fail_after(1000):
+    with trio.fail_after(3000):
         while not fact():  # noqa: ASYNC110 -- what it waits for is in nobody's hands
             await trio.sleep(1)
 
@@ -53,7 +54,10 @@ def unmet(mirror: Mirror) -> dict[str, dict[str, Any]]:
 
 
 def versions(mirror: Mirror, name: str) -> list[str]:
-    versions: list[str] = mirror.page(name)["versions"]
+    try:
+        versions: list[str] = mirror.page(name)["versions"]
+    except FileNotFoundError:
+        return []
     return versions
 
 
@@ -94,6 +98,26 @@ async def test_what_failed_while_the_file_host_was_away_is_tried_once_a_file_com
         assert unmet(mirror).keys() == names
         world.upload("another", "1.0")
         await seen(lambda: not unmet(mirror))
+    assert mirror.problems() == []
+
+
+@pytest.mark.parametrize("what", ["a removal", "a page that is unchanged"])
+async def test_what_happens_while_a_page_is_asked_for_is_not_taken_for_what_it_answered(
+    what: str, mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
+) -> None:
+    world.upload("alpha", "1.0")
+    await mirror.sync()
+    pypi.clear_requests()
+    slow = pypi.faults.add("^/simple/alpha/", DelayHeaders(0.5))
+    async with following(mirror) as follower:
+        if what == "a removal":
+            world.remove_project("alpha")
+        else:
+            await follower._parts.state.recheck([project_name("alpha")])
+        await seen(lambda: bool(pypi.seen("^/simple/alpha/")))
+        world.upload("alpha", "2.0")  # the journal tells of it before the page is answered
+        pypi.faults.remove(slow)
+        await seen(lambda: versions(mirror, "alpha")[-1:] == ["2.0"])
     assert mirror.problems() == []
 
 

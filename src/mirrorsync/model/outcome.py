@@ -49,6 +49,8 @@ class Confirmed(msgspec.Struct, frozen=True):
     """Upstream says 304: what stands is still true."""
 
     name: ProjectName
+    content_serial: Serial
+    """The newest row that can change a page, as known when upstream was asked: later ones are not answered."""
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -56,6 +58,8 @@ class Removed(msgspec.Struct, frozen=True):
 
     name: ProjectName
     reason: str
+    wanted_serial: Serial | None
+    """The newest row known when upstream was asked: later ones are not answered. None: whatever is known."""
 
 
 Shared = Literal["outage", "space"]

@@ -36,10 +36,19 @@ UPDATE project SET
 WHERE id = :id
 """
 
+# A row that came while upstream was asked, for a page that was 304 or 404, wants another look at once.
+_CONFIRMED: Final = f"""
+UPDATE project SET
+    unmet_since = CASE WHEN content_serial > :content THEN max(coalesce(unmet_since, 0), :content + 1) END, {_MET}
+WHERE name = :name
+"""
+
 _REMOVED: Final = f"""
 UPDATE project SET
-    mirrored_serial = max(wanted_serial, coalesce(mirrored_serial, 0)), page_serial = NULL, page_digest = NULL,
-    etag = NULL, status = NULL, present = 0, unmet_since = NULL, next_attempt_at = :again, {_WELL}
+    mirrored_serial = max(coalesce(:wanted, wanted_serial), coalesce(mirrored_serial, 0)), page_serial = NULL,
+    page_digest = NULL, etag = NULL, status = NULL, present = 0,
+    unmet_since = CASE WHEN wanted_serial > :wanted THEN max(coalesce(unmet_since, 0), :wanted + 1) END,
+    next_attempt_at = CASE WHEN wanted_serial > :wanted THEN 0 ELSE :again END, {_WELL}
 WHERE id = :id
 """
 _LISTS_LAST: Final = 3600.0
@@ -52,7 +61,7 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
         case Mirrored():
             _record_mirrored(connection, outcome, now, grace)
         case Confirmed():
-            connection.execute(f"UPDATE project SET unmet_since = NULL, {_MET} WHERE name = ?", (outcome.name,))
+            connection.execute(_CONFIRMED, {"name": outcome.name, "content": outcome.content_serial})
         case Removed():
             _record_removed(connection, outcome, now, grace)
         case Failed():
@@ -92,7 +101,7 @@ def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: flo
 def _record_removed(connection: sqlite3.Connection, outcome: Removed, now: float, grace: float) -> None:
     (number,) = inventory.rows(connection, "SELECT id FROM project WHERE name = ?", outcome.name).fetchone()
     inventory.condemn_all(connection, number, Fate(now + grace, outcome.reason))
-    connection.execute(_REMOVED, {"id": number, "again": now + _LISTS_LAST})
+    connection.execute(_REMOVED, {"id": number, "wanted": outcome.wanted_serial, "again": now + _LISTS_LAST})
     connection.execute("UPDATE mirror SET root_version = root_version + 1")
 
 

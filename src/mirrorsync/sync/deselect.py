@@ -31,7 +31,7 @@ async def drop_deselected(parts: Parts) -> int:
         await withdraw_page(parts, name)
     await parts.store.settle()
     for name in names:
-        outcome = Removed(name=name, reason="no longer selected by the configuration")
+        outcome = Removed(name=name, reason="no longer selected by the configuration", wanted_serial=None)
         await parts.state.record(outcome, parts.clock(), policy.removal_grace)
         parts.audience.ended(outcome)
     await parts.state.forget(names)

@@ -52,7 +52,7 @@ async def bring_up(parts: Parts, errand: Errand, answer: PageAnswer) -> Outcome:
     except ProjectGone as gone:
         return await _gone(parts, work, gone)
     if isinstance(page, Unchanged):
-        return Confirmed(name=work.name)
+        return Confirmed(name=work.name, content_serial=work.content_serial)
     if page.later_version is not None:
         parts.tell_once(
             f"version {page.later_version}",
@@ -219,4 +219,4 @@ async def _gone(parts: Parts, work: Work, gone: ProjectGone) -> Removed:
         await parts.state.about_to_publish(work.name, None)
     await withdraw_page(parts, work.name)
     await parts.store.settle()
-    return Removed(name=work.name, reason=reason)
+    return Removed(name=work.name, reason=reason, wanted_serial=work.wanted_serial)

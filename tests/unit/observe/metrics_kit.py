@@ -80,7 +80,7 @@ def busy() -> Tally:
     tally.took("root_index", 1.0)
     tally.fetched(77)
     tally.ended(mirrored("alpha", files=2))
-    tally.ended(Confirmed(name=project_name("beta")))
+    tally.ended(Confirmed(name=project_name("beta"), content_serial=Serial(1)))
     tally.ended(failed("gamma", StalePage("old")))
     tally.ended(failed("delta", Unreachable("down")))
     tally.troubled("upstream", Unreachable("down"))

@@ -61,7 +61,7 @@ def down(attempts: int = 4) -> MirrorsyncError:
 def test_a_run_has_a_line_at_its_beginning_and_one_with_what_it_did_at_its_end(ear: Ear) -> None:
     with ear.audience as audience:
         ear.succeeds("numpy", 5_000)
-        audience.ended(Confirmed(name=project_name("pip")))
+        audience.ended(Confirmed(name=project_name("pip"), content_serial=Serial(1)))
         ear.fails("broken")
         audience.did(Done(2, 1, 5_000, 1, Serial(77)))
         ear.now = 12.34
@@ -141,7 +141,9 @@ def test_many_projects_that_fail_at_once_give_some_lines_and_a_count(ear: Ear) -
 def test_what_was_left_out_last_is_counted_at_the_end(ear: Ear) -> None:
     with ear.audience:
         for number in range(30):
-            ear.audience.ended(Removed(name=project_name(f"project-{number}"), reason="removed upstream"))
+            ear.audience.ended(
+                Removed(name=project_name(f"project-{number}"), reason="removed upstream", wanted_serial=None)
+            )
     assert [(event, fields.get("count")) for _, event, fields in ear.lines[-2:]] == [
         ("left out", 10),
         ("run ended", None),
@@ -197,7 +199,7 @@ def test_several_hear_all_and_those_that_were_entered_are_left_when_one_cannot_b
         both.mentions("no more than that")
         both.awaits(3)
         both.fetched(7)
-        both.ended(Confirmed(name=project_name("pip")))
+        both.ended(Confirmed(name=project_name("pip"), content_serial=Serial(1)))
         both.did(Done(1, 0, 7, 0, Serial(5)))
         both.troubled("upstream", down())
         both.recovered("upstream")

@@ -62,7 +62,10 @@ def anything(connection: sqlite3.Connection, chance: random.Random, serial: int)
             failure = Failed(name=name, error="no", hint="", delay=None)
             outcomes.record(connection, failure, now, GRACE)
         case 7:
-            fates: tuple[Outcome, ...] = (Removed(name=name, reason="gone"), Confirmed(name=name))
+            fates: tuple[Outcome, ...] = (
+                Removed(name=name, reason="gone", wanted_serial=None),
+                Confirmed(name=name, content_serial=Serial(10**9)),
+            )
             outcomes.record(connection, chance.choice(fates), now, GRACE)
         case 8:
             progress.recheck(connection, chance.choice([None, [name]]))

@@ -53,10 +53,10 @@ async def busy_pass(state: State) -> None:
     await state.about_to_publish(name_of(1), Serial(later))
     outcome = mirrored(1, later, [need.file for need in intent.needs], intent.vanished)
     await state.record(outcome, _LATER, GRACE)
-    await state.record(Confirmed(name=name_of(2)), _LATER, GRACE)
+    await state.record(Confirmed(name=name_of(2), content_serial=Serial(10**9)), _LATER, GRACE)
     await state.record(Failed(name=name_of(3), error="no", hint="", delay=None), _LATER, GRACE)
     await state.weigh([name_of(4)])
-    await state.record(Removed(name=name_of(4), reason="gone"), _LATER, GRACE)
+    await state.record(Removed(name=name_of(4), reason="gone", wanted_serial=None), _LATER, GRACE)
     await state.swept(await state.take_past_grace(_LATER + GRACE, 100))
     await state.root_published(Serial(later), 1)
 
