@@ -137,7 +137,7 @@ class Alert(msgspec.Struct, frozen=True):
 ALERTS: Final[Sequence[Alert]] = (
     Alert("NotRunning", lambda window: not window[-1].is_up, 1, needs_disk=True),
     Alert(
-        "Halted", lambda window: _newest(window, "halted") + _newest(window, "last run halted") > 0, 1, needs_disk=True
+        "Halted", lambda window: _newest(window, "halted") + _newest(window, "last run halted") > 0, 0, needs_disk=True
     ),
     Alert("RestartLoop", lambda window: _starts(window) > 4, 0, looks_back=2 * _WINDOW),
     Alert("Behind", lambda window: _age(window, "complete") > FRESH_WITHIN, 2),

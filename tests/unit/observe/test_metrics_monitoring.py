@@ -38,6 +38,9 @@ _CRITICAL: Final = {**_A, "severity": "critical"}
 _REQUESTS: Final = 'mirrorsync_upstream_requests_total{instance="a",host="h",code="%s"}'
 _STAMP: Final = '{instance="a"}'
 """A moment that stands still for the middle of the story, and then goes on with the time."""
+_JOB: Final = '{job="mirrorsync",instance="a"}'
+_AWAY: Final = "stale _x19"
+"""Twenty minutes in which the listener is not there to be asked."""
 CASES: Final = [
     Case(
         "MirrorsyncNotRunning",
@@ -65,13 +68,33 @@ CASES: Final = [
     ),
     Case("MirrorsyncHalted", {f"mirrorsync_halted{_STAMP}": "0x5 1x10 0x10"}, 5, 10, 20, _CRITICAL),
     Case("MirrorsyncHalted", {f"mirrorsync_last_run_halted{_STAMP}": "0x5 1x10 0x10"}, 5, 10, 20, _CRITICAL),
+    Case("MirrorsyncHalted", {f"mirrorsync_halted{_STAMP}": f"0x5 1 {_AWAY} 0x10"}, 5, 25, 40, _CRITICAL),
+    Case(
+        "MirrorsyncHalted",
+        {f"mirrorsync_last_run_halted{_STAMP}": f"0x5 {_AWAY} 1 {_AWAY} 0x10"},
+        20,
+        45,
+        55,
+        _CRITICAL,
+    ),
     Case(
         "MirrorsyncRestartLoop",
         {f"mirrorsync_start_timestamp_seconds{_STAMP}": "1x10 1+60x8 600x60"},
         13,
-        20,
+        25,
         70,
         _WARNING,
+    ),
+    Case(
+        "MirrorsyncRestartLoop",
+        {
+            f"mirrorsync_start_timestamp_seconds{_JOB}": f"0x5 {_AWAY} {_AWAY} 2760 {_AWAY} 4020x40",
+            f"up{_JOB}": "1x5 0x39 1 0x19 1x40",
+        },
+        45,
+        60,
+        85,
+        {**_WARNING, "job": "mirrorsync"},
     ),
     Case(
         "MirrorsyncBehind",
