@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from mirrorsync.app.wiring import state_path
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, soon, terminate
-from tests.upstream.faults import Status
+from tests.e2e.cli import Operator, ended, soon, terminate
+from tests.upstream.faults import DelayHeaders, Status
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
 
@@ -198,6 +198,23 @@ def test_sync_writes_the_textfile_at_its_end_and_listens_nowhere(tmp_path: Path,
     assert found["mirrorsync_halted", ()] == 0
     assert found["mirrorsync_fetched_files_total", ()] == 1
     assert [each.name for each in path.parent.iterdir()] == ["mirrorsync.prom"]
+
+
+def test_a_pass_that_takes_long_writes_the_textfile_meanwhile_and_ends_none_the_later(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    pypi.faults.add(r"/alpha-.*whl$", DelayHeaders(6.0))
+    path = tmp_path / "mirrorsync.prom"
+    operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
+    with operator.doing("sync") as process:
+        soon(path.exists, "the textfile tells of the pass")
+        assert values(path.read_text())["mirrorsync_projects", ()] == 0
+        assert process.poll() is None
+        soon(lambda: operator.serves("alpha"), "the pass has brought up its project")
+        soon(lambda: process.poll() is not None, "the pass is at its end")
+        assert ended(process).code == ExitCode.OK
+    assert values(path.read_text())["mirrorsync_projects", ()] == 1
 
 
 def test_why_a_project_is_unmet_is_known_also_to_a_process_that_has_not_tried_it(

@@ -29,8 +29,8 @@ class MetricsSettings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknow
     textfile: Annotated[
         Path | None,
         Meta(
-            description="File of metrics for node-exporter, written after each publication and at the end of `sync`. "
-            "Not set: none.",
+            description="File of metrics for node-exporter, written after each publication and once a minute, also by "
+            "`sync`. Not set: none.",
             examples=["/var/lib/node_exporter/mirrorsync.prom"],
         ),
     ] = None

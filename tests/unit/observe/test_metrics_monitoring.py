@@ -78,6 +78,18 @@ CASES: Final = [
         _CRITICAL,
     ),
     Case(
+        "MirrorsyncHalted",
+        {
+            f"mirrorsync_last_run_halted{_STAMP}": "0x5 1x90",
+            f"mirrorsync_last_run_end_timestamp_seconds{_STAMP}": "0x5 360x90",
+            f"mirrorsync_start_timestamp_seconds{_STAMP}": "0x20 1260x75",
+        },
+        5,
+        45,
+        60,
+        _CRITICAL,
+    ),
+    Case(
         "MirrorsyncRestartLoop",
         {f"mirrorsync_start_timestamp_seconds{_STAMP}": "1x10 1+60x8 600x60"},
         13,
