@@ -174,6 +174,21 @@ def test_a_mirror_that_lags_is_alive_and_not_ready_and_says_why(tmp_path: Path, 
         assert scraper.get("/healthz").status_code == 200
 
 
+def test_one_project_that_fails_holds_back_the_lag_and_takes_no_mirror_out_of_service(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("beta", "1.0")
+    with watching(tmp_path, pypi, **{"fresh-within": "5s"}) as scraper:
+        soon(lambda: scraper.says("/readyz", 200), "the mirror is fresh")
+        world.upload("poisoned", "1.0")
+        pypi.faults.add(r"/poisoned-.*whl$", Status(404))
+        soon(lambda: (scraper.value("mirrorsync_lag_seconds") or 0.0) > 6, "the whole lags")
+        assert scraper.value("mirrorsync_unmet_projects", reason="missing") == 1
+        assert (scraper.value("mirrorsync_behind_seconds") or 99.0) < 5
+        assert scraper.says("/readyz", 200)
+
+
 def test_an_address_that_is_taken_ends_it_with_78_before_anything_is_done(tmp_path: Path, pypi: PyPI) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

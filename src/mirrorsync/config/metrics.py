@@ -36,7 +36,10 @@ class MetricsSettings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknow
     ] = None
     fresh_within: Annotated[
         Seconds,
-        Meta(description="Lag above which /readyz says that this mirror should not be used."),
+        Meta(
+            description="Lag above which /readyz says that this mirror should not be used; the few projects that fail "
+            "by themselves are left out."
+        ),
     ] = 3600.0
 
     def __post_init__(self) -> None:

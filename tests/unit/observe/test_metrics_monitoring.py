@@ -118,8 +118,23 @@ CASES: Final = [
     ),
     Case(
         "MirrorsyncFarBehind",
-        {f"mirrorsync_complete_timestamp_seconds{_STAMP}": "0+60x10 600x400 24660+60x20"},
-        370,
+        {
+            f"mirrorsync_complete_timestamp_seconds{_STAMP}": "0x900",  # of the whole: one project fails for ever
+            f"mirrorsync_behind_seconds{_STAMP}": "60x400 60+60x400 60x100",
+            f"mirrorsync_observed_timestamp_seconds{_STAMP}": "0+60x901",
+        },
+        700,
+        790,
+        820,
+        _CRITICAL,
+    ),
+    Case(
+        "MirrorsyncFarBehind",
+        {
+            f"mirrorsync_behind_seconds{_STAMP}": "60x500",
+            f"mirrorsync_observed_timestamp_seconds{_STAMP}": "0+60x10 600x400 24660+60x20",
+        },
+        365,
         385,
         415,
         _CRITICAL,
