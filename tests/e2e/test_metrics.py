@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from mirrorsync.app.wiring import state_path
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, soon, terminate
-from tests.upstream.faults import Status
+from tests.e2e.cli import Operator, ended, soon, terminate
+from tests.upstream.faults import DelayHeaders, Status
 from tests.upstream.server import PyPI
 from tests.upstream.world import World
 
@@ -174,6 +174,21 @@ def test_a_mirror_that_lags_is_alive_and_not_ready_and_says_why(tmp_path: Path, 
         assert scraper.get("/healthz").status_code == 200
 
 
+def test_one_project_that_fails_holds_back_the_lag_and_takes_no_mirror_out_of_service(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("beta", "1.0")
+    with watching(tmp_path, pypi, **{"fresh-within": "5s"}) as scraper:
+        soon(lambda: scraper.says("/readyz", 200), "the mirror is fresh")
+        world.upload("poisoned", "1.0")
+        pypi.faults.add(r"/poisoned-.*whl$", Status(404))
+        soon(lambda: (scraper.value("mirrorsync_lag_seconds") or 0.0) > 6, "the whole lags")
+        assert scraper.value("mirrorsync_unmet_projects", reason="missing") == 1
+        assert (scraper.value("mirrorsync_behind_seconds") or 99.0) < 5
+        assert scraper.says("/readyz", 200)
+
+
 def test_an_address_that_is_taken_ends_it_with_78_before_anything_is_done(tmp_path: Path, pypi: PyPI) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -198,6 +213,23 @@ def test_sync_writes_the_textfile_at_its_end_and_listens_nowhere(tmp_path: Path,
     assert found["mirrorsync_halted", ()] == 0
     assert found["mirrorsync_fetched_files_total", ()] == 1
     assert [each.name for each in path.parent.iterdir()] == ["mirrorsync.prom"]
+
+
+def test_a_pass_that_takes_long_writes_the_textfile_meanwhile_and_ends_none_the_later(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    pypi.faults.add(r"/alpha-.*whl$", DelayHeaders(6.0))
+    path = tmp_path / "mirrorsync.prom"
+    operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
+    with operator.doing("sync") as process:
+        soon(path.exists, "the textfile tells of the pass")
+        assert values(path.read_text())["mirrorsync_projects", ()] == 0
+        assert process.poll() is None
+        soon(lambda: operator.serves("alpha"), "the pass has brought up its project")
+        soon(lambda: process.poll() is not None, "the pass is at its end")
+        assert ended(process).code == ExitCode.OK
+    assert values(path.read_text())["mirrorsync_projects", ()] == 1
 
 
 def test_why_a_project_is_unmet_is_known_also_to_a_process_that_has_not_tried_it(

@@ -26,6 +26,8 @@ class Metric(msgspec.Struct, frozen=True):
 
 NAMES: Final[Mapping[str, Metric]] = {
     "lag": Metric("mirrorsync_lag_seconds"),
+    "behind": Metric("mirrorsync_behind_seconds"),
+    "observed": Metric("mirrorsync_observed_timestamp_seconds"),
     "unmet": Metric("mirrorsync_unmet_projects"),
     "complete": Metric("mirrorsync_complete_timestamp_seconds"),
     "failing since": Metric("mirrorsync_failing_since_timestamp_seconds"),
@@ -137,11 +139,11 @@ class Alert(msgspec.Struct, frozen=True):
 ALERTS: Final[Sequence[Alert]] = (
     Alert("NotRunning", lambda window: not window[-1].is_up, 1, needs_disk=True),
     Alert(
-        "Halted", lambda window: _newest(window, "halted") + _newest(window, "last run halted") > 0, 1, needs_disk=True
+        "Halted", lambda window: _newest(window, "halted") + _newest(window, "last run halted") > 0, 0, needs_disk=True
     ),
     Alert("RestartLoop", lambda window: _starts(window) > 4, 0, looks_back=2 * _WINDOW),
     Alert("Behind", lambda window: _age(window, "complete") > FRESH_WITHIN, 2),
-    Alert("FarBehind", lambda window: _age(window, "complete") > 2 * FRESH_WITHIN, 2),
+    Alert("FarBehind", lambda window: _newest(window, "behind") + _age(window, "observed") > 2 * FRESH_WITHIN, 2),
     Alert("UnmetForLong", lambda window: _age(window, "failing since") > 15, 2),
     Alert("UpstreamSilent", lambda window: _age(window, "polled") > 15, 2),
     Alert("UpstreamErrors", lambda window: _share_of_failed(window) > 0.2, 2),

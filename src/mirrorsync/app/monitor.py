@@ -14,6 +14,7 @@ from mirrorsync.observe.metrics import Metrics
 from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing, Told
 from mirrorsync.observe.metrics_tally import Tally
 from mirrorsync.state import progress
+from mirrorsync.state.lateness import behind
 from mirrorsync.state.report import Report, reading, report
 from mirrorsync.sync.parts import Parts
 
@@ -52,14 +53,17 @@ class Monitor:
         return ", ".join(self._parts.pulses.stuck())
 
     async def unready(self) -> str:
-        """Return why this mirror should not be used; empty when it is fresh. Raises: as `standing`."""
+        """Return why this mirror should not be used; empty when it is fresh, but for what fails by itself.
+
+        Raises: as `standing`.
+        """
         standing = await self.standing()
         limit = self._settings.metrics.fresh_within
-        if standing.lag is None:
+        if standing.behind is None:
             return f"this mirror was never complete so far: {standing.unmet} projects are unmet"
-        if standing.lag > limit:
+        if standing.behind > limit:
             return (
-                f"this mirror was last complete {standing.lag:.0f} s ago, the limit is {limit:.0f} s:"
+                f"this mirror is {standing.behind:.0f} s behind upstream, the limit is {limit:.0f} s:"
                 f" {standing.unmet} projects are unmet"
             )
         return ""
@@ -96,6 +100,7 @@ def _standing(found: Report, waiting: int, in_flight: int, settings: Settings, n
         newest_serial=found.newest_serial,
         upstream_serial=found.upstream_serial,
         complete_at=found.complete_at,
+        behind=behind(found, now),
         polled_at=found.polled_at,
         failing_since=min((row.failing_since for row in found.unmet if row.failing_since is not None), default=None),
         projects=found.projects,

@@ -59,8 +59,7 @@ async def monitored_parts(
             try:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(listener.serve, monitor)
-                    if listens:
-                        nursery.start_soon(_keep_textfile, monitor, news)
+                    nursery.start_soon(_keep_textfile, monitor, news)
                     yield parts
                     nursery.cancel_scope.cancel()
             except BaseException as error:
@@ -72,6 +71,7 @@ async def monitored_parts(
 
 
 async def _keep_textfile(monitor: "Monitor", news: _News) -> None:
+    """Write the textfile until cancelled: a first pass takes days, and monitoring is not to miss it for so long."""
     while True:
         await monitor.write_textfile()
         with trio.move_on_after(_WRITTEN_EVERY):

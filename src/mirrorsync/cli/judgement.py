@@ -14,10 +14,9 @@ from mirrorsync.cli.surroundings import Disk, Surroundings
 from mirrorsync.model.units import format_size
 from mirrorsync.model.words import brief, counted
 from mirrorsync.state.forecast import Forecast, NoForecast, forecast
-from mirrorsync.state.report import Report, RunRow, Unmet
+from mirrorsync.state.lateness import behind, failing
+from mirrorsync.state.report import Report, RunRow
 
-_FEW_IN: Final = 1000
-"""One failing project in so many (one at least) is a nuisance; more of them are a sick mirror."""
 _HARDLY_ANY_ROOM: Final = 1 << 20
 """Bytes below which a disk is full, whatever `min-free` says."""
 _HARDLY_ANY_INODES: Final = 1000
@@ -91,33 +90,6 @@ def judge(report: Report, around: Surroundings, limits: Limits, now: float) -> J
     return Judgement(level=max((reason.level for reason in found), default=Level.OK), reasons=tuple(found))
 
 
-def failing(report: Report) -> tuple[Unmet, ...]:
-    """Return the projects that were tried in vain, as far as the report names them."""
-    return tuple(row for row in report.unmet if row.attempts)
-
-
-def lag(report: Report, now: float) -> float | None:
-    """Return how long ago (seconds) the mirror last was as upstream, whole; None: it never was."""
-    return None if report.complete_at is None else max(0.0, now - report.complete_at)
-
-
-def behind(report: Report, now: float) -> float | None:
-    """Return the lag (seconds) of all but the few projects that fail by themselves; None: no end can be told.
-
-    Where many fail it is the lag of the whole.
-    """
-    whole = lag(report, now)
-    if report.polled_at is None or not _only_few_fail(report):
-        return whole
-    since_asked = max(0.0, now - report.polled_at)
-    if report.unmet_count == len(failing(report)):
-        return since_asked
-    if report.waiting_after is None:
-        return whole
-    rest = max(since_asked, now - report.waiting_after)
-    return rest if whole is None else min(rest, whole)
-
-
 def foretold(report: Report, disk: Disk, limits: Limits) -> Forecast | NoForecast:
     """Return when downloads will have to wait for room."""
     if report.complete_at is None:
@@ -128,10 +100,6 @@ def foretold(report: Report, disk: Disk, limits: Limits) -> Forecast | NoForecas
 def is_silent(report: Report, limits: Limits, now: float) -> bool:
     """Return whether upstream was asked in vain, or not at all, for longer than a few polls take."""
     return report.polled_at is None or now - report.polled_at > _SILENT_POLLS * limits.poll_interval + 60
-
-
-def _only_few_fail(report: Report) -> bool:
-    return len(failing(report)) <= max(1, report.projects // _FEW_IN) and len(failing(report)) < max(1, report.projects)
 
 
 def _halted(report: Report, around: Surroundings) -> Iterator[Reason]:

@@ -10,7 +10,7 @@ import typer
 
 from mirrorsync import __version__
 from mirrorsync.cli import status_text
-from mirrorsync.cli.judgement import Judgement, Level, Limits, Reason, behind, foretold, full_disks, judge
+from mirrorsync.cli.judgement import Judgement, Level, Limits, Reason, foretold, full_disks, judge
 from mirrorsync.cli.options import Config, Json
 from mirrorsync.cli.render import print_error, print_json, print_line
 from mirrorsync.cli.surroundings import Surroundings, look_around
@@ -20,6 +20,7 @@ from mirrorsync.errors import MirrorsyncError, SetupError
 from mirrorsync.model.units import parse_duration
 from mirrorsync.state.connection import primary_code
 from mirrorsync.state.forecast import Forecast
+from mirrorsync.state.lateness import behind
 from mirrorsync.state.report import Report, read_report
 from mirrorsync.state.status import status_document
 

@@ -4,23 +4,13 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from mirrorsync.cli.judgement import (
-    Judgement,
-    Level,
-    Limits,
-    Reason,
-    behind,
-    downloads_wait,
-    failing,
-    foretold,
-    is_silent,
-    lag,
-)
+from mirrorsync.cli.judgement import Judgement, Level, Limits, Reason, downloads_wait, foretold, is_silent
 from mirrorsync.cli.render import aligned
 from mirrorsync.cli.surroundings import Surroundings
 from mirrorsync.model.units import format_size
 from mirrorsync.model.words import brief, counted
 from mirrorsync.state.forecast import NoForecast
+from mirrorsync.state.lateness import behind, failing, lag
 from mirrorsync.state.report import Report, RunRow, Unmet
 from mirrorsync.state.status import lag_serials
 

@@ -29,14 +29,17 @@ class MetricsSettings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknow
     textfile: Annotated[
         Path | None,
         Meta(
-            description="File of metrics for node-exporter, written after each publication and at the end of `sync`. "
-            "Not set: none.",
+            description="File of metrics for node-exporter, written after each publication and once a minute, also by "
+            "`sync`. Not set: none.",
             examples=["/var/lib/node_exporter/mirrorsync.prom"],
         ),
     ] = None
     fresh_within: Annotated[
         Seconds,
-        Meta(description="Lag above which /readyz says that this mirror should not be used."),
+        Meta(
+            description="Lag above which /readyz says that this mirror should not be used; the few projects that fail "
+            "by themselves are left out."
+        ),
     ] = 3600.0
 
     def __post_init__(self) -> None:

@@ -71,6 +71,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     newest_serial: int | None
     upstream_serial: int | None
     complete_at: float | None
+    behind: float | None
+    """Seconds of lag but for the few projects that fail by themselves."""
     polled_at: float | None
     failing_since: float | None
     """Since when that project fails that has failed longest."""
@@ -107,6 +109,11 @@ def gauges(now: Standing) -> Iterator[Metric]:
     """Yield what `now` says."""
     yield gauge("mirrorsync_observed_timestamp_seconds", "When these numbers were read.", now.at)
     yield gauge("mirrorsync_lag_seconds", "Time since the mirror was last as upstream.", now.lag)
+    yield gauge(
+        "mirrorsync_behind_seconds",
+        "The lag but for the few projects that fail by themselves.",
+        now.behind,
+    )
     yield gauge(
         "mirrorsync_complete_timestamp_seconds", "When the mirror was last as upstream, asked then.", now.complete_at
     )

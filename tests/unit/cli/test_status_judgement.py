@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from mirrorsync.cli.judgement import Judgement, Level, Limits, behind, judge
+from mirrorsync.cli.judgement import Judgement, Level, Limits, judge
 from mirrorsync.cli.status_text import all_well, perfdata, verdict
 from mirrorsync.cli.surroundings import Disk, Surroundings
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.state.audit import AuditReport
 from mirrorsync.state.forecast import Growth
+from mirrorsync.state.lateness import behind
 from mirrorsync.state.report import Report, RunRow, Unmet
 
 NOW = 1_800_000_000.0

@@ -27,6 +27,7 @@ def standing(**other: object) -> Standing:
         "newest_serial": 110,
         "upstream_serial": 120,
         "complete_at": NOW - 90,
+        "behind": 30.0,
         "polled_at": NOW - 30,
         "failing_since": NOW - 600,
         "projects": 7,

@@ -33,6 +33,7 @@ def test_both_forms_say_the_same() -> None:
 def test_the_numbers_are_those_of_the_mirror() -> None:
     found = values(Metrics(busy()).page(standing(), "")[0])
     assert found["mirrorsync_lag_seconds", ()] == 90
+    assert found["mirrorsync_behind_seconds", ()] == 30
     assert found["mirrorsync_upstream_serial", ()] - found["mirrorsync_synced_serial", ()] == 20
     assert found["mirrorsync_queue_projects", (("state", "waiting"),)] == 4
     assert found["mirrorsync_queue_projects", (("state", "in_flight"),)] == 2
@@ -49,11 +50,12 @@ def test_the_numbers_are_those_of_the_mirror() -> None:
 
 
 def test_what_is_not_known_has_no_sample() -> None:
-    nothing = standing(complete_at=None, synced_serial=None, room=None, run=None, failing_since=None)
+    nothing = standing(complete_at=None, behind=None, synced_serial=None, room=None, run=None, failing_since=None)
     names = {name for name, _ in values(Metrics(Tally()).page(nothing, "")[0])}
     assert "mirrorsync_unmet_projects" in names
     absent = {
         "mirrorsync_lag_seconds",
+        "mirrorsync_behind_seconds",
         "mirrorsync_synced_serial",
         "mirrorsync_disk_free_bytes",
         "mirrorsync_last_run_halted",

@@ -21,7 +21,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not he
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A story in synthetic series of one value a minute: quiet at its begin, firing, and quiet again."""
+    """A story in synthetic series, quiet at its begin, firing, and quiet again."""
 
     alert: str
     series: Mapping[str, str]
@@ -30,6 +30,8 @@ class Case(msgspec.Struct, frozen=True):
     fires_at: int
     over_at: int
     labels: Mapping[str, str]
+    step: int = 1
+    """Minutes from one value to the next."""
 
 
 _A: Final = {"instance": "a"}
@@ -38,6 +40,11 @@ _CRITICAL: Final = {**_A, "severity": "critical"}
 _REQUESTS: Final = 'mirrorsync_upstream_requests_total{instance="a",host="h",code="%s"}'
 _STAMP: Final = '{instance="a"}'
 """A moment that stands still for the middle of the story, and then goes on with the time."""
+_JOB: Final = '{job="mirrorsync",instance="a"}'
+_AWAY: Final = "stale _x19"
+"""Twenty minutes in which the listener is not there to be asked."""
+_DAY: Final = 24 * 60
+"""Minutes."""
 CASES: Final = [
     Case(
         "MirrorsyncNotRunning",
@@ -65,13 +72,45 @@ CASES: Final = [
     ),
     Case("MirrorsyncHalted", {f"mirrorsync_halted{_STAMP}": "0x5 1x10 0x10"}, 5, 10, 20, _CRITICAL),
     Case("MirrorsyncHalted", {f"mirrorsync_last_run_halted{_STAMP}": "0x5 1x10 0x10"}, 5, 10, 20, _CRITICAL),
+    Case("MirrorsyncHalted", {f"mirrorsync_halted{_STAMP}": f"0x5 1 {_AWAY} 0x10"}, 5, 25, 40, _CRITICAL),
+    Case(
+        "MirrorsyncHalted",
+        {f"mirrorsync_last_run_halted{_STAMP}": f"0x5 {_AWAY} 1 {_AWAY} 0x10"},
+        20,
+        45,
+        55,
+        _CRITICAL,
+    ),
+    Case(
+        "MirrorsyncHalted",
+        {
+            f"mirrorsync_last_run_halted{_STAMP}": "0x5 1x90",
+            f"mirrorsync_last_run_end_timestamp_seconds{_STAMP}": "0x5 360x90",
+            f"mirrorsync_start_timestamp_seconds{_STAMP}": "0x20 1260x75",
+        },
+        5,
+        45,
+        60,
+        _CRITICAL,
+    ),
     Case(
         "MirrorsyncRestartLoop",
         {f"mirrorsync_start_timestamp_seconds{_STAMP}": "1x10 1+60x8 600x60"},
         13,
-        20,
+        25,
         70,
         _WARNING,
+    ),
+    Case(
+        "MirrorsyncRestartLoop",
+        {
+            f"mirrorsync_start_timestamp_seconds{_JOB}": f"0x5 {_AWAY} {_AWAY} 2760 {_AWAY} 4020x40",
+            f"up{_JOB}": "1x5 0x39 1 0x19 1x40",
+        },
+        45,
+        60,
+        85,
+        {**_WARNING, "job": "mirrorsync"},
     ),
     Case(
         "MirrorsyncBehind",
@@ -82,9 +121,36 @@ CASES: Final = [
         _WARNING,
     ),
     Case(
+        "MirrorsyncBehind",
+        {  # started again each day; never complete, until it is after the eleventh one
+            f"mirrorsync_start_timestamp_seconds{_STAMP}": " ".join(f"{day * 86_400}x23" for day in range(14)),
+            f"mirrorsync_complete_timestamp_seconds{_STAMP}": f"_x{11 * 24} {11 * 86_400}+3600x60",
+        },
+        10 * _DAY,
+        10 * _DAY + 120,
+        11 * _DAY + 120,
+        _WARNING,
+        step=60,
+    ),
+    Case(
         "MirrorsyncFarBehind",
-        {f"mirrorsync_complete_timestamp_seconds{_STAMP}": "0+60x10 600x400 24660+60x20"},
-        370,
+        {
+            f"mirrorsync_complete_timestamp_seconds{_STAMP}": "0x900",  # of the whole: one project fails for ever
+            f"mirrorsync_behind_seconds{_STAMP}": "60x400 60+60x400 60x100",
+            f"mirrorsync_observed_timestamp_seconds{_STAMP}": "0+60x901",
+        },
+        700,
+        790,
+        820,
+        _CRITICAL,
+    ),
+    Case(
+        "MirrorsyncFarBehind",
+        {
+            f"mirrorsync_behind_seconds{_STAMP}": "60x500",
+            f"mirrorsync_observed_timestamp_seconds{_STAMP}": "0+60x10 600x400 24660+60x20",
+        },
+        365,
         385,
         415,
         _CRITICAL,
@@ -102,6 +168,17 @@ CASES: Final = [
         {f"mirrorsync_polled_timestamp_seconds{_STAMP}": "0+60x10 600x50 3660+60x10"},
         40,
         50,
+        65,
+        _WARNING,
+    ),
+    Case(
+        "MirrorsyncUpstreamSilent",
+        {  # started again each ten minutes; never polled, until it is in the second hour
+            f"mirrorsync_start_timestamp_seconds{_STAMP}": " ".join(f"{number * 600}x9" for number in range(9)),
+            f"mirrorsync_polled_timestamp_seconds{_STAMP}": "_x60 3600+60x30",
+        },
+        30,
+        40,
         65,
         _WARNING,
     ),
@@ -179,7 +256,7 @@ def story(case: Case) -> Mapping[str, Any]:
     expected = {"exp_labels": dict(case.labels)}
     times: Sequence[tuple[int, list[Any]]] = [(case.quiet_at, []), (case.fires_at, [expected]), (case.over_at, [])]
     return {
-        "interval": "1m",
+        "interval": f"{case.step}m",
         "input_series": [{"series": series, "values": values} for series, values in case.series.items()],
         "alert_rule_test": [
             {"eval_time": f"{minutes}m", "alertname": case.alert, "exp_alerts": alerts} for minutes, alerts in times
@@ -199,7 +276,7 @@ def test_each_alert_fires_in_its_trouble_and_clears_after_it(case: Case, tmp_pat
     bare = re.sub(r"\n        annotations:\n(?:          .*\n|\n(?=          ))+", "\n", RULES)
     assert "annotations" not in bare
     (tmp_path / "rules.yml").write_text(bare)
-    tests = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [story(case)]}
+    tests = {"rule_files": ["rules.yml"], "evaluation_interval": f"{case.step}m", "tests": [story(case)]}
     (tmp_path / "test.yml").write_text(json.dumps(tests))
     promtool("test", "rules", str(tmp_path / "test.yml"))
 
