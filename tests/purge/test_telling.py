@@ -234,6 +234,23 @@ async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
     assert mirror.ears.notices[1:] == ["listener is told of changes again; nothing was lost"]
 
 
+async def test_a_pass_after_a_clock_was_set_back_tells_all_the_same_even_without_upstream(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi, standin.url, upstream={"feed": "xmlrpc"})
+    mirror.clock.forward(86_400)
+    standin.says = Says(status=500)
+    await mirror.sync()
+    standin.says = Says()
+    standin.heard.clear()
+    mirror.clock.forward(-86_400)
+    pypi.faults.add(r"^/pypi$", Status(404))
+    with pytest.raises(Unreachable):
+        await mirror.sync()
+    assert set(standin.paths("PURGE")) == {*ALPHA, *ROOT}
+
+
 async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     mirror = a_mirror(tmp_path, pypi)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -10,6 +11,7 @@ from mirrorsync.errors import MirrorsyncError, StoreError
 from mirrorsync.model.identity import StorePath
 from mirrorsync.model.public import Announcement, PublicChange
 from mirrorsync.simple import gzipped, layout
+from mirrorsync.state.clock import LONGEST_SILENCE
 from mirrorsync.state.queue import ROOT, Delivery
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.policy import Policy
@@ -21,8 +23,6 @@ _TO_WRITE_DOWN: Final = 5.0
 """Seconds for what is written down of an announcement though its run is cut short."""
 _BACK_OFF: Final = (5.0, 15.0, 60.0, 300.0)
 """Seconds between attempts at a sink that fails; the last one repeats."""
-_LONGEST_WAIT: Final = 3600.0
-"""Seconds that a sink may ask for at most."""
 _WHOLE_EVERY: Final = 60.0
 """Seconds between two announcements that anything may have changed: a cache that is emptied all the time is none."""
 
@@ -44,6 +44,7 @@ class Crier:
 
         Cancellation: what is being told is cut short, which is written down and said.
         """
+        await self._heed_the_clock()
         async with trio.open_nursery() as nursery:
             for sink in self._telling.sinks:
                 nursery.start_soon(self._follow, sink, stopping)
@@ -53,10 +54,17 @@ class Crier:
 
         What has begun ends within its sink's own bound. Cancellation: as `follow`.
         """
+        await self._heed_the_clock()
         begin_by = trio.current_time() + _LAST_WORDS
         async with trio.open_nursery() as nursery:
             for sink in self._telling.sinks:
                 nursery.start_soon(self._tell_all, sink, lambda: trio.current_time() < begin_by)
+
+    async def _heed_the_clock(self) -> None:
+        """Let nobody wait for a time that a clock gave which was ahead; a pass asks nobody else to."""
+        if self._telling.sinks:
+            with suppress(StoreError):  # whoever else writes to the state meets it too, and tells it
+                await self._parts.state.set_right(self._parts.clock())
 
     async def _follow(self, sink: Sink, stopping: trio.Event) -> None:
         while not stopping.is_set():
@@ -118,7 +126,7 @@ class Crier:
             self._parts.audience.notes(f"{sink.name}: {said}")
 
     async def _failed(self, sink: Sink, attempts: int, error: MirrorsyncError) -> None:
-        wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, _LONGEST_WAIT))
+        wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, LONGEST_SILENCE))
         await self._parts.state.outbox.not_told(sink.name, str(error), self._parts.clock() + wait)
         hint = f" {error.hint}." if error.hint else ""
         self._say_once(sink, f"{error}. The changes wait, and are told again by themselves.{hint}")

@@ -95,8 +95,9 @@ def unbounded(connection: sqlite3.Connection, statements: list[str]) -> Iterator
     for statement in statements:
         steps = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
         for step in steps:
+            # The mirror is one row; sinks are as few as the configuration names.
             # SQLite calls a walk for max() a search, too: one without an index.
-            walks = re.match(r"SCAN (?!CONSTANT ROW|mirror\b)|SEARCH (?!\w+ USING)", step)
+            walks = re.match(r"SCAN (?!CONSTANT ROW|mirror\b|sink\b)|SEARCH (?!\w+ USING)", step)
             in_order = "INDEX" in step and "LIMIT" in statement and not any("TEMP B-TREE" in each for each in steps)
             if walks and not in_order and not re.search(r"FROM run ORDER BY id DESC LIMIT", statement):
                 yield f"{step}: {statement}"
