@@ -5,7 +5,7 @@ httpx's own client does: this is no hot path. It is imported when there is somet
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
@@ -104,17 +104,29 @@ async def calling(
 ) -> AsyncIterator[Caller]:
     """Open a caller for one announcement; connections end with the context, and the context within 20 x `patience`.
 
-    Raises: PurgeError, when that is over. `past_proxies`: whoever is told stands beside the mirror, and no proxy of the
-    environment is on the way.
+    Raises: PurgeError, when that is over, or at once where the environment allows no requests. `past_proxies`: whoever
+    is told stands beside the mirror, and no proxy of the environment is on the way.
     """
-    import httpx  # noqa: PLC0415 -- only who tells a cache pays for loading it
-
-    options: dict[str, Any] = {"follow_redirects": False, "timeout": None, "trust_env": not past_proxies}
-    headers = {"User-Agent": "mirrorsync", "Accept-Encoding": "identity"}
+    client = _client(who, secrets, trust_env=not past_proxies)
     try:
         with trio.fail_after(_PATIENCES * patience):
-            async with httpx.AsyncClient(headers=headers, **options) as one:
+            async with client as one:
                 yield Caller(who, one, secrets, patience)
     except trio.TooSlowError as error:
         hint = "each of its answers comes in time, all of them together do not"
         raise PurgeError(f"{who} was not told all in {_PATIENCES * patience:g} s", hint=hint) from error
+
+
+def _client(who: str, secrets: Sequence[str], *, trust_env: bool) -> "httpx.AsyncClient":
+    import httpx  # noqa: PLC0415 -- only who tells a cache pays for loading it
+
+    headers = {"User-Agent": "mirrorsync", "Accept-Encoding": "identity"}
+    try:
+        return httpx.AsyncClient(headers=headers, follow_redirects=False, timeout=None, trust_env=trust_env)  # noqa: S113 -- `Caller` bounds each request
+    except Exception as error:  # noqa: BLE001 -- whatever the environment holds, it is no bug of ours
+        raise PurgeError(
+            f"{who} cannot be called",
+            why=without(f"{type(error).__name__} {error}", secrets),
+            hint="the environment's proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY: http:// or https://, no SOCKS), "
+            "SSL_CERT_FILE and SSL_CERT_DIR",
+        ) from None  # what it stands on may name the proxy's password
