@@ -34,6 +34,8 @@ class Says(msgspec.Struct, frozen=True):
     body: bytes = b'{"success": true, "status": "ok"}'
     headers: Mapping[str, str] = {}
     hangs: bool = False
+    after: float = 0.0
+    """Seconds that it takes its time."""
 
 
 class StandIn:
@@ -68,6 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.standin.ended.wait(_HANG)
             self.close_connection = True
             return
+        self.standin.ended.wait(says.after)
         self.send_response(says.status)
         for name, value in {**says.headers, "Content-Length": str(len(says.body))}.items():
             self.send_header(name, value)

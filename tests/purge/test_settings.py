@@ -10,6 +10,7 @@ from mirrorsync.app.sinks import telling_of
 from mirrorsync.config.load import parse
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import BadConfig
+from mirrorsync.state.ledger import open_state
 
 SITE = Path("/etc/site.toml")
 TOKEN = {"token-file": "token"}
@@ -53,6 +54,26 @@ def test_everybody_who_is_named_is_told_under_a_name_of_their_own_without_a_secr
         "command",
     ]
     assert (telling.interval, telling.flood) == (0.25, 99)
+
+
+@pytest.mark.parametrize(
+    "caches",
+    [
+        ["http://10.0.0.1/a", "http://10.0.0.1/b"],
+        ["http://10.0.0.1", "https://10.0.0.1"],
+        ["http://10.0.0.1", "http://10.0.0.1/", "http://10.0.0.2", "http://10.0.0.1/a"],
+    ],
+)
+async def test_caches_of_one_host_have_names_of_their_own_and_none_changes_for_another_hosts_sake(
+    caches: list[str], tmp_path: Path
+) -> None:
+    names = [sink.name for sink in telling_of(settings(purge={"caches": caches})).sinks]
+    assert len(set(names)) == len(names) == len({cache.rstrip("/") for cache in caches})
+    assert ("varnish 10.0.0.2" in names) == ("http://10.0.0.2" in caches)
+    async with open_state(tmp_path / "state.sqlite3") as state:
+        for _ in range(2):
+            await state.outbox.keep_for(names)
+        assert {row.name for row in await state.queue_depth()} == set(names)
 
 
 @pytest.mark.parametrize(

@@ -255,3 +255,24 @@ def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most() -> None:
     assert in_a_minute is not None
     assert 55 < in_a_minute <= 60
     assert retry_after("Mon, 01 Jan 1990 00:00:00 GMT") == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", "SOCKS"),
+        ("HTTPS_PROXY", "proxy.test:3128x", "port"),
+        ("HTTPS_PROXY", "ftp://me:hidden-word@proxy.test", "scheme"),
+        ("SSL_CERT_FILE", "/nonexistent/roots.pem", "No such file"),
+    ],
+)
+async def test_an_environment_that_allows_no_request_is_a_failure_like_any_other(
+    standin: StandIn, secret: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(PurgeError, match=says) as caught:
+        await Webhook("webhook 1 (hooks.test)", f"{standin.url}/hook", secret).announce(told())
+    assert variable in caught.value.hint
+    assert "hidden-word" not in f"{caught.value}"
+    await Cache("varnish", standin.url).announce(told())  # that asks no proxy, and needs no roots of the environment
+    assert standin.paths("PURGE") != []

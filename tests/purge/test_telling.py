@@ -33,18 +33,18 @@ ROOT = [f"/simple/{form}" for form in ("", "index.html", "index.v1_html", "index
 class Listener:
     """A sink in this process."""
 
-    most = 100
-
-    def __init__(self, name: str, *, hangs: bool = False) -> None:
+    def __init__(self, name: str, *, needs: float = 0.0, most: int = 100) -> None:
         self.name = name
-        self.hangs = hangs
+        self.most = most
+        self.needs = needs
+        """Seconds until it has heard, or has failed."""
+        self.begun = 0
         self.heard: list[Announcement] = []
         self.failure: PurgeError | None = None
 
     async def announce(self, announcement: Announcement) -> str:
-        if self.hangs:
-            await trio.sleep_forever()
-        await trio.lowlevel.checkpoint()
+        self.begun += 1
+        await trio.sleep(self.needs)
         if self.failure is not None:
             raise self.failure
         self.heard.append(announcement)
@@ -185,13 +185,13 @@ async def followed(mirror: Mirror, *sinks: Listener, until: Callable[[], bool]) 
         return time.monotonic() - began
 
 
-async def test_a_daemon_tells_within_a_moment_and_stops_within_seconds_while_another_listener_hangs(
-    tmp_path: Path, world: World, pypi: PyPI, monkeypatch: pytest.MonkeyPatch
+async def test_a_daemon_tells_within_a_moment_while_another_listener_hangs(
+    tmp_path: Path, world: World, pypi: PyPI
 ) -> None:
-    monkeypatch.setattr("mirrorsync.sync.notify._LAST_WORDS", 0.5)
     world.upload("alpha", "1.0")
     mirror = a_mirror(tmp_path, pypi)
-    good, bad = Listener("good"), Listener("bad", hangs=True)
+    good, bad = Listener("good"), Listener("bad", needs=3)
+    bad.failure = PurgeError("it gives no answer")
     versions = iter(("1.1", "1.2"))
     done: list[str] = []
 
@@ -232,6 +232,23 @@ async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
         await crier.finish()
     assert [announcement.everything for announcement in listener.heard] == [("index",)]
     assert mirror.ears.notices[1:] == ["listener is told of changes again; nothing was lost"]
+
+
+async def test_a_pass_after_a_clock_was_set_back_tells_all_the_same_even_without_upstream(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi, standin.url, upstream={"feed": "xmlrpc"})
+    mirror.clock.forward(86_400)
+    standin.says = Says(status=500)
+    await mirror.sync()
+    standin.says = Says()
+    standin.heard.clear()
+    mirror.clock.forward(-86_400)
+    pypi.faults.add(r"^/pypi$", Status(404))
+    with pytest.raises(Unreachable):
+        await mirror.sync()
+    assert set(standin.paths("PURGE")) == {*ALPHA, *ROOT}
 
 
 async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World, pypi: PyPI) -> None:

@@ -26,8 +26,11 @@ def public_urls(settings: Settings) -> Sequence[str]:
 
 def _sinks(settings: Settings) -> Iterator[Sink]:
     notify, purge, fastly, cloudflare = settings.notify, settings.purge, settings.fastly, settings.cloudflare
-    for url in dict.fromkeys(purge.caches):
-        yield Cache(purge.kind, url, sites=public_urls(settings))
+    caches = tuple(dict.fromkeys(purge.caches))
+    hosts = [urlsplit(url).netloc for url in caches]
+    for url, host in zip(caches, hosts, strict=True):
+        # Its place in the list stands under its name: two of one host are told apart by their whole address.
+        yield Cache(purge.kind, url, sites=public_urls(settings), called=host if hosts.count(host) == 1 else url)
     if fastly.service is not None and fastly.token_file is not None:
         yield Fastly(api=fastly.api_url, service=fastly.service, token_file=fastly.token_file, soft=fastly.soft)
     if cloudflare.zone is not None and cloudflare.token_file is not None:

@@ -25,12 +25,17 @@ class _Order(msgspec.Struct, frozen=True):
 
 
 class Cache:
-    """Purges one cache at `url`, for each of the `sites` that clients know the mirror by."""
+    """Purges one cache at `url`, for each of the `sites` that clients know the mirror by.
+
+    It is named by its host, or by `called` where another cache stands at that host, too.
+    """
 
     most = 50
 
-    def __init__(self, kind: Kind, url: str, *, sites: Sequence[str] = (), patience: float = PATIENCE) -> None:
-        self.name = f"{kind} {urlsplit(url).netloc}"
+    def __init__(
+        self, kind: Kind, url: str, *, sites: Sequence[str] = (), patience: float = PATIENCE, called: str = ""
+    ) -> None:
+        self.name = f"{kind} {called or urlsplit(url).netloc}"
         self._kind = kind
         self._url = url
         self._hosts = tuple(dict.fromkeys(urlsplit(site).netloc for site in sites)) or (urlsplit(url).netloc,)

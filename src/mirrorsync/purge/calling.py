@@ -5,7 +5,7 @@ httpx's own client does: this is no hot path. It is imported when there is somet
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import trio
@@ -19,6 +19,8 @@ _ANSWER_LIMIT: Final = 64 * 2**10
 """Bytes of an answer that are read."""
 PATIENCE: Final = 30.0
 """Seconds for one request and its answer, all in all."""
+_PATIENCES: Final = 20
+"""How many such times one announcement may take, however many requests it is."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -100,12 +102,31 @@ async def _close(response: "httpx.Response", raw: AsyncIterator[bytes]) -> None:
 async def calling(
     who: str, *, secrets: Sequence[str] = (), patience: float = PATIENCE, past_proxies: bool = False
 ) -> AsyncIterator[Caller]:
-    """Open a caller for one announcement; connections end with the context.
+    """Open a caller for one announcement; connections end with the context, and the context within 20 x `patience`.
 
-    `past_proxies`: whoever is told stands beside the mirror, and no proxy of the environment is on the way.
+    Raises: PurgeError, when that is over, or at once where the environment allows no requests. `past_proxies`: whoever
+    is told stands beside the mirror, and no proxy of the environment is on the way.
     """
+    client = _client(who, secrets, trust_env=not past_proxies)
+    try:
+        with trio.fail_after(_PATIENCES * patience):
+            async with client as one:
+                yield Caller(who, one, secrets, patience)
+    except trio.TooSlowError as error:
+        hint = "each of its answers comes in time, all of them together do not"
+        raise PurgeError(f"{who} was not told all in {_PATIENCES * patience:g} s", hint=hint) from error
+
+
+def _client(who: str, secrets: Sequence[str], *, trust_env: bool) -> "httpx.AsyncClient":
     import httpx  # noqa: PLC0415 -- only who tells a cache pays for loading it
 
-    options: dict[str, Any] = {"follow_redirects": False, "timeout": None, "trust_env": not past_proxies}
-    async with httpx.AsyncClient(headers={"User-Agent": "mirrorsync", "Accept-Encoding": "identity"}, **options) as one:
-        yield Caller(who, one, secrets, patience)
+    headers = {"User-Agent": "mirrorsync", "Accept-Encoding": "identity"}
+    try:
+        return httpx.AsyncClient(headers=headers, follow_redirects=False, timeout=None, trust_env=trust_env)  # noqa: S113 -- `Caller` bounds each request
+    except Exception as error:  # noqa: BLE001 -- whatever the environment holds, it is no bug of ours
+        raise PurgeError(
+            f"{who} cannot be called",
+            why=without(f"{type(error).__name__} {error}", secrets),
+            hint="the environment's proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY: http:// or https://, no SOCKS), "
+            "SSL_CERT_FILE and SSL_CERT_DIR",
+        ) from None  # what it stands on may name the proxy's password

@@ -16,6 +16,8 @@ from mirrorsync.purge.failure import PurgeError
 _KEPT: Final = 2000
 """Bytes of its output that are told, the last ones; what is before them is read and dropped."""
 _CHUNK: Final = 65536
+_TO_DIE: Final = 5.0
+"""Seconds that a killed command is waited for: one that a dead disk holds is left to the kernel."""
 _TO_BE_READ: Final = 1.0
 """Seconds for what an ended command has still in its pipe; a child of it may hold that open for ever."""
 
@@ -86,11 +88,11 @@ class _Running:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            with trio.CancelScope(shield=True):
-                await self.process.wait()
+            with trio.CancelScope(deadline=trio.current_time() + _TO_DIE, shield=True):
                 for pipe in (self.process.stdin, self.process.stdout):
                     if pipe is not None:
                         await pipe.aclose()
+                await self.process.wait()
 
     async def _feed(self, text: bytes) -> None:
         pipe = self.process.stdin

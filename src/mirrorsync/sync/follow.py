@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -75,22 +75,17 @@ class Follower:
         Upstream's failures are told and outlasted. Raises: what only a person can mend (disk, permissions,
         another upstream). Cancellation: what is under way is left as it was, to be done again.
         """
-        crier = Crier(self._parts)
-        with ExitStack() as watched:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._poll)
-                nursery.start_soon(self._publish)
-                nursery.start_soon(crier.follow, self.stopping)
-                self._hands_out = watched.enter_context(self._parts.pulses.watching("handing out projects", loops=True))
-                await self._work()
-                self.stop()
-        self._pace.hurry()
-        await self._publish_news()  # what ended after the stop was asked for, too
-        await crier.finish()
+        async with trio.open_nursery() as telling:
+            # What is being told when we stop runs on beside all that is still to be made public.
+            telling.start_soon(Crier(self._parts).follow, self.stopping)
+            await self._follow()
+            self._pace.hurry()
+            await self._publish_news()  # what ended after the stop was asked for, too
+            if self.halt is not None:
+                await note_halt(self._parts, self.halt)
+                with suppress(MirrorsyncError):  # a disk that is full takes no page either
+                    await self._leave_traces()
         if self.halt is not None:
-            await note_halt(self._parts, self.halt)
-            with suppress(MirrorsyncError):  # a disk that is full takes no page either
-                await self._leave_traces()
             raise self.halt
 
     def stuck(self, *, has_work: bool) -> Sequence[str]:
@@ -98,6 +93,14 @@ class Follower:
         if self._hands_out is not None and (self._parts.in_flight or self._workers_wait or not has_work):
             self._hands_out.beat()
         return self._parts.pulses.stuck()
+
+    async def _follow(self) -> None:
+        with self._parts.pulses.watching("handing out projects", loops=True) as self._hands_out:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._poll)
+                nursery.start_soon(self._publish)
+                await self._work()
+                self.stop()
 
     async def _poll(self) -> None:
         with self._parts.pulses.bearing("looking for changes", loops=True):

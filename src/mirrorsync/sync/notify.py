@@ -1,5 +1,8 @@
 """Telling caches and others what changed in public: what waits in the state goes out in batches, to each by itself."""
 
+import math
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -8,17 +11,18 @@ from mirrorsync.errors import MirrorsyncError, StoreError
 from mirrorsync.model.identity import StorePath
 from mirrorsync.model.public import Announcement, PublicChange
 from mirrorsync.simple import gzipped, layout
+from mirrorsync.state.clock import LONGEST_SILENCE
 from mirrorsync.state.queue import ROOT, Delivery
 from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.policy import Policy
 from mirrorsync.sync.sinks import Sink
 
 _LAST_WORDS: Final = 10.0
-"""Seconds that the end of a sync, or of the daemon, gives to what still waits; the rest is told by the next one."""
+"""Seconds in which the end of a sync begins to tell what still waits; the rest is told by the next one."""
+_TO_WRITE_DOWN: Final = 5.0
+"""Seconds for what is written down of an announcement though its run is cut short."""
 _BACK_OFF: Final = (5.0, 15.0, 60.0, 300.0)
 """Seconds between attempts at a sink that fails; the last one repeats."""
-_LONGEST_WAIT: Final = 3600.0
-"""Seconds that a sink may ask for at most."""
 _WHOLE_EVERY: Final = 60.0
 """Seconds between two announcements that anything may have changed: a cache that is emptied all the time is none."""
 
@@ -36,40 +40,53 @@ class Crier:
         self._troubles: dict[str, str] = {}
 
     async def follow(self, stopping: trio.Event) -> None:
-        """Tell whatever is due, as it becomes due, until `stopping`."""
+        """Tell whatever is due, as it becomes due, until `stopping`; what has begun by then is told to its end.
+
+        Cancellation: what is being told is cut short, which is written down and said.
+        """
+        await self._heed_the_clock()
         async with trio.open_nursery() as nursery:
             for sink in self._telling.sinks:
-                nursery.start_soon(self._follow, sink)
-            await stopping.wait()
-            nursery.cancel_scope.cancel()
+                nursery.start_soon(self._follow, sink, stopping)
 
     async def finish(self) -> None:
-        """Tell all that is due now, for some seconds; what fails, or is left, waits in the state for the next run."""
-        with trio.move_on_after(_LAST_WORDS):
-            async with trio.open_nursery() as nursery:
-                for sink in self._telling.sinks:
-                    nursery.start_soon(self._tell_all, sink)
+        """Tell what is due now, as far as it can begin within some seconds; the rest waits for the next run.
 
-    async def _follow(self, sink: Sink) -> None:
-        while True:
-            await self._tell(sink)
-            await trio.sleep(self._telling.interval)
+        What has begun ends within its sink's own bound. Cancellation: as `follow`.
+        """
+        await self._heed_the_clock()
+        begin_by = trio.current_time() + _LAST_WORDS
+        async with trio.open_nursery() as nursery:
+            for sink in self._telling.sinks:
+                nursery.start_soon(self._tell_all, sink, lambda: trio.current_time() < begin_by)
 
-    async def _tell_all(self, sink: Sink) -> None:
-        while await self._tell(sink):
+    async def _heed_the_clock(self) -> None:
+        """Let nobody wait for a time that a clock gave which was ahead; a pass asks nobody else to."""
+        if self._telling.sinks:
+            with suppress(StoreError):  # whoever else writes to the state meets it too, and tells it
+                await self._parts.state.set_right(self._parts.clock())
+
+    async def _follow(self, sink: Sink, stopping: trio.Event) -> None:
+        while not stopping.is_set():
+            await self._tell(sink, lambda: not stopping.is_set())
+            with trio.move_on_after(self._telling.interval):
+                await stopping.wait()
+
+    async def _tell_all(self, sink: Sink, may_begin: Callable[[], bool]) -> None:
+        while await self._tell(sink, may_begin):
             pass
 
-    async def _tell(self, sink: Sink) -> bool:
-        """Tell `sink` one batch; False when there was none, or it failed."""
+    async def _tell(self, sink: Sink, may_begin: Callable[[], bool]) -> bool:
+        """Tell `sink` one batch; False when there was none, it was too late to begin, or it failed."""
         outbox = self._parts.state.outbox
         try:
             delivery = await outbox.next_delivery(
                 sink.name, self._parts.clock(), most=sink.most, flood=self._telling.flood
             )
-            if delivery is None or (delivery.everything and self._is_told_of_all(sink)):
+            if delivery is None or (delivery.everything and self._is_told_of_all(sink)) or not may_begin():
                 return False
             try:
-                said = await sink.announce(await self._announcement(delivery))
+                said = await self._announce(sink, delivery)
             except MirrorsyncError as error:
                 await self._failed(sink, delivery.attempts, error)
                 return False
@@ -79,6 +96,16 @@ class Crier:
             return False
         self._succeeded(sink, delivery, said)
         return True
+
+    async def _announce(self, sink: Sink, delivery: Delivery) -> str:
+        announcement, ended = await self._announcement(delivery), False
+        try:
+            said = await sink.announce(announcement)
+            ended = True
+        finally:
+            if not ended and trio.current_effective_deadline() == -math.inf:  # by whoever ends the run
+                await self._cut_short(sink)
+        return said
 
     async def _announcement(self, delivery: Delivery) -> Announcement:
         return Announcement(
@@ -99,10 +126,23 @@ class Crier:
             self._parts.audience.notes(f"{sink.name}: {said}")
 
     async def _failed(self, sink: Sink, attempts: int, error: MirrorsyncError) -> None:
-        wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, _LONGEST_WAIT))
+        wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, LONGEST_SILENCE))
         await self._parts.state.outbox.not_told(sink.name, str(error), self._parts.clock() + wait)
         hint = f" {error.hint}." if error.hint else ""
         self._say_once(sink, f"{error}. The changes wait, and are told again by themselves.{hint}")
+
+    async def _cut_short(self, sink: Sink) -> None:
+        """Write down, for a while even where the task is cancelled, that nobody knows whether `sink` was told.
+
+        It is tried again at once: that we end is no fault of its own.
+        """
+        reason = f"{sink.name} was cut short: mirrorsync ended while it was being told"
+        self._say_once(sink, f"{reason}. The changes wait, and are told again at the next start.")
+        with trio.CancelScope(deadline=trio.current_time() + _TO_WRITE_DOWN, shield=True):
+            try:
+                await self._parts.state.outbox.not_told(sink.name, reason, self._parts.clock())
+            except StoreError as error:
+                self._say_once(sink, f"{error}")
 
     def _say_once(self, sink: Sink, text: str) -> None:
         if self._troubles.get(sink.name) != text:

@@ -23,7 +23,8 @@ class Sink(Protocol):
     async def announce(self, announcement: Announcement) -> str:
         """Tell it; return what it had to say that an operator may want to read, empty mostly.
 
-        Bounded in time. Raises: MirrorsyncError; all of it is told again then. Cancellation: it may be told or not.
+        Bounded in time, by itself: a run waits for what it has begun to tell. Raises: MirrorsyncError; all of it is
+        told again then. Cancellation: it may be told or not.
         """
         ...
 

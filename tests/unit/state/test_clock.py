@@ -50,6 +50,29 @@ async def test_the_root_list_and_the_audit_do_not_wait_for_a_time_that_was_never
     assert (await state.report()).audit.list_read_at == _NOW
 
 
+async def put_off(state: State, until: float) -> None:
+    await state.outbox.keep_for(["hook"])
+    await state.outbox.not_told("hook", "it is down", until)
+
+
+async def is_due(state: State, now: float) -> bool:
+    return await state.outbox.next_delivery("hook", now, most=1, flood=10) is not None
+
+
+async def test_who_is_told_of_changes_waits_for_no_time_that_only_a_wrong_clock_gave(state: State) -> None:
+    await put_off(state, until=_NOW + 2 * 3600)
+    assert not await is_due(state, _NOW)
+    await state.set_right(_NOW)
+    assert await is_due(state, _NOW)
+
+
+async def test_who_asked_to_be_left_alone_for_an_hour_is(state: State) -> None:
+    await put_off(state, until=_NOW + 3600)
+    await state.set_right(_NOW)
+    assert not await is_due(state, _NOW + 3599)
+    assert await is_due(state, _NOW + 3600)
+
+
 async def test_a_clock_that_is_right_costs_no_write(state: State) -> None:
     await fails(state, at=_NOW, delay=60)
     await state.list_read(_NOW - 1)

@@ -1,0 +1,67 @@
+"""The keys that docs/purging.md has nginx add to its answers are the keys that a CDN is told to purge."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mirrorsync.model.identity import StorePath
+from mirrorsync.state.queue import ROOT
+from mirrorsync.sync.notify import describe
+from mirrorsync.sync.policy import Policy
+from tests.e2e.servers import DOCS, NO_NGINX, Server, nginx
+from tests.e2e.tree import Tree
+
+pytestmark = pytest.mark.skipif(bool(NO_NGINX), reason=NO_NGINX)
+
+V1_JSON = ("Accept", "application/vnd.pypi.simple.v1+json")
+WHEEL = "normal-1.0-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def keyed(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The project's own configuration with the document's `map` beside its own, and the header with the others."""
+    document = (Path(__file__).parents[2] / "docs" / "purging.md").read_text()
+    (snippet,) = re.findall(r"^```nginx\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    before, header, after = snippet.partition("add_header Surrogate-Key")
+    config = (DOCS / "mirrorsync.conf").read_text()
+    config = config.replace("server {", f"{before}server {{", 1)
+    config = config.replace("    add_header Vary", f"    {header}{after}    add_header Vary", 1)
+    with nginx(config, tree.web, tmp_path_factory.mktemp("keyed") / "run") as running:
+        yield running
+
+
+def keys(server: Server, target: str, *headers: tuple[str, str]) -> list[str]:
+    return server.get(target, *headers).headers.get("surrogate-key", "").split()
+
+
+def key(subject: str) -> str:
+    return describe(StorePath(subject), Policy(selection=None)).key  # type: ignore[arg-type] # not asked
+
+
+@pytest.mark.parametrize("form", ["", "index.html", "index.v1_html", "index.v1_json"])
+def test_every_form_of_a_page_and_of_the_root_index_has_its_key(keyed: Server, form: str) -> None:
+    for accept in ([], [V1_JSON]):
+        assert keys(keyed, f"/simple/normal/{form}", *accept) == ["simple", key("simple/normal")]
+        assert keys(keyed, f"/simple/{form}", *accept) == ["simple", key(ROOT)]
+
+
+def test_a_file_and_its_sidecar_have_the_key_of_their_digest(keyed: Server, tree: Tree) -> None:
+    path = tree.path(WHEEL)
+    assert keys(keyed, path) == ["packages", key(path.lstrip("/"))]
+    assert keys(keyed, f"{path}.metadata") == ["packages", key(path.lstrip("/"))]
+
+
+def test_an_absent_page_has_the_key_that_its_coming_purges(keyed: Server) -> None:
+    assert keyed.get("/simple/late/").status == 404
+    assert keys(keyed, "/simple/late/") == ["simple", key("simple/late")]
+
+
+def test_a_legacy_document_has_its_projects_key(keyed: Server) -> None:
+    assert keys(keyed, "/pypi/normal/json") == ["simple", key("simple/normal")]
+
+
+@pytest.mark.parametrize("target", ["/last-modified", "/mirrorsync/status.json", "/gone"])
+def test_what_is_not_purged_has_no_key(keyed: Server, target: str) -> None:
+    assert keys(keyed, target) == []
