@@ -75,9 +75,10 @@ class Follower:
         Upstream's failures are told and outlasted. Raises: what only a person can mend (disk, permissions,
         another upstream). Cancellation: what is under way is left as it was, to be done again.
         """
+        crier = Crier(self._parts)
         async with trio.open_nursery() as telling:
             # What is being told when we stop runs on beside all that is still to be made public.
-            telling.start_soon(Crier(self._parts).follow, self.stopping)
+            telling.start_soon(crier.follow, self.stopping)
             await self._follow()
             self._pace.hurry()
             await self._publish_news()  # what ended after the stop was asked for, too
@@ -85,6 +86,7 @@ class Follower:
                 await note_halt(self._parts, self.halt)
                 with suppress(MirrorsyncError):  # a disk that is full takes no page either
                     await self._leave_traces()
+        await crier.finish()
         if self.halt is not None:
             raise self.halt
 

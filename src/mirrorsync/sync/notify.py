@@ -18,7 +18,7 @@ from mirrorsync.sync.policy import Policy
 from mirrorsync.sync.sinks import Sink
 
 _LAST_WORDS: Final = 10.0
-"""Seconds in which the end of a sync begins to tell what still waits; the rest is told by the next one."""
+"""Seconds in which the end of a run begins to tell what still waits; the rest is told by the next one."""
 _TO_WRITE_DOWN: Final = 5.0
 """Seconds for what is written down of an announcement though its run is cut short."""
 _BACK_OFF: Final = (5.0, 15.0, 60.0, 300.0)
@@ -123,7 +123,7 @@ class Crier:
         if self._troubles.pop(sink.name, ""):
             self._parts.audience.mentions(f"{sink.name} is told of changes again; nothing was lost")
         if said:
-            self._parts.audience.notes(f"{sink.name}: {said}")
+            self._parts.audience.mentions(f"{sink.name}: {said}")
 
     async def _failed(self, sink: Sink, attempts: int, error: MirrorsyncError) -> None:
         wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, LONGEST_SILENCE))
