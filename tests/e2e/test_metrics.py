@@ -200,6 +200,12 @@ def test_an_address_that_is_taken_ends_it_with_78_before_anything_is_done(tmp_pa
     assert pypi.requests == []
 
 
+def test_a_second_daemon_is_told_of_the_first_and_not_of_its_address(watched: Scraper) -> None:
+    end = watched.operator.does("run")
+    assert end.code == ExitCode.ALREADY_RUNNING
+    assert "another mirrorsync (process" in end.said
+
+
 def test_sync_writes_the_textfile_at_its_end_and_listens_nowhere(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     path = tmp_path / "metrics" / "mirrorsync.prom"

@@ -201,6 +201,21 @@ def test_a_configuration_that_cannot_be_opened_gives_way_to_the_old_one(
     assert "not-mounted" in end.said
 
 
+def test_a_reload_that_is_refused_ends_no_run(operator: Operator, manager: ServiceManager) -> None:
+    operator.configure(upstream={"poll-interval": "1h"})
+    with service(operator, manager) as process:
+        manager.until("READY")
+        soon(lambda: operator.serves("alpha"), "the first project is served")
+        operator.configure(upstream={"poll-interval": "1h", "index": "http://127.0.0.1:1"})
+        process.send_signal(signal.SIGHUP)
+        manager.until("RELOADING")
+        manager.until("READY")
+        operator.configure(upstream={"poll-interval": "1h"})
+        assert "halted" not in operator.does("status").out
+        end = terminate(process)
+    assert "this mirror was made from" in end.said
+
+
 def test_sigusr1_has_upstream_looked_at_long_before_its_turn(operator: Operator, manager: ServiceManager) -> None:
     operator.configure(upstream={"poll-interval": "1h"})
     with service(operator, manager) as process:

@@ -120,7 +120,8 @@ async def run_daemon(settings: Settings, audience: Audience, reread: Callable[[]
     from mirrorsync.app.service import Service  # noqa: PLC0415 -- one pass needs none of a daemon's parts
 
     def opening(now: Settings) -> AbstractAsyncContextManager[Parts]:
-        return monitored_parts(now, audience, listens=True)
+        # A configuration that a reload brings and that cannot be opened ends nothing: the one before it goes on.
+        return monitored_parts(now, audience, listens=True, notes_halt=now is settings)
 
     keep_one_heap()
     with audience:

@@ -56,6 +56,13 @@ def hold(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def refuse_second(path: Path) -> None:
+    """Return unless another mirrorsync holds the lock now; nothing is made for that. Raises: as `hold`."""
+    if path.exists():
+        with hold(path):
+            pass
+
+
 def _lock(descriptor: int) -> None:
     """Take the lock; `status`, which tries it for an instant, is waited for. Raises: BlockingIOError."""
     for _ in range(_TRIES - 1):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from mirrorsync.app.listener import bound
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.lock import refuse_second
+from mirrorsync.app.wiring import lock_path, open_parts
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.observe.metrics_tally import Tally
@@ -38,23 +39,31 @@ class _News(Audience):
 
 @asynccontextmanager
 async def monitored_parts(
-    settings: Settings, audience: Audience, *, allow_removals: bool = False, listens: bool = False
+    settings: Settings,
+    audience: Audience,
+    *,
+    allow_removals: bool = False,
+    listens: bool = False,
+    notes_halt: bool = True,
 ) -> AsyncIterator[Parts]:
     """Open the parts, with all the monitoring that [metrics] asks for; `listens`: of a daemon, which serves it.
 
-    Raises: BadConfig, before anything else is done, when the address cannot be had; and as `open_parts`.
+    Raises: BadConfig, before anything else is done, when the address cannot be had; AlreadyRunning, although it is the
+    other one that has the address; and as `open_parts`.
     """
     wanted = settings.metrics
     if wanted.textfile is None and (wanted.listen is None or not listens):
-        async with open_parts(settings, audience, allow_removals=allow_removals) as parts:
+        async with open_parts(settings, audience, allow_removals=allow_removals, notes_halt=notes_halt) as parts:
             yield parts
         return
     from mirrorsync.app.monitor import Monitor  # noqa: PLC0415 -- prometheus-client is only for those who want it
 
+    refuse_second(lock_path(settings.mirror.directory))
     async with bound(wanted.listen if listens else None) as listener:
         tally, news = Tally(), _News()
         told = Several(audience, tally, news)
-        async with open_parts(settings, told, allow_removals=allow_removals, tally=tally) as parts:
+        opening = open_parts(settings, told, allow_removals=allow_removals, notes_halt=notes_halt, tally=tally)
+        async with opening as parts:
             monitor = Monitor(settings, parts, tally)
             try:
                 async with trio.open_nursery() as nursery:

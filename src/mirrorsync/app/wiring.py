@@ -43,6 +43,11 @@ def state_path(directory: Path) -> Path:
     return directory / "state" / "mirrorsync.sqlite3"
 
 
+def lock_path(directory: Path) -> Path:
+    """Return the path of the lock that a run holds for its life."""
+    return directory / "state" / "lock"
+
+
 def name_of(settings: Settings) -> str:
     """Return what the mirror calls itself: its name, else the host of its address, else the host of its contact."""
     contact = settings.mirror.contact
@@ -80,15 +85,17 @@ async def open_parts(
     sleep: Sleep = trio.sleep,
     *,
     allow_removals: bool = False,
+    notes_halt: bool = True,
     tally: Tally | None = None,
 ) -> AsyncIterator[Parts]:
     """Hold the lock, prove the store, open the state and the upstream: ready to work. `tally` counts what is done.
 
+    `notes_halt`: what hinders that is noted for `status`, as the end of a run; no run ends where another way is left.
     Raises: AlreadyRunning, StoreError, SetupError, DifferentUpstream.
     """
     directory = settings.mirror.directory
     policy = replace(policy_of(settings), allow_removals=allow_removals)
-    with hold(directory / "state" / "lock"):
+    with hold(lock_path(directory)):
         state_there = open_state(state_path(directory), clean=cleaner(settings))
         async with state_there as state, _upstream(settings, tally) as upstream:
             stopwatch = UNWATCHED if tally is None else tally
@@ -105,13 +112,18 @@ async def open_parts(
             )
             await parts.store.check()
             await state.outbox.keep_for([sink.name for sink in parts.telling.sinks])
-            tree_has_files = await anext(aiter(parts.store.list(StorePath("packages"))), None) is not None
-            try:
-                await prepare(parts, tree_has_files=tree_has_files)
-            except MirrorsyncError as error:
-                await note_halt(parts, error)
-                raise
+            await _prepare(parts, notes_halt=notes_halt)
             yield parts
+
+
+async def _prepare(parts: Parts, *, notes_halt: bool) -> None:
+    tree_has_files = await anext(aiter(parts.store.list(StorePath("packages"))), None) is not None
+    try:
+        await prepare(parts, tree_has_files=tree_has_files)
+    except MirrorsyncError as error:
+        if notes_halt:
+            await note_halt(parts, error)
+        raise
 
 
 @asynccontextmanager

@@ -232,6 +232,14 @@ CASES: Final = [
         {**_WARNING, "reason": "held"},
     ),
     Case(
+        "MirrorsyncSinkNotTold",
+        {'mirrorsync_sink_failed_attempts{instance="a",sink="varnish cache"}': "0x10 3x5 4+1x30 0x20"},
+        25,
+        35,
+        60,
+        {**_WARNING, "sink": "varnish cache"},
+    ),
+    Case(
         "MirrorsyncAuditBehind",
         {
             f"mirrorsync_audit_began_timestamp_seconds{_STAMP}": "0x400",
