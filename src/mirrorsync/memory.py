@@ -10,6 +10,7 @@ import ctypes
 import sys
 from typing import Any, Final
 
+_LIBRARY: Final = ctypes.CDLL(None)
 _M_ARENA_MAX: Final = -8
 """malloc.h: how many heaps there may be."""
 
@@ -28,6 +29,3 @@ def _call(name: str, *arguments: Any) -> None:
     function = getattr(_LIBRARY, name, None) if sys.platform == "linux" else None
     if function is not None:
         function(*arguments)
-
-
-_LIBRARY: Final = ctypes.CDLL(None)

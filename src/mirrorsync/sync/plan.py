@@ -57,7 +57,7 @@ async def make_plan(parts: Parts, names: Sequence[ProjectName]) -> Plan:
         leaving = await _leaving(parts)
         due = await parts.state.due(parts.clock(), _LOOKED_AT)
         works = [work for work in due if parts.policy.selection.selects(work.name)]
-        count = (await parts.state.waiting())[0] - len(leaving)
+        count = max(len(works), (await parts.state.waiting())[0] - len(leaving))
     weight = await parts.state.weigh(leaving)
     return Plan(projects=count, steps=tuple([await _step(parts, work) for work in works]), leaving=weight)
 
