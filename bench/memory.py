@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 MIRRORSYNC = str(Path(sys.executable).with_name("mirrorsync"))
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import trio
 
-from mirrorsync.app.wiring import open_parts, state_path
+from mirrorsync.app.wiring import open_context, state_path
 from mirrorsync.config.load import parse
-from mirrorsync.observe.progress import Lines
-from mirrorsync.sync.parts import Parts
+from mirrorsync.observe.run_observer import Lines
+from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.root_index import publish_root
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- a file system in memory, on purpose
@@ -49,19 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def _run(directory: Path, options: argparse.Namespace) -> None:
     text = _CONFIGURATION.format(directory=directory, content="gzip = true" if options.gzip else "")
     settings = parse(text, directory / "mirrorsync.toml", {})
-    async with open_parts(settings, Lines()) as parts:
-        await parts.state.database.write(
+    async with open_context(settings, Lines()) as context:
+        await context.state.database.write(
             lambda connection: connection.executemany(_PROJECT, _projects(options.projects)).rowcount
         )
-        await parts.state.start_at(2_000_000)  # type: ignore[arg-type]  # a serial
+        await context.state.start_at(2_000_000)  # type: ignore[arg-type]  # a serial
         print(f"{options.projects:,} projects, state {state_path(directory).stat().st_size / 2**20:.0f} MiB")
         for turn in range(options.rounds):
-            await _measure(parts, directory / "web" / "simple", turn)
+            await _measure(context, directory / "web" / "simple", turn)
 
 
-async def _measure(parts: Parts, simple: Path, turn: int) -> None:
+async def _measure(context: SyncContext, simple: Path, turn: int) -> None:
     """Let one project change, write the root index, and print what that took."""
-    await parts.state.database.write(
+    await context.state.database.write(
         lambda connection: (
             connection.execute("UPDATE mirror SET root_version = root_version + 1").rowcount
             + connection.execute("UPDATE project SET page_serial = page_serial + 1 WHERE id = 1").rowcount
@@ -69,7 +69,7 @@ async def _measure(parts: Parts, simple: Path, turn: int) -> None:
     )
     _begin_anew()
     before, wall, processor = _memory("VmRSS"), time.perf_counter(), time.process_time()
-    await publish_root(parts)
+    await publish_root(context)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     growth = _memory("VmHWM") - before
     print(

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 
 @pytest.fixture

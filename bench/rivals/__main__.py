@@ -18,9 +18,9 @@ import msgspec
 from tests.field import everyday, rare
 from tests.field.cases import Case, Scene
 from tests.field.contender import Contender, Mirrorsync
-from tests.upstream.published import Unreadable
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.published import Unreadable
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 import mirrorsync
 from bench.rivals import bandersnatch, shadowmire

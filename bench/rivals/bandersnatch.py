@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from tests.e2e.cli import Result
 from tests.field.contender import Contender, Wishes, finish, halve, launch
+from tests.support.process.cli import Result
 
 _OVER_HTTP = """
 import sys

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from tests.e2e.cli import Result
 from tests.field.contender import Contender, Wishes, finish, first_line, halve, kill, launch
+from tests.support.process.cli import Result
 
 _START = """
 import sys

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.model.blob import Chunk, Expect, ObjectInfo, Remote, Small
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, StorePath
+from mirrorsync.model.objects import Chunk, Expect, ObjectInfo, Remote, Small
 from mirrorsync.model.page import PageAnswer, PageAsk, ProjectPage, Unchanged
 
 

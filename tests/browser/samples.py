@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mirrorsync.web.status_page_values import Audit, Bar, LastRun, Page, UnmetProject
+from mirrorsync.status.page_values import Audit, Bar, LastRun, Page, UnmetProject
 
 NOW = 1_795_483_087.0
 """2026-11-24 01:18:07 UTC."""

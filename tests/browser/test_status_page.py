@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mirrorsync.web.status_page import render
+from mirrorsync.status.page import render
 from tests.browser.chromium import Chromium, Scheme
 from tests.browser.samples import SAMPLES
 

@@ -13,14 +13,14 @@ import trio
 from mirrorsync.model.identity import StorePath
 from mirrorsync.state.ledger import State, open_state
 from mirrorsync.store.filesystem import FilesystemStore
-from mirrorsync.sync import passes
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync import single_pass as passes
+from mirrorsync.sync.context import SyncContext
 from tests.crash.scenarios import condemn, go_on, populate
 from tests.machine import oracle
 from tests.machine.sim import DAY, POLICY, Quiet
-from tests.machine.telling import Telling
-from tests.mirror import Clock
-from tests.upstream.world import World
+from tests.machine.telling import NotifyConfig
+from tests.support.mirror import Clock
+from tests.support.pypi.world import World
 
 
 class CancelAt(trio.abc.Instrument):
@@ -50,23 +50,23 @@ class Real:
         """Steps that the tasks of the last sync took."""
 
     @contextlib.asynccontextmanager
-    async def parts(self) -> AsyncIterator[Parts]:
+    async def context(self) -> AsyncIterator[SyncContext]:
         store = FilesystemStore(
             self.directory / "web", self.directory / "staging", disk=trio.CapacityLimiter(4), min_free=0
         )
         async with open_state(self.directory / "state.sqlite3") as state:
             yield self.made(store, state)
 
-    def made(self, store: FilesystemStore, state: State) -> Parts:
-        return Parts(Telling(self.world), store, state, POLICY, self.clock, Quiet(), self.clock.sleep)
+    def made(self, store: FilesystemStore, state: State) -> SyncContext:
+        return SyncContext(NotifyConfig(self.world), store, state, POLICY, self.clock, Quiet(), self.clock.sleep)
 
     async def sync(self, *, cancelled_at: int | None = None) -> bool:
         """Sync; tell whether it was cancelled."""
-        async with self.parts() as parts:
-            await parts.store.check()
-            await passes.prepare(parts)
+        async with self.context() as context:
+            await context.store.check()
+            await passes.prepare(context)
             with trio.CancelScope() as scope, watching(scope, cancelled_at) as watch:
-                await passes.sync(parts)
+                await passes.sync(context)
             self.steps = watch.steps
             return scope.cancelled_caught
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import trio
 
 from mirrorsync.errors import MirrorsyncError, StoreDenied
-from mirrorsync.model.blob import Chunk, Expect, ObjectInfo, Small
 from mirrorsync.model.identity import StorePath
+from mirrorsync.model.objects import Chunk, Expect, ObjectInfo, Small
 from mirrorsync.store.verifier import Verifier
 
 CHUNK = 1 << 20

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from mirrorsync.errors import LowSpace, StoreDenied, WrongDigest, WrongSize
-from mirrorsync.model.blob import Expect, Small
 from mirrorsync.model.identity import StorePath, store_path
+from mirrorsync.model.objects import Expect, Small
 from mirrorsync.ports import Store
 
 MIB = 1 << 20

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from mirrorsync.model.blob import Small
+from mirrorsync.model.objects import Small
 from mirrorsync.ports import Store
 from mirrorsync.store.filesystem import FilesystemStore
 from tests.contract.memory_store import MemoryStore

@@ -9,9 +9,9 @@ import trio
 
 from mirrorsync.ports import Upstream
 from mirrorsync.upstream.build import open_upstream
-from mirrorsync.upstream.retry import Patience
+from mirrorsync.upstream.http.retry import RetryPolicy
 from tests.contract.upstream_suite import UpstreamSuite
-from tests.upstream.server import PyPI
+from tests.support.pypi.server import PyPI
 
 
 def open_at(pypi: PyPI, feed: Literal["auto", "json"]) -> AbstractAsyncContextManager[Upstream]:
@@ -21,7 +21,7 @@ def open_at(pypi: PyPI, feed: Literal["auto", "json"]) -> AbstractAsyncContextMa
         contact="mirror-admin@example.test",
         connections=trio.CapacityLimiter(2),
         allow_http=True,
-        patience=Patience(attempts=3, seconds=20.0, first_wait=0.01, longest_wait=0.02),
+        patience=RetryPolicy(attempts=3, seconds=20.0, first_wait=0.01, longest_wait=0.02),
         silence=1.0,
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from mirrorsync.upstream.transport import Transport
+from mirrorsync.upstream.http.transport import Transport
 
 REFUSAL: Final = httpx.RemoteProtocolError
 """What a peer gets that does not speak HTTP/1.1."""

@@ -22,15 +22,15 @@ from mirrorsync.errors import (
     UpstreamError,
     WrongSize,
 )
-from mirrorsync.model.blob import Remote
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.objects import Remote
 from mirrorsync.model.page import PageAsk, ProjectPage, Unchanged
 from mirrorsync.ports import Upstream
-from tests.upstream.faults import Endless, Portal, Status, Throttle429, Truncate, TruncatedXML
-from tests.upstream.server import PyPI
-from tests.upstream.values import WorldFile
-from tests.upstream.world import World
+from tests.support.pypi.faults import Endless, Portal, Status, Throttle429, Truncate, TruncatedXML
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import WorldFile
+from tests.support.pypi.world import World
 
 HOLY: Final = ProjectName("holy-grail")
 NOTHING: Final = Serial(0)

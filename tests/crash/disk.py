@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import PROGRAM, Operator, Result, ended, environment
+from tests.support.process.cli import PROGRAM, Operator, Result, ended, environment
 
 WITHOUT_OVERRIDE: Sequence[str] = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
 """Permissions bind even root, when these words stand before a command."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from tests.machine.sim import Cut, Hole, Sim, Standing
-from tests.upstream.world import World
+from tests.machine.sim import Cut, Hole, MirrorGauges, Sim
+from tests.support.pypi.world import World
 
 Happening = Callable[[World], object]
 PAUSE = 600.0
@@ -37,7 +37,7 @@ class Scenario(msgspec.Struct, frozen=True):
 class Left(msgspec.Struct, frozen=True):
     """What a death leaves, how it came to that, and how many deaths leave just that."""
 
-    standing: Standing
+    standing: MirrorGauges
     history: tuple[str, ...]
     ways: int
 
@@ -103,11 +103,11 @@ def _deaths(
     return iter(seen.values())
 
 
-def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tuple[str, Standing]]:
+def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tuple[str, MirrorGauges]]:
     """Run once from `left`; return what stood before each step and at the end."""
     sim.resume(left.standing, world)
     sim.clock.forward(pause)
-    kept: list[tuple[str, Standing]] = []
+    kept: list[tuple[str, MirrorGauges]] = []
 
     def keep(what: str) -> None:
         kept.append((f"after step {len(kept)} ({what})", sim.stand()))
@@ -118,7 +118,7 @@ def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tupl
     return iter(kept)
 
 
-def _cut(sim: Sim, standing: Standing, cut: Cut, pick: int) -> Standing:
+def _cut(sim: Sim, standing: MirrorGauges, cut: Cut, pick: int) -> MirrorGauges:
     if cut == "kill":
         return standing
     sim.resume(standing, sim.world)
@@ -126,7 +126,7 @@ def _cut(sim: Sim, standing: Standing, cut: Cut, pick: int) -> Standing:
     return sim.stand()
 
 
-def _cuts(models: Sequence[Cut], standing: Standing, picks: int) -> list[tuple[Cut, int]]:
+def _cuts(models: Sequence[Cut], standing: MirrorGauges, picks: int) -> list[tuple[Cut, int]]:
     if not standing.unsettled:
         return [(models[0], 0)]
     return [(model, pick) for model in models for pick in range(picks if model == "any" else 1)]

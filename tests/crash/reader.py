@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.cli import Operator
-from tests.upstream.checker import check_links
-from tests.upstream.values import Page
-from tests.upstream.world import World
+from tests.support.process.cli import Operator
+from tests.support.pypi.checker import check_links
+from tests.support.pypi.values import Page
+from tests.support.pypi.world import World
 
 _PAUSE = 0.01
 """Seconds between two passes, beside as long as one took: upstream lives in our process and needs its time, too."""

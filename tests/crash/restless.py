@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.upstream.exchange import Answer, Request
-from tests.upstream.faults import Ask, Fault
-from tests.upstream.world import World
+from tests.support.pypi.exchange import Answer, Request
+from tests.support.pypi.faults import Ask, Fault
+from tests.support.pypi.world import World
 
 _NAMES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 _SIZES = (0, 2_000, 2_000, 30_000, 200_000, 1_500_000)

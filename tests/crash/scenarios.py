@@ -2,7 +2,7 @@
 
 from tests.crash.explore import PAUSE, Happening, Scenario
 from tests.machine.sim import DAY
-from tests.upstream.world import World
+from tests.support.pypi.world import World
 
 
 def populate(world: World) -> None:

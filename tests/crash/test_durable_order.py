@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from tests.e2e.cli import PROGRAM, Operator, environment
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import PROGRAM, Operator, environment
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _CALLS = "write,pwrite64,fdatasync,fsync,syncfs,rename,renameat,renameat2,unlinkat"
 _LINE = re.compile(r"(\d+) +(.*)")

@@ -11,10 +11,10 @@ from mirrorsync.errors import ExitCode, StoreFull
 from mirrorsync.state.database import Database, open_database
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
 from tests.crash.reader import Reader, unknown_objects, unmet
-from tests.e2e.cli import Operator, Result, ended, soon
-from tests.upstream.faults import DelayHeaders
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, Result, ended, soon
+from tests.support.pypi.faults import DelayHeaders
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _LARGE = b"x" * 300_000
 

@@ -13,10 +13,10 @@ import pytest
 from mirrorsync.errors import ExitCode
 from tests.crash.reader import Reader, unknown_objects, unmet
 from tests.crash.restless import Restless, Sometimes
-from tests.e2e.cli import Operator, ended
-from tests.upstream.faults import Drip, Status
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, ended
+from tests.support.pypi.faults import Drip, Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,7 +30,7 @@ _PATIENT = 20.0
 """Seconds given to those that are to come to the end of a pass, and publish what they claim."""
 
 
-class Tally(msgspec.Struct):
+class Counters(msgspec.Struct):
     """What happened in all rounds."""
 
     killed: int = 0
@@ -48,7 +48,7 @@ class Killer:
     def __init__(self, operator: Operator, chance: random.Random) -> None:
         self.operator = operator
         self.chance = chance
-        self.tally = Tally()
+        self.tally = Counters()
 
     def round(self, number: int) -> None:
         self.operator.pypi.clear_requests()

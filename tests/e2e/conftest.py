@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.servers import DOCS, NO_NGINX, Server, nginx, own_server
-from tests.e2e.tree import Tree, build_tree
+from tests.support.process.servers import DOCS, NO_NGINX, Server, nginx, own_server
+from tests.support.process.tree import Tree, build_tree
 
 
 @pytest.fixture(scope="session")

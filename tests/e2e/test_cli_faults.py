@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, Result, ended, snapshot
-from tests.upstream.faults import Fault, Portal, Status, Truncate, WrongBytes, WrongSize
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, Result, ended, snapshot
+from tests.support.pypi.faults import Fault, Portal, Status, Truncate, WrongBytes, WrongSize
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _GOOD = {"alpha", "omega"}
 _POISON: dict[str, tuple[str, Fault, tuple[str, ...]]] = {

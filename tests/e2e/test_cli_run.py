@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, Result, ended, soon, terminate
-from tests.upstream.faults import Drip, Stall
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, Result, ended, soon, terminate
+from tests.support.pypi.faults import Drip, Stall
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _LARGE = b"z" * 3_000_000
 """More than is kept in memory before a staged file is begun."""

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, ended, on_a_terminal, snapshot, soon, terminate
-from tests.upstream.faults import Stall, Status
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, ended, on_a_terminal, snapshot, soon, terminate
+from tests.support.pypi.faults import Stall, Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 
 _LARGE = b"z" * 3_000_000
 """More than is kept in memory before a staged file is begun."""

@@ -12,8 +12,8 @@ import typer
 
 from mirrorsync.cli.main import app
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, ended, mirrorsync, snapshot, start
-from tests.upstream.server import PyPI
+from tests.support.process.cli import Operator, ended, mirrorsync, snapshot, start
+from tests.support.pypi.server import PyPI
 
 
 def commands() -> list[list[str]]:

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 import uv
 
-from tests.e2e.servers import DOCS, NO_NGINX, Server, nginx, own_server
-from tests.e2e.tree import Tree
+from tests.support.process.servers import DOCS, NO_NGINX, Server, nginx, own_server
+from tests.support.process.tree import Tree
 
 _BANDERSNATCH_STYLE = r"""
 map $http_accept $mirror_suffix {

@@ -14,11 +14,11 @@ from typing import Any, Final
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import PROGRAM, Operator, environment, mirrorsync, soon
-from tests.e2e.servers import repeating_proxy
-from tests.upstream.faults import Status
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import PROGRAM, Operator, environment, mirrorsync, soon
+from tests.support.process.servers import repeating_proxy
+from tests.support.pypi.faults import Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _SECRET: Final = "Zs3cr3t-Wort"  # noqa: S105 -- a stand-in for one
 

@@ -19,10 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from mirrorsync.app.wiring import state_path
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, ended, soon, terminate
-from tests.upstream.faults import DelayHeaders, Status
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, ended, soon, terminate
+from tests.support.pypi.faults import DelayHeaders, Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 PROMTOOL = shutil.which("promtool")
 _OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; q=0.9, text/plain; q=0.5"}

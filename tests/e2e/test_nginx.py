@@ -6,8 +6,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.e2e.servers import Server
-from tests.e2e.tree import LARGE, ROOT_SERIAL, Tree
+from tests.support.process.servers import Server
+from tests.support.process.tree import LARGE, ROOT_SERIAL, Tree
 
 HTML = "text/html"
 V1_HTML = "application/vnd.pypi.simple.v1+html"

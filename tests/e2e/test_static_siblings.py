@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mirrorsync.simple import gzipped
-from tests.e2e.servers import DOCS, NO_NGINX, Server, nginx
-from tests.e2e.tree import build_tree
+from tests.support.process.servers import DOCS, NO_NGINX, Server, nginx
+from tests.support.process.tree import build_tree
 
 V1_JSON = "application/vnd.pypi.simple.v1+json"
 WORD = b"the sibling's own word"

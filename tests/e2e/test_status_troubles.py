@@ -15,11 +15,11 @@ import pytest
 from mirrorsync.app.wiring import state_path
 from mirrorsync.errors import ExitCode
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
-from tests.e2e.cli import Operator, Result, ended, snapshot, soon, terminate
-from tests.purge.standin import Says, standing_in
-from tests.upstream.faults import Portal, Stale, Status
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.notify.standin import Says, standing_in
+from tests.support.process.cli import Operator, Result, ended, snapshot, soon, terminate
+from tests.support.pypi.faults import Portal, Stale, Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _HOUR, _DAY = 3600.0, 86_400.0

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from mirrorsync.model.identity import StorePath
-from mirrorsync.state.queue import ROOT
-from mirrorsync.sync.notify import describe
+from mirrorsync.state.notification_queue import ROOT
+from mirrorsync.sync.notifier import describe
 from mirrorsync.sync.policy import Policy
-from tests.e2e.servers import DOCS, NO_NGINX, Server, nginx
-from tests.e2e.tree import Tree
+from tests.support.process.servers import DOCS, NO_NGINX, Server, nginx
+from tests.support.process.tree import Tree
 
 pytestmark = pytest.mark.skipif(bool(NO_NGINX), reason=NO_NGINX)
 

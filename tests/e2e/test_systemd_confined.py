@@ -15,10 +15,10 @@ from functools import cache
 import msgspec
 import pytest
 
-from tests.e2e.cli import PROGRAM, Operator, environment, soon
+from tests.support.process.cli import PROGRAM, Operator, environment, soon
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 from tests.unit.test_systemd import setting, settings
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
 
 _CAN_LOOK = bool(shutil.which("strace") and shutil.which("systemd-analyze"))
 pytestmark = pytest.mark.skipif(not _CAN_LOOK, reason="strace or systemd is not installed")

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, Result, ended, soon, start, terminate
-from tests.e2e.manager import ServiceManager, Word
-from tests.e2e.servers import repeating_proxy
-from tests.upstream.faults import Drip, Status
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, Result, ended, soon, start, terminate
+from tests.support.process.servers import repeating_proxy
+from tests.support.process.service_manager import ServiceManager, Word
+from tests.support.pypi.faults import Drip, Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _WATCHDOG: float = 1.2
 """Seconds."""

@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 import trio
 
-from mirrorsync.app.service import Service
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.daemon import Daemon
+from mirrorsync.app.wiring import open_context
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import StoreFull
 from mirrorsync.model.identity import StorePath
-from mirrorsync.observe.notify import Manager
-from mirrorsync.pulse import Pulses
-from mirrorsync.sync.parts import Parts
-from tests.e2e.cli import soon
-from tests.e2e.manager import ServiceManager, Word
-from tests.mirror import Ears, Mirror
-from tests.upstream.faults import Drip, Stall
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from mirrorsync.observe.sd_notify import Manager
+from mirrorsync.runtime.heartbeat import Heartbeats
+from mirrorsync.sync.context import SyncContext
+from tests.support.mirror import Ears, Mirror
+from tests.support.process.cli import soon
+from tests.support.process.service_manager import ServiceManager, Word
+from tests.support.pypi.faults import Drip, Stall
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _ALLOWANCE = 2.0
 _WATCHDOG = 0.8
@@ -54,20 +54,20 @@ class Wedged:
         return hanging
 
 
-Change = Callable[[Parts], Parts]
+Change = Callable[[SyncContext], SyncContext]
 
 
 @asynccontextmanager
 async def daemon(mirror: Mirror, manager: ServiceManager, change: Change) -> AsyncIterator[Ears]:
-    """Run the daemon's service in this process, with parts that `change` has made of the real ones."""
+    """Run the daemon's service in this process, with context that `change` has made of the real ones."""
     ears = Ears()
 
     @asynccontextmanager
-    async def opening(settings: Settings) -> AsyncIterator[Parts]:
-        async with open_parts(settings, ears) as parts:
-            yield change(replace(parts, pulses=Pulses(_ALLOWANCE)))
+    async def opening(settings: Settings) -> AsyncIterator[SyncContext]:
+        async with open_context(settings, ears) as context:
+            yield change(replace(context, pulses=Heartbeats(_ALLOWANCE)))
 
-    service = Service(
+    service = Daemon(
         mirror.settings, opening, ears, Manager(manager.address, watchdog=_WATCHDOG), lambda: mirror.settings
     )
     async with trio.open_nursery() as nursery:
@@ -100,15 +100,15 @@ def publishes(prefix: str) -> Callable[..., bool]:
 
 WEDGES: dict[str, tuple[Change, str]] = {
     "an upstream that never answers for pages": (
-        lambda parts: replace(parts, upstream=Wedged(parts.upstream, "pages")),
+        lambda context: replace(context, upstream=Wedged(context.upstream, "pages")),
         "asking for ",
     ),
     "an upstream that never tells its serial": (
-        lambda parts: replace(parts, upstream=Wedged(parts.upstream, "last_serial")),
+        lambda context: replace(context, upstream=Wedged(context.upstream, "last_serial")),
         "looking for changes",
     ),
     "a store that never takes the status": (
-        lambda parts: replace(parts, store=Wedged(parts.store, "publish_all", publishes("mirrorsync/"))),
+        lambda context: replace(context, store=Wedged(context.store, "publish_all", publishes("mirrorsync/"))),
         "publishing",
     ),
 }
@@ -125,8 +125,8 @@ async def test_what_hangs_is_named_and_the_watchdog_is_left_unfed(wedge: str, mi
 
 
 async def test_one_wedged_project_stops_the_watchdog_though_all_others_get_on(mirror: Mirror, tmp_path: Path) -> None:
-    def change(parts: Parts) -> Parts:
-        return replace(parts, store=Wedged(parts.store, "publish_all", publishes("simple/numpy/")))
+    def change(context: SyncContext) -> SyncContext:
+        return replace(context, store=Wedged(context.store, "publish_all", publishes("simple/numpy/")))
 
     with ServiceManager(tmp_path / "notify") as manager:
         async with daemon(mirror, manager, change):
@@ -138,11 +138,11 @@ async def test_one_wedged_project_stops_the_watchdog_though_all_others_get_on(mi
 
 
 async def test_a_database_that_hangs_stops_the_watchdog(mirror: Mirror, tmp_path: Path) -> None:
-    opened: list[Parts] = []
+    opened: list[SyncContext] = []
 
-    def keep(parts: Parts) -> Parts:
-        opened.append(parts)
-        return parts
+    def keep(context: SyncContext) -> SyncContext:
+        opened.append(context)
+        return context
 
     with ServiceManager(tmp_path / "notify") as manager:
         async with daemon(mirror, manager, keep):
@@ -162,7 +162,7 @@ async def test_a_file_that_comes_in_drops_is_no_wedge_for_as_long_as_it_takes(
     world.upload("slow", "1.0", body=b"z" * 30)
     pypi.faults.add(r"/slow-.*whl$", Drip(1, 0.1))
     with ServiceManager(tmp_path / "notify") as manager:
-        async with daemon(mirror, manager, lambda parts: parts):
+        async with daemon(mirror, manager, lambda context: context):
             words = await heard(manager, 2.5 * _ALLOWANCE)
             assert not [word for word in words if "STUCK" in word.values.get("STATUS", "")]
             times = [word.at for word in words if "WATCHDOG" in word.values]
@@ -186,8 +186,8 @@ async def test_a_full_disk_ends_it_within_the_grace_though_a_download_hangs(
 
             return full
 
-    monkeypatch.setattr("mirrorsync.app.service.GRACE", 1.0)  # a minute is too long for a test
+    monkeypatch.setattr("mirrorsync.app.daemon.GRACE", 1.0)  # a minute is too long for a test
     with ServiceManager(tmp_path / "notify") as manager, pytest.RaisesGroup(StoreFull, flatten_subgroups=True):
-        async with daemon(mirror, manager, lambda parts: replace(parts, store=Full(parts.store, ""))):
+        async with daemon(mirror, manager, lambda context: replace(context, store=Full(context.store, ""))):
             with trio.fail_after(20):
                 await trio.sleep_forever()

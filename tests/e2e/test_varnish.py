@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import Operator, soon, terminate
-from tests.e2e.servers import Server, own_server
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, soon, terminate
+from tests.support.process.servers import Server, own_server
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _VARNISHD = shutil.which("varnishd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
 _VCL = Path(__file__).parents[2] / "docs" / "varnish" / "mirrorsync.vcl"

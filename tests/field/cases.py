@@ -6,13 +6,13 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from tests.e2e.cli import Result
 from tests.field import oracle
 from tests.field.contender import Contender
-from tests.upstream.exchange import Answer, Request
-from tests.upstream.faults import Ask, Fault
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Result
+from tests.support.pypi.exchange import Answer, Request
+from tests.support.pypi.faults import Ask, Fault
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 
 class Scene(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import msgspec
 
-from tests.e2e.cli import Result, environment
+from tests.support.process.cli import Result, environment
 
 LONGEST = 90.0
 """Seconds that one pass of any program may take."""

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator
 
-from tests.e2e.cli import soon
 from tests.field import oracle
 from tests.field.cases import Case, Scene, clean, last_line, small, unclean
 from tests.field.contender import Wishes, finish, kill
-from tests.upstream.checker import check_links
-from tests.upstream.faults import Drip, Stale, Stall, Status, Throttle429, WrongBytes
+from tests.support.process.cli import soon
+from tests.support.pypi.checker import check_links
+from tests.support.pypi.faults import Drip, Stale, Stall, Status, Throttle429, WrongBytes
 
 _LARGE = b"z" * 3_000_000
 _MISSING = Status(404)

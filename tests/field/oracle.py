@@ -1,6 +1,6 @@
 """What a client sees of a mirror, held against what upstream says: the same questions for every program.
 
-It asks for less than tests/upstream/checker.py: what other programs leave out by design (provenance, serials of
+It asks for less than tests/support/pypi/checker.py: what other programs leave out by design (provenance, serials of
 single projects, upload times) is not counted against them.
 """
 
@@ -8,10 +8,10 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from tests.upstream.checker import check_links
-from tests.upstream.published import Published, Unreadable, read_json, read_root_json
-from tests.upstream.values import Page, normalise
-from tests.upstream.world import World
+from tests.support.pypi.checker import check_links
+from tests.support.pypi.published import Published, Unreadable, read_json, read_root_json
+from tests.support.pypi.values import Page, normalise
+from tests.support.pypi.world import World
 
 
 def differences(web: Path, world: World, *, only: Collection[str] | None = None, sidecars: bool = True) -> list[str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from tests.field import oracle
 from tests.field.cases import Case, Replaced, Scene, clean, last_line, small
 from tests.field.contender import Contender, Wishes
-from tests.upstream import wire_legacy, wire_xmlrpc
-from tests.upstream.checker import check_links
-from tests.upstream.faults import Body, Status
-from tests.upstream.wire import Origin
+from tests.support.pypi import wire_legacy, wire_xmlrpc
+from tests.support.pypi.checker import check_links
+from tests.support.pypi.faults import Body, Status
+from tests.support.pypi.wire import Origin
 
 _BIG = 64 << 20
 """Bytes."""

@@ -10,8 +10,8 @@ import pytest
 from tests.field import everyday, rare
 from tests.field.cases import Case, Scene
 from tests.field.contender import Mirrorsync
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 
 def _marked(case: Case) -> object:

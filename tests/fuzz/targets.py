@@ -17,15 +17,16 @@ from mirrorsync.simple import encode_html, encode_json, layout, root
 from mirrorsync.simple.decode import decode_page
 from mirrorsync.simple.decode_file import decode_file
 from mirrorsync.simple.wire import Entry, Unfit, WireDigest, WireFile
-from mirrorsync.upstream import address, answers, legacy, xmlrpc
-from mirrorsync.upstream.gate import Gate, authority
-from mirrorsync.upstream.http1 import BadResponse, ResponseParser
-from mirrorsync.upstream.inflate import Inflater
+from mirrorsync.upstream import address, legacy, xmlrpc
+from mirrorsync.upstream.http import errors as answers
+from mirrorsync.upstream.http.allowed_urls import AllowedUrls, authority
+from mirrorsync.upstream.http.http1 import BadResponse, ResponseParser
+from mirrorsync.upstream.http.inflate import Inflater
+from mirrorsync.upstream.http.url import Url
+from mirrorsync.upstream.http.url import parse as parse_url
 from mirrorsync.upstream.journal import to_batch, to_serial
 from mirrorsync.upstream.legacy import LegacyAnswer
 from mirrorsync.upstream.root_list import RootReader
-from mirrorsync.upstream.url import Url
-from mirrorsync.upstream.url import parse as parse_url
 from mirrorsync.web.headers import entity_tag, object_headers
 from mirrorsync.web.negotiation import choose
 from mirrorsync.web.preconditions import Validators, answer
@@ -34,7 +35,7 @@ from mirrorsync.web.serial import excerpts, find_serial
 from tests.fuzz import seeds
 from tests.fuzz.mutate import Recipe
 from tests.hostile.markup import markup_problems
-from tests.upstream.published import read_html, read_json, read_root_html, read_root_json
+from tests.support.pypi.published import read_html, read_json, read_root_html, read_root_json
 
 _WEB: Final = "/tree/web"
 _SERIAL_MAX: Final = 2**63 - 1
@@ -262,7 +263,7 @@ def _check_headers(path: str) -> None:
 def addresses(data: bytes) -> bool:
     """URLs that upstream or an operator names: a file's, redirects, an index's, a file host's."""
     text = data.decode("utf-8", "replace")
-    gate = Gate(index_hosts=frozenset({"index.test"}), file_hosts=frozenset({"files.test"}), allow_http=True)
+    gate = AllowedUrls(index_hosts=frozenset({"index.test"}), file_hosts=frozenset({"files.test"}), allow_http=True)
     taken = 0
     _check_parsers_agree(text)
     visits: tuple[tuple[Callable[[], Url], frozenset[str]], ...] = (

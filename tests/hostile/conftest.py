@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.siege import Siege
-from tests.upstream.server import PyPI
+from tests.support.pypi.server import PyPI
 
 
 @pytest.fixture

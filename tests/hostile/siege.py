@@ -15,20 +15,20 @@ from mirrorsync.app.lock import hold
 from mirrorsync.app.wiring import policy_of, state_path
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Outcome
-from mirrorsync.observe.progress import trouble
+from mirrorsync.observe.run_observer import trouble
 from mirrorsync.state.ledger import open_state
 from mirrorsync.state.runs import Totals
-from mirrorsync.sync import passes
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync import single_pass as passes
+from mirrorsync.sync.context import SyncContext
 from mirrorsync.upstream.build import open_upstream
-from mirrorsync.upstream.retry import Patience
+from mirrorsync.upstream.http.retry import RetryPolicy
 from tests.hostile.markup import markup_problems
-from tests.mirror import Ears, Mirror
-from tests.upstream.checker import check_links
-from tests.upstream.faults import Body, Fault
-from tests.upstream.published import read_html
-from tests.upstream.server import PyPI
-from tests.upstream.values import WorldFile
+from tests.support.mirror import Ears, Mirror
+from tests.support.pypi.checker import check_links
+from tests.support.pypi.faults import Body, Fault
+from tests.support.pypi.published import read_html
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import WorldFile
 
 NEIGHBOURS: Final = ("alpha", "omega")
 _MESSAGE_MAX: Final = 2000
@@ -65,15 +65,15 @@ class Siege(Mirror):
                     feed=settings.upstream.feed,
                     allow_http=True,
                     file_hosts=settings.upstream.file_hosts or (),
-                    patience=Patience(attempts=2, seconds=20.0, first_wait=0.01, longest_wait=0.02),
+                    patience=RetryPolicy(attempts=2, seconds=20.0, first_wait=0.01, longest_wait=0.02),
                     silence=self.silence,
                 ) as upstream,
             ):
                 store = wiring._store(settings)
-                parts = Parts(upstream, store, state, policy, self.clock, self.ears, self.clock.sleep)
-                await parts.store.check()
-                await passes.prepare(parts)
-                return await passes.sync(parts, tuple(names))  # type: ignore[arg-type]  # tests write normalised names
+                context = SyncContext(upstream, store, state, policy, self.clock, self.ears, self.clock.sleep)
+                await context.store.check()
+                await passes.prepare(context)
+                return await passes.sync(context, tuple(names))  # type: ignore[arg-type]  # tests write normalised names
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:

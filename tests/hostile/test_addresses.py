@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.hostile.siege import Siege, digest_of, entry_of, page_of, place_in
-from tests.upstream.faults import Fault, Redirect
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.faults import Fault, Redirect
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _PLACE: Final = f"packages/{digest_of('x')[:2]}/{digest_of('x')[2:4]}/{digest_of('x')[4:]}"
 _NAMES: Final[tuple[str, ...]] = (

@@ -12,9 +12,9 @@ from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Mirrored
 from mirrorsync.model.page import PageAsk
 from mirrorsync.upstream.build import open_upstream
-from mirrorsync.upstream.retry import Patience
+from mirrorsync.upstream.http.retry import RetryPolicy
 from tests.hostile.siege import Siege, entry_of, page_of, place_in
-from tests.upstream.faults import (
+from tests.support.pypi.faults import (
     Body,
     DelayHeaders,
     Drip,
@@ -30,9 +30,9 @@ from tests.upstream.faults import (
     WrongBytes,
     WrongSize,
 )
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 
 _SIZES: Final[tuple[Any, ...]] = (
     0,
@@ -149,7 +149,7 @@ async def test_a_page_that_drips_for_ever_is_given_up(pypi: PyPI, world: World) 
         contact="a@b.test",
         connections=trio.CapacityLimiter(2),
         allow_http=True,
-        patience=Patience(attempts=1),
+        patience=RetryPolicy(attempts=1),
         silence=0.1,
     ) as upstream:
         with trio.fail_after(0.1 * 30), pytest.raises(Exception, match="slow"):
@@ -258,7 +258,7 @@ async def test_a_proxy_that_redirects_to_what_is_no_url_is_a_failure_and_no_bug(
                 connections=trio.CapacityLimiter(2),
                 allow_http=True,
                 proxy=proxy.url,
-                patience=Patience(attempts=1),
+                patience=RetryPolicy(attempts=1),
             ) as upstream:
                 with pytest.raises(Siege.expected):
                     await upstream.page(PageAsk(name=ProjectName("victim"), at_least=Serial(0)))

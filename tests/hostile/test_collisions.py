@@ -9,9 +9,9 @@ import pytest
 from mirrorsync.errors import StoreDenied
 from mirrorsync.model.outcome import Failed, Mirrored
 from tests.hostile.siege import Siege, digest_of, entry_of, page_of, place_in
-from tests.upstream.faults import Body
-from tests.upstream.server import PyPI
-from tests.upstream.values import WorldFile
+from tests.support.pypi.faults import Body
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import WorldFile
 
 
 def _claim(pypi: PyPI, thief: str, file: WorldFile, **keys: Any) -> None:

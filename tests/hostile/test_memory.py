@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from tests.e2e.cli import Operator, ended
 from tests.hostile.siege import NEIGHBOURS, place_in
-from tests.upstream.faults import Fault, Repeat
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator, ended
+from tests.support.pypi.faults import Fault, Repeat
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 _MIB: Final = 2**20
 _ENTRY: Final = (

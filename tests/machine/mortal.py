@@ -9,8 +9,8 @@ from typing import Any, TypeVar, cast
 import trio
 
 from mirrorsync.errors import Recovery
-from mirrorsync.model.blob import ObjectInfo
 from mirrorsync.model.identity import StorePath
+from mirrorsync.model.objects import ObjectInfo
 from mirrorsync.state.database import Database, Operation
 from mirrorsync.state.schema import migrate
 from tests.contract.memory_store import MemoryStore

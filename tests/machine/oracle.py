@@ -12,9 +12,9 @@ from urllib.parse import unquote
 from mirrorsync.model.identity import StorePath
 from mirrorsync.simple.layout import parse_file_path
 from mirrorsync.state import progress
-from tests.upstream.published import Published, read_html, read_json, read_root_html, read_root_json
-from tests.upstream.values import Page, normalise
-from tests.upstream.world import World
+from tests.support.pypi.published import Published, read_html, read_json, read_root_html, read_root_json
+from tests.support.pypi.values import Page, normalise
+from tests.support.pypi.world import World
 
 Objects = Mapping[StorePath, tuple[bytes, float]]
 Content = tuple[Any, ...] | None

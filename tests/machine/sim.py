@@ -10,17 +10,17 @@ from trio._core import _run
 
 from mirrorsync.model.identity import StorePath
 from mirrorsync.model.outcome import Outcome
-from mirrorsync.observe.progress import Lines
+from mirrorsync.observe.run_observer import Lines
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.ledger import State
-from mirrorsync.sync import passes
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync import single_pass as passes
+from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
 from tests.machine import oracle
 from tests.machine.mortal import Death, Life, MortalDatabase, MortalStore, Object, memory
-from tests.machine.telling import Lies, Telling
-from tests.mirror import Clock
-from tests.upstream.world import World
+from tests.machine.telling import Lies, NotifyConfig
+from tests.support.mirror import Clock
+from tests.support.pypi.world import World
 
 Cut = Literal["kill", "least", "any"]
 """How a process ends: kill -9; a power cut that takes all that was not settled; one that takes any part of it."""
@@ -47,7 +47,7 @@ class Quiet(Lines):
         self.notices.append(text)
 
 
-class Standing(msgspec.Struct, frozen=True):
+class MirrorGauges(msgspec.Struct, frozen=True):
     """All that outlives a process."""
 
     objects: dict[StorePath, Object]
@@ -73,7 +73,7 @@ class Sim:
     """A mirror of `world`; each call of `run` is a process."""
 
     def __init__(self, world: World, lies: Lies | None = None, *, policy: Policy = POLICY) -> None:
-        self.upstream = Telling(world, lies)
+        self.upstream = NotifyConfig(world, lies)
         self.policy = policy
         self.store = MortalStore()
         self.connection = memory()
@@ -90,17 +90,17 @@ class Sim:
     def world(self) -> World:
         return self.upstream.world
 
-    def stand(self) -> Standing:
-        return Standing(
+    def stand(self) -> MirrorGauges:
+        return MirrorGauges(
             dict(self.store.objects),
             {path: list(found) for path, found in self.store.unsettled.items()},
             self.connection.serialize(),
             self.clock.now,
         )
 
-    def resume(self, standing: Standing, world: World) -> None:
+    def resume(self, standing: MirrorGauges, world: World) -> None:
         """Go on from what stood then, before `world`."""
-        self.upstream = Telling(world, self.upstream.lies)
+        self.upstream = NotifyConfig(world, self.upstream.lies)
         self.store.objects = dict(standing.objects)
         self.store.unsettled = {path: list(found) for path, found in standing.unsettled.items()}
         self.connection.close()
@@ -121,13 +121,13 @@ class Sim:
         database.life = life
         life.watch = self._watch(keep)
         self.audience = Quiet()
-        parts = Parts(
+        context = SyncContext(
             self.upstream, self.store, State(database), self.policy, self.clock, self.audience, self.clock.sleep
         )
         _run._r.seed(seed)
         random.seed(seed)
         try:
-            trio.run(_process, parts)
+            trio.run(_process, context)
         except BaseExceptionGroup as group:
             _, others = group.split((Death, trio.Cancelled))
             if others is not None:
@@ -183,10 +183,10 @@ class Sim:
         return watch
 
 
-async def _process(parts: Parts) -> None:
-    await parts.store.check()
-    await passes.prepare(parts)
-    await passes.sync(parts)
+async def _process(context: SyncContext) -> None:
+    await context.store.check()
+    await passes.prepare(context)
+    await passes.sync(context)
 
 
 def _first(group: BaseException) -> BaseException:

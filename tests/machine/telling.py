@@ -18,14 +18,14 @@ from mirrorsync.errors import (
     Truncated,
     Unreachable,
 )
-from mirrorsync.model.blob import Remote
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, project_name
+from mirrorsync.model.objects import Remote
 from mirrorsync.model.page import DistFile, Hashes, PageAnswer, PageAsk, ProjectPage, Unchanged
 from mirrorsync.upstream.journal import to_batch
 from tests.contract.memory_store import Steps
-from tests.upstream.values import Page, WorldFile
-from tests.upstream.world import World
+from tests.support.pypi.values import Page, WorldFile
+from tests.support.pypi.world import World
 
 HOST = "http://files.test/"
 _ROWS = 7
@@ -57,7 +57,7 @@ class Lies:
         self.listing, self.hidden, self.no_journal = None, frozenset(), False
 
 
-class Telling:
+class NotifyConfig:
     """What an index tells of `world`."""
 
     identity = "test index"

@@ -3,7 +3,7 @@
 import msgspec
 
 from tests.machine.sim import DAY, Sim
-from tests.upstream.world import World
+from tests.support.pypi.world import World
 
 WHEEL = "pkg-1.0-py3-none-any.whl"
 

@@ -15,7 +15,7 @@ from mirrorsync.model.identity import StorePath
 from tests.machine import oracle
 from tests.machine.sim import DAY, Cut, Hole, Sim
 from tests.machine.telling import FileFault, ListFault, PageFault
-from tests.upstream.world import World
+from tests.support.pypi.world import World
 
 STEPS = int(os.environ.get("MIRRORSYNC_MACHINE_STEPS", "12000"))
 NAMES = st.sampled_from(["alpha", "beta", "gamma", "delta"])

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock
 
-from tests.mirror import Mirror
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 
 @pytest.fixture

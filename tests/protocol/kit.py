@@ -8,13 +8,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.wiring import open_context
 from mirrorsync.state.runs import Totals
-from mirrorsync.sync import passes
-from tests.mirror import Ears, Mirror
-from tests.upstream.exchange import Answer, Recorded, Request
-from tests.upstream.faults import Ask, Fault
-from tests.upstream.server import PyPI
+from mirrorsync.sync import single_pass as passes
+from tests.support.mirror import Ears, Mirror
+from tests.support.pypi.exchange import Answer, Recorded, Request
+from tests.support.pypi.faults import Ask, Fault
+from tests.support.pypi.server import PyPI
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -88,5 +88,7 @@ def told(mirror: Mirror) -> str:
 async def sync_with_consent(mirror: Mirror) -> Totals:
     """Make a pass as with `--allow-removals`."""
     mirror.ears = Ears()
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep, allow_removals=True) as parts:
-        return await passes.sync(parts)
+    async with open_context(
+        mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep, allow_removals=True
+    ) as context:
+        return await passes.sync(context)

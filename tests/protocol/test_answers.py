@@ -11,12 +11,12 @@ import pytest
 from trio.testing import MockClock
 
 from mirrorsync.errors import MirrorsyncError
-from tests.mirror import Mirror
 from tests.protocol.kit import DAY, HOUR, REPEAT, Edited, listed, page_asks, serves, told, tree, unmet
-from tests.upstream.faults import Body, Fault, MediaType, Portal, Redirect, TruncatedXML
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.faults import Body, Fault, MediaType, Portal, Redirect, TruncatedXML
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 
 
 def keyed(**values: Any) -> Callable[[dict[str, Any]], None]:

@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from tests.mirror import Mirror
 from tests.protocol.kit import DAY, HOUR, Meanwhile, listed, serves, told, tree, unmet
-from tests.upstream.checker import check_links
-from tests.upstream.exchange import Answer, Request
-from tests.upstream.faults import (
+from tests.support.mirror import Mirror
+from tests.support.pypi.checker import check_links
+from tests.support.pypi.exchange import Answer, Request
+from tests.support.pypi.faults import (
     Ask,
     Fault,
     Gzip,
@@ -28,9 +28,9 @@ from tests.upstream.faults import (
     WrongBytes,
     WrongSize,
 )
-from tests.upstream.file_host import MISSING
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.file_host import MISSING
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 
 def path_of(mirror: Mirror, filename: str) -> Path:

@@ -12,11 +12,11 @@ from trio.testing import MockClock
 
 from mirrorsync.app.wiring import state_path
 from mirrorsync.errors import SerialWentBack, Unreachable
-from tests.mirror import Mirror
 from tests.protocol.kit import REPEAT, Meanwhile, asked_for, cursors, listed, page_asks, serves, tree
-from tests.upstream.faults import RateLimitFault, Status, TruncatedXML
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.faults import RateLimitFault, Status, TruncatedXML
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 JOURNAL = "^/pypi$"
 

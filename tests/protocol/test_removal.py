@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.mirror import Mirror
 from tests.protocol.kit import (
     DAY,
     HOUR,
@@ -21,10 +20,11 @@ from tests.protocol.kit import (
     tree,
     unmet,
 )
-from tests.upstream.faults import False404
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.faults import False404
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 
 
 # case 12

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.mirror import Mirror
 from tests.protocol.kit import DAY, HOUR, REPEAT, asked_for, listed, page_asks, serves, stamps, unmet
-from tests.upstream.faults import Stale
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.faults import Stale
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 
 LADDER = (60.0, 300.0, 600.0, 1800.0, 3600.0, 3600.0)
 """Seconds between attempts at a stale page, after the first ones that a pass itself waits for."""

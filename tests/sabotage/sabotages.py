@@ -28,9 +28,9 @@ class Sabotage(msgspec.Struct, frozen=True):
 
 _SETTLED: Final = (
     "        if stored:\n"
-    "            await parts.store.settle()  # the large ones, and those that an earlier life left\n"
+    "            await context.store.settle()  # the large ones, and those that an earlier life left\n"
 )
-_FETCHED: Final = "        stored = await _fetched(parts, intent)\n"
+_FETCHED: Final = "        stored = await _fetched(context, intent)\n"
 _REHEARSED: Final = """
         def rehearse(connection: sqlite3.Connection) -> Intent:
             connection.execute("SAVEPOINT rehearsal")
@@ -61,7 +61,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             Edit(
                 "sync/project.py",
                 _FETCHED,
-                f"        await publish_page(parts, page, encode_page(page, parts.policy.link).body)\n{_FETCHED}",
+                f"        await publish_page(context, page, encode_page(page, context.policy.link).body)\n{_FETCHED}",
             ),
         ),
         caught_by=(
@@ -114,7 +114,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         edits=(
             Edit(
                 "sync/removal.py",
-                '    if work.gone_at is None or parts.clock() - work.gone_at < REPEAT_AFTER:\n        return ""\n',
+                '    if work.gone_at is None or context.clock() - work.gone_at < REPEAT_AFTER:\n        return ""\n',
                 '    if work.name:\n        return "removed upstream: its page is gone"\n',
             ),
         ),
@@ -122,7 +122,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     ),
     "many 404s are believed without a second witness": Sabotage(
         edits=(
-            Edit("sync/removal.py", "if await parts.upstream.is_absent(work.name):", "if work.name:"),
+            Edit("sync/removal.py", "if await context.upstream.is_absent(work.name):", "if work.name:"),
             Edit("sync/removal.py", "    if work.unlisted:\n", "    if not work.unlisted:\n"),
         ),
         caught_by=(_HELD + "test_one_404_removes_nothing_and_neither_do_many_of_one_cache",),
@@ -171,8 +171,8 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         edits=(
             Edit(
                 "sync/project.py",
-                "        if work.page_digest is not None or not parts.policy.files:\n"
-                "            await parts.state.about_to_publish(work.name, page.serial)\n",
+                "        if work.page_digest is not None or not context.policy.files:\n"
+                "            await context.state.about_to_publish(work.name, page.serial)\n",
                 "",
             ),
         ),
@@ -201,7 +201,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         ),
     ),
     "the limits on removals are ignored": Sabotage(
-        edits=(Edit("sync/budget.py", "if beyond and not policy.allow_removals:", "if not beyond and beyond:"),),
+        edits=(Edit("sync/limits.py", "if beyond and not policy.allow_removals:", "if not beyond and beyond:"),),
         caught_by=(
             _LIMITS + "test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees",
             _LIMITS + "test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole",

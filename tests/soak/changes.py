@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from tests.upstream.world import World
+from tests.support.pypi.world import World
 
 _MOST_PROJECTS: Final = 300
 _MOST_RELEASES: Final = 4

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mirrorsync.errors import ExitCode
-from tests.e2e.cli import PROGRAM, environment
+from tests.support.process.cli import PROGRAM, environment
 
 RESTART_AFTER: Final = 1.0
 """Seconds, as RestartSec= would have it."""
@@ -55,7 +55,7 @@ class Life(msgspec.Struct):
         return (time.monotonic() if self.ended is None else self.ended) - self.began
 
 
-class Service:
+class Daemon:
     """Runs `mirrorsync run`; a process that fails is followed by another one."""
 
     def __init__(self, config: Path, log: Path) -> None:

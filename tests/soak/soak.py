@@ -20,13 +20,13 @@ import pytest
 from mirrorsync.errors import ExitCode
 from tests.crash.disk import SmallDisk, small_disk
 from tests.crash.reader import Reader, unknown_objects, unmet
-from tests.e2e.cli import Operator
 from tests.soak.alerts import ALERTS, FRESH_WITHIN, Monitoring, Record
 from tests.soak.changes import Changes
-from tests.soak.daemon import Life, Service
+from tests.soak.daemon import Daemon, Life
 from tests.soak.troubles import MIN_FREE, Site, Spell, Suffering, schedule
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.process.cli import Operator
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 LAG_LIMIT: Final = 5.0
 """Seconds."""
@@ -122,7 +122,7 @@ class Soak:
             self._operator = _operator(self._home, pypi, port := _free_port())
             disk = stack.enter_context(_small_disk(self._operator.directory))
             self._found = Findings(self._plan, has_small_disk=disk is not None)
-            self._service = Service(self._operator.config, self._home / "daemon.log")
+            self._service = Daemon(self._operator.config, self._home / "daemon.log")
             alerts = [alert for alert in ALERTS if disk is not None or not alert.needs_disk]
             self._monitoring = Monitoring(f"http://127.0.0.1:{port}", _textfile(self._home), alerts)
             self._reader = Reader(self._operator.web, world)

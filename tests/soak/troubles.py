@@ -12,10 +12,10 @@ import msgspec
 
 from tests.crash.disk import SmallDisk
 from tests.crash.restless import Sometimes
-from tests.e2e.cli import soon
 from tests.soak.changes import Changes
-from tests.soak.daemon import Service
-from tests.upstream.faults import (
+from tests.soak.daemon import Daemon
+from tests.support.process.cli import soon
+from tests.support.pypi.faults import (
     DelayHeaders,
     Drip,
     Fault,
@@ -27,7 +27,7 @@ from tests.upstream.faults import (
     Truncate,
     WrongBytes,
 )
-from tests.upstream.server import PyPI
+from tests.support.pypi.server import PyPI
 
 Trouble = Callable[["Site"], AbstractContextManager[None]]
 """Begins when it is entered, and is over when it is left."""
@@ -53,7 +53,7 @@ class Site:
     """What troubles can get hold of."""
 
     def __init__(
-        self, pypi: PyPI, changes: Changes, disk: SmallDisk | None, service: Service, chance: random.Random
+        self, pypi: PyPI, changes: Changes, disk: SmallDisk | None, service: Daemon, chance: random.Random
     ) -> None:
         self.pypi = pypi
         self.changes = changes

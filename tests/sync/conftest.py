@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mirror import Mirror
-from tests.upstream.server import PyPI
+from tests.support.mirror import Mirror
+from tests.support.pypi.server import PyPI
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import sqlite3
 from pathlib import Path
 
-from tests.mirror import Mirror
+from tests.support.mirror import Mirror
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 from tests.sync.test_following import page_requests
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
 
 DAY = 86400.0
 

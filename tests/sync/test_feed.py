@@ -5,8 +5,8 @@ import threading
 import trio
 from trio.testing import MockClock
 
-from tests.mirror import Mirror
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.world import World
 
 _LONGEST = 30.0
 """Real seconds: a pass that waits for a clock that stands still does not end by itself."""

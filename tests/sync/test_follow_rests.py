@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from mirrorsync.app.service import rhythm_of
+from mirrorsync.app.daemon import rhythm_of
 from mirrorsync.config.load import parse
-from mirrorsync.sync.rest import Bell, Rests, time_asleep
-from mirrorsync.sync.rhythm import JITTER, LONGEST, Rhythm
+from mirrorsync.sync.poll_schedule import JITTER, LONGEST, PollSchedule
+from mirrorsync.sync.poll_schedule_rest import Bell, Rests, time_asleep
 
 _CHANCE = st.floats(0, 1)
-_MINUTE = Rhythm(interval=60.0, shortest=60.0)
+_MINUTE = PollSchedule(interval=60.0, shortest=60.0)
 
 
 def never_asleep() -> float:
@@ -24,7 +24,7 @@ def never_asleep() -> float:
 
 @given(st.floats(0.1, 1e5), st.integers(0, 100), _CHANCE)
 def test_a_wait_is_no_shorter_than_the_interval_and_has_an_end(interval: float, failures: int, chance: float) -> None:
-    wait = Rhythm(interval=interval, shortest=0, failures=failures).wait(chance)
+    wait = PollSchedule(interval=interval, shortest=0, failures=failures).wait(chance)
     assert interval <= wait <= max(interval, LONGEST) * (1 + JITTER)
 
 
@@ -44,7 +44,7 @@ def test_waits_double_to_a_quarter_of_an_hour_and_are_as_before_at_the_first_suc
     assert rhythm.after_success() == _MINUTE
 
 
-def rhythm(upstream: str) -> Rhythm:
+def rhythm(upstream: str) -> PollSchedule:
     text = f'[mirror]\ndirectory = "/srv/pypi"\ncontact = "somebody@site.test"\n[upstream]\n{upstream}\n'
     return rhythm_of(parse(text, Path("mirrorsync.toml"), {}))
 
@@ -55,7 +55,7 @@ def test_pypi_is_looked_at_once_a_minute_at_most_however_often_we_are_woken() ->
     assert rhythm('index = "https://index.site.test"\npoll-interval = "1s"').at_least == 1
 
 
-async def rested(rests: Rests, rhythm: Rhythm, bell: Bell) -> float:
+async def rested(rests: Rests, rhythm: PollSchedule, bell: Bell) -> float:
     began = trio.current_time()
     await rests.rest(rhythm, bell, since=began)
     return trio.current_time() - began
@@ -70,7 +70,7 @@ async def test_a_rest_is_as_long_as_the_rhythm_says_and_a_tenth_longer_at_most(a
 
 
 async def test_a_bell_shortens_a_rest_but_not_below_the_least(autojump_clock: MockClock) -> None:
-    rests, bell, hour = Rests(never_asleep), Bell(), Rhythm(interval=3600.0, shortest=10.0)
+    rests, bell, hour = Rests(never_asleep), Bell(), PollSchedule(interval=3600.0, shortest=10.0)
     async with trio.open_nursery() as nursery:
 
         async def ring_often() -> None:
@@ -85,7 +85,7 @@ async def test_a_bell_shortens_a_rest_but_not_below_the_least(autojump_clock: Mo
 
 
 async def test_a_bell_that_rang_while_we_looked_counts_and_an_older_one_does_not(autojump_clock: MockClock) -> None:
-    rests, bell, hour = Rests(never_asleep), Bell(), Rhythm(interval=3600.0, shortest=10.0)
+    rests, bell, hour = Rests(never_asleep), Bell(), PollSchedule(interval=3600.0, shortest=10.0)
     rests.ring(bell)
     await trio.sleep(1)
     began = trio.current_time()
@@ -102,7 +102,7 @@ async def test_nobody_is_woken_before_the_time_that_upstream_asked_for(autojump_
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.sleep, 5)
         nursery.start_soon(lambda: _ring_after(rests, bell, 5))
-        assert await rested(rests, Rhythm(interval=60.0).after_failure(1800.0), bell) >= 1800
+        assert await rested(rests, PollSchedule(interval=60.0).after_failure(1800.0), bell) >= 1800
 
 
 async def _ring_after(rests: Rests, bell: Bell, seconds: float) -> None:
@@ -113,7 +113,7 @@ async def _ring_after(rests: Rests, bell: Bell, seconds: float) -> None:
 async def test_a_machine_that_was_suspended_looks_soon_after(autojump_clock: MockClock) -> None:
     slept = [1000.0]
     rests, bell = Rests(lambda: slept[0]), Bell()
-    backed_off = Rhythm(interval=60.0, shortest=10.0, failures=9)
+    backed_off = PollSchedule(interval=60.0, shortest=10.0, failures=9)
     async with trio.open_nursery() as nursery:
 
         async def suspend() -> None:

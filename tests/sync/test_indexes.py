@@ -7,12 +7,12 @@ import pytest
 from msgspec.structs import replace
 
 from mirrorsync.errors import DifferentUpstream
-from tests.mirror import Mirror
+from tests.support.mirror import Mirror
+from tests.support.pypi.faults import Portal, Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 from tests.sync.test_following import page_requests, populate
-from tests.upstream.faults import Portal, Status
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
 
 NAMES = ["project-0", "Project.1", "empty"]
 NORMAL = ["project-0", "project-1", "empty"]

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import trio
 
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.wiring import open_context
 from mirrorsync.ports import Store
-from mirrorsync.sync import passes
+from mirrorsync.sync import single_pass as passes
 from tests.crash.reader import unknown_objects
-from tests.mirror import Mirror
-from tests.upstream.checker import check_links
-from tests.upstream.exchange import Answer, Request
-from tests.upstream.faults import Ask, DelayHeaders, False404, Fault, Stale, Status
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.checker import check_links
+from tests.support.pypi.exchange import Answer, Request
+from tests.support.pypi.faults import Ask, DelayHeaders, False404, Fault, Stale, Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 
 _DAY = 86_400.0
 
@@ -60,9 +60,9 @@ class Watched:
 
 async def watched_sync(mirror: Mirror, hear: Callable[[str], None]) -> None:
     """Make a pass, each step of the store told to `hear`, which may let the process die."""
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as parts:
-        store: Any = Watched(parts.store, hear)
-        await passes.sync(replace(parts, store=store))
+    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+        store: Any = Watched(context.store, hear)
+        await passes.sync(replace(context, store=store))
 
 
 async def dies(mirror: Mirror, before: str, after: str) -> None:

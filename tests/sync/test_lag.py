@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.wiring import open_context
 from mirrorsync.errors import (
     LowSpace,
     Malformed,
@@ -15,14 +15,14 @@ from mirrorsync.errors import (
     WrongDigest,
 )
 from mirrorsync.model.identity import Serial, project_name
-from mirrorsync.state.progress import Work
-from mirrorsync.sync import feed
+from mirrorsync.state.progress import ProjectRow
+from mirrorsync.sync import work_feed as feed
+from mirrorsync.sync.failure_policy import judge
 from mirrorsync.sync.ingest import ingest
-from mirrorsync.sync.pool import Pool
-from mirrorsync.sync.rhythm import Rhythm
-from mirrorsync.sync.verdict import judge
-from tests.mirror import Mirror
-from tests.upstream.world import World
+from mirrorsync.sync.poll_schedule import PollSchedule
+from mirrorsync.sync.worker_pool import WorkerPool
+from tests.support.mirror import Mirror
+from tests.support.pypi.world import World
 
 
 async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_then(
@@ -30,17 +30,17 @@ async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_
 ) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as parts:
+    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
         mirror.clock.forward(100)
         world.upload("alpha", "2.0")
-        await ingest(parts)
+        await ingest(context)
         assert mirror.status()["lag_seconds"] == 100
-        pool = Pool(parts)
-        await pool.work_off(feed.until_idle(parts, pool.idle))
+        pool = WorkerPool(context)
+        await pool.work_off(feed.until_idle(context, pool.idle))
         assert mirror.status()["lag_seconds"] == 0
         # A poll that brings something follows at once: nobody has looked, nothing was published.
         world.upload("alpha", "3.0")
-        await ingest(parts)
+        await ingest(context)
         assert mirror.status()["lag_seconds"] == 0
         mirror.clock.forward(100)
         assert mirror.status()["lag_seconds"] == 100
@@ -49,13 +49,13 @@ async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_
 async def test_a_look_at_an_upstream_without_news_makes_it_complete_again(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as parts:
+    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
         mirror.clock.forward(100)
-        await ingest(parts)
+        await ingest(context)
         assert mirror.status()["lag_seconds"] == 0
 
 
-WORK = Work(
+WORK = ProjectRow(
     name=project_name("alpha"),
     display_name="alpha",
     wanted_serial=Serial(2),
@@ -92,5 +92,5 @@ def test_what_is_a_projects_own_fault_waits_as_the_state_says(kind: type[Mirrors
 
 
 def test_an_index_followed_from_second_to_second_is_not_left_alone_for_minutes_after_a_trouble() -> None:
-    tired = Rhythm(interval=1.0, shortest=0.0, failures=100)
+    tired = PollSchedule(interval=1.0, shortest=0.0, failures=100)
     assert tired.wait(0.0) == 15

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mirrorsync.sync.lag_history import KEPT, SPAN, LagHistory, decode
+from mirrorsync.status.lag_history import KEPT, SPAN, LagHistory, decode
 
 START = 1_000 * SPAN
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from mirrorsync.model.outcome import Failed
-from tests.mirror import Mirror
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 
 def fill(world: World) -> None:

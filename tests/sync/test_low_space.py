@@ -3,9 +3,9 @@
 import random
 from pathlib import Path
 
-from tests.mirror import Mirror
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 LARGE = random.Random(4).randbytes(1 << 20)  # noqa: S311 -- no secret
 

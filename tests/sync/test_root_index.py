@@ -7,13 +7,13 @@ from typing import Any
 
 from trio.testing import MockClock
 
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.wiring import open_context
 from mirrorsync.ports import Store
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.context import SyncContext
+from mirrorsync.sync.publish_status import publish_status
 from mirrorsync.sync.root_index import Pace, publish_root
-from mirrorsync.sync.traces import leave_traces
-from tests.mirror import Mirror
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.world import World
 
 
 class Slow:
@@ -40,9 +40,9 @@ def stamps(mirror: Mirror) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (mirror.web / "simple").glob("index.*")}
 
 
-async def respell(parts: Parts, spelling: str) -> None:
+async def respell(context: SyncContext, spelling: str) -> None:
     """Let the ledger say something new of the one project."""
-    await parts.state.database.write(
+    await context.state.database.write(
         lambda connection: (
             connection.execute("UPDATE project SET display_name = ?", (spelling,)),
             connection.execute("UPDATE mirror SET root_version = root_version + 1"),
@@ -56,13 +56,13 @@ async def test_a_root_index_that_was_dear_is_left_alone_for_twenty_times_what_it
     mock_clock.rate = 1
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
+    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
         mock_clock.rate = 0
-        slow, pace = dataclasses.replace(parts, store=Slow(parts.store, mock_clock)), Pace()
-        await respell(parts, "Alpha")
+        slow, pace = dataclasses.replace(context, store=Slow(context.store, mock_clock)), Pace()
+        await respell(context, "Alpha")
         await pace.publish(slow)
         assert (shown(mirror), pace.owes) == (["Alpha"], False)
-        await respell(parts, "ALPHA")
+        await respell(context, "ALPHA")
         mock_clock.jump(39)
         await pace.publish(slow)
         assert (shown(mirror), pace.owes, pace.is_due) == (["Alpha"], True, False)
@@ -70,7 +70,7 @@ async def test_a_root_index_that_was_dear_is_left_alone_for_twenty_times_what_it
         assert pace.is_due
         await pace.publish(slow)
         assert (shown(mirror), pace.owes) == (["ALPHA"], False)
-        await respell(parts, "aLPHA")
+        await respell(context, "aLPHA")
         pace.hurry()
         await pace.publish(slow)
         assert (shown(mirror), pace.owes) == (["aLPHA"], False)
@@ -82,13 +82,13 @@ async def test_the_stamp_of_completeness_waits_for_the_root_index(mirror: Mirror
     stamp = mirror.web / "last-modified"
     before = stamp.read_bytes()
     mirror.clock.forward(100)
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-        await parts.state.database.write(
+    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        await context.state.database.write(
             lambda connection: connection.execute("UPDATE mirror SET complete_at = complete_at + 100").rowcount
         )
-        await leave_traces(parts, root_is_owed=True)
+        await publish_status(context, root_is_owed=True)
         assert stamp.read_bytes() == before
-        await leave_traces(parts, root_is_owed=False)
+        await publish_status(context, root_is_owed=False)
         assert stamp.read_bytes() > before
 
 
@@ -114,9 +114,9 @@ async def test_a_form_that_was_cut_or_lost_or_lengthened_is_made_whole(mirror: M
     for spoil in (whole[:-1], whole + b" ", b"", None):
         for name in ("index.html", "index.v1_html"):
             _leave(simple / name, spoil)
-        async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-            await respell(parts, "alpha")
-            await publish_root(parts)
+        async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+            await respell(context, "alpha")
+            await publish_root(context)
         assert [(simple / name).read_bytes() for name in ("index.html", "index.v1_html")] == [whole] * 2
 
 

@@ -9,12 +9,12 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from mirrorsync.app.wiring import open_parts, state_path
+from mirrorsync.app.wiring import open_context, state_path
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.state.ledger import open_state
-from mirrorsync.sync import passes
-from tests.mirror import Mirror
-from tests.upstream.server import PyPI
+from mirrorsync.sync import single_pass as passes
+from tests.support.mirror import Mirror
+from tests.support.pypi.server import PyPI
 
 PASSWORD = "hunter2-of-the-proxy"  # noqa: S105 -- nobody's
 HOOK = "hunter2-of-the-hook"
@@ -50,8 +50,8 @@ async def pass_through(mirror: Mirror, port: int) -> None:
     plain = mirror.settings
     proxied = replace(plain.upstream, proxy=f"http://operator:{PASSWORD}@127.0.0.1:{port}")
     settings = replace(plain, upstream=proxied)
-    async with open_parts(settings, mirror.ears, mirror.clock, mirror.clock.sleep) as parts:
-        await passes.sync(parts)
+    async with open_context(settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+        await passes.sync(context)
 
 
 @pytest.mark.parametrize(

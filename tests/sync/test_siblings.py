@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from mirrorsync.errors import MirrorsyncError
-from tests.mirror import Mirror
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 PACKED = {"gzip": True}
 

@@ -11,19 +11,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.wiring import open_context
 from mirrorsync.errors import StoreDenied
-from mirrorsync.sync import passes
-from mirrorsync.sync.follow import Follower
-from mirrorsync.sync.rhythm import Rhythm
-from mirrorsync.sync.trace_chain import Hop, decode, encode, hop
-from mirrorsync.sync.traces import leave_traces
+from mirrorsync.status.trace import Hop, decode, encode, hop
+from mirrorsync.sync import single_pass as passes
+from mirrorsync.sync.daemon_loop import DaemonLoop
+from mirrorsync.sync.poll_schedule import PollSchedule
+from mirrorsync.sync.publish_status import publish_status
 from mirrorsync.web.server import serve
-from tests.mirror import Mirror
-from tests.upstream.faults import Status
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.mirror import Mirror
+from tests.support.pypi.faults import Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
 
 OWN = hop(name="here", software="mirrorsync 1", complete_at=1_800_000_000.5, upstream="https://above.test", serial=7)
 
@@ -98,8 +98,8 @@ async def test_an_upstream_that_does_not_answer_is_seen_on_the_page(mirror: Mirr
     world.upload("alpha", "1.0")
     await mirror.sync()
     mirror.clock.forward(7200)
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-        await leave_traces(parts, root_is_owed=False, next_run_at=mirror.clock() + 60)
+    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        await publish_status(context, root_is_owed=False, next_run_at=mirror.clock() + 60)
     assert "Out of touch with upstream" in (mirror.web / "mirrorsync/index.html").read_text()
     assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == "failed"
     assert document(mirror, "mirrorsync/tunasync.json")[0]["next_schedule_ts"] == 1_800_007_260
@@ -114,8 +114,8 @@ async def test_a_mirror_that_looks_every_six_hours_is_not_out_of_touch_after_two
     await mirror.sync()
     for hours, headline, status in ((2, "Up to date", "success"), (24, "Out of touch with upstream", "failed")):
         mirror.clock.forward(hours * 3600)
-        async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-            await leave_traces(parts, root_is_owed=False, next_run_at=mirror.clock() + 60)
+        async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+            await publish_status(context, root_is_owed=False, next_run_at=mirror.clock() + 60)
         assert headline in (mirror.web / "mirrorsync/index.html").read_text()
         assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == status
 
@@ -125,8 +125,8 @@ async def test_traces_that_say_nothing_new_stay_untouched(mirror: Mirror, world:
     await mirror.sync()
     names = ("lastsync", "last-modified", "mirrorsync/trace.json", "mirrorsync/history.json", "mirrorsync/index.html")
     before = [(mirror.web / name).stat().st_mtime_ns for name in names]
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-        await leave_traces(parts, root_is_owed=False)
+    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        await publish_status(context, root_is_owed=False)
     assert [(mirror.web / name).stat().st_mtime_ns for name in names] == before
 
 
@@ -177,9 +177,9 @@ async def test_an_index_without_a_trace_is_asked_once_and_the_mirror_is_none_the
     world.upload("alpha", "1.0")
     with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)
-        async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-            await passes.sync(parts)
-            await passes.sync(parts)
+        async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+            await passes.sync(context)
+            await passes.sync(context)
         asked = [request.status for request in pypi.requests if "trace" in request.path]
         assert asked == [404]
         assert len(document(mirror, "mirrorsync/trace.json")["hops"]) == 1
@@ -220,8 +220,8 @@ async def test_a_daemon_renews_its_page_though_there_is_no_news(
     await mirror.sync()
     mirror.pypi.faults.add("", Status(503))
     page = mirror.web / "mirrorsync/index.html"
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-        follower = Follower(parts, Rhythm(interval=60.0))
+    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        follower = DaemonLoop(context, PollSchedule(interval=60.0))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run)
             mirror.clock.forward(60)
@@ -234,8 +234,8 @@ async def test_a_daemon_renews_its_page_though_there_is_no_news(
 async def test_a_daemon_that_stops_of_a_fault_says_so_last(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-        follower = Follower(parts, Rhythm(interval=60.0))
+    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        follower = DaemonLoop(context, PollSchedule(interval=60.0))
         follower._stop_for(StoreDenied("the disk is read-only"))
         with pytest.raises(StoreDenied):
             await follower.run()

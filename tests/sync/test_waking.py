@@ -11,19 +11,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from mirrorsync.app.wiring import open_parts
+from mirrorsync.app.wiring import open_context
 from mirrorsync.errors import LowSpace, MirrorsyncError, StalePage, Throttled, TooManyDeletions, Unreachable
 from mirrorsync.model.identity import project_name
-from mirrorsync.sync.follow import Follower
-from mirrorsync.sync.rhythm import Rhythm
-from mirrorsync.sync.verdict import judge
-from mirrorsync.upstream.answers import Barred, ServerFault
+from mirrorsync.sync.daemon_loop import DaemonLoop
+from mirrorsync.sync.failure_policy import judge
+from mirrorsync.sync.poll_schedule import PollSchedule
+from mirrorsync.upstream.http.errors import AccessDenied, ServerFault
 from tests.crash.disk import small_disk
-from tests.mirror import Mirror
+from tests.support.mirror import Mirror
+from tests.support.pypi.faults import DelayHeaders, Status, WrongBytes
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 from tests.sync.test_lag import WORK
-from tests.upstream.faults import DelayHeaders, Status, WrongBytes
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def hurry() -> MockClock:
 
 
 @asynccontextmanager
-async def following(mirror: Mirror) -> AsyncIterator[Follower]:
+async def following(mirror: Mirror) -> AsyncIterator[DaemonLoop]:
     """Let a daemon follow. The wall clock stands still: what is put off stays so until it is woken."""
-    async with open_parts(mirror.settings, mirror.ears, mirror.clock) as parts:
-        follower = Follower(parts, Rhythm(interval=1.0, shortest=0.0))
+    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        follower = DaemonLoop(context, PollSchedule(interval=1.0, shortest=0.0))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run)
             yield follower
@@ -113,7 +113,7 @@ async def test_what_happens_while_a_page_is_asked_for_is_not_taken_for_what_it_a
         if what == "a removal":
             world.remove_project("alpha")
         else:
-            await follower._parts.state.recheck([project_name("alpha")])
+            await follower._context.state.recheck([project_name("alpha")])
         await seen(lambda: bool(pypi.seen("^/simple/alpha/")))
         world.upload("alpha", "2.0")  # the journal tells of it before the page is answered
         pypi.faults.remove(slow)
@@ -162,7 +162,7 @@ async def test_a_daemon_that_is_started_takes_it_that_upstream_is_back_and_that_
         (LowSpace("no room"), "space"),
         (ServerFault("HTTP 503", retry_after=600.0), None),
         (Throttled("HTTP 429"), None),
-        (Barred("this address seems to be blocked"), None),
+        (AccessDenied("this address seems to be blocked"), None),
         (StalePage("a cache is behind"), None),
         (TooManyDeletions("too many"), None),
     ],

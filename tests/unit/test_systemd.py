@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorsync.app.service import GRACE
+from mirrorsync.app.daemon import GRACE
 from mirrorsync.errors import ExitCode
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"

@@ -10,28 +10,28 @@ import trio
 from mirrorsync.app.wiring import state_path
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError, StoreUnreachable
+from mirrorsync.observe.counters import Counters
 from mirrorsync.observe.metrics import Metrics
-from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing, Told
-from mirrorsync.observe.metrics_tally import Tally
 from mirrorsync.state import progress
-from mirrorsync.state.lateness import behind
 from mirrorsync.state.report import Report, reading, report
-from mirrorsync.sync.parts import Parts
+from mirrorsync.status.gauges import MirrorGauges, Room, Round, Run, Told
+from mirrorsync.status.lag import behind
+from mirrorsync.sync.context import SyncContext
 
 _PATIENCE: Final = 5.0
 """Seconds that reading the numbers may take: a monitoring system gives up after ten."""
 
 
-class Monitor:
-    """Reads the numbers of a mirror whose parts are open."""
+class Monitoring:
+    """Reads the numbers of a mirror whose context are open."""
 
-    def __init__(self, settings: Settings, parts: Parts, tally: Tally) -> None:
+    def __init__(self, settings: Settings, context: SyncContext, tally: Counters) -> None:
         self._settings = settings
-        self._parts = parts
+        self._context = context
         self._metrics = Metrics(tally)
         self._threads = trio.CapacityLimiter(2)  # a disk that hangs keeps two of them, and not one for each question
 
-    async def standing(self) -> Standing:
+    async def standing(self) -> MirrorGauges:
         """Return how the mirror stands. The worker's own connection to the state is left alone.
 
         Raises: StoreUnreachable, when the state or the disk does not answer; StoreError.
@@ -50,7 +50,7 @@ class Monitor:
 
     def stuck(self) -> str:
         """Return who has shown no sign of life for too long; empty while all get on."""
-        return ", ".join(self._parts.pulses.stuck())
+        return ", ".join(self._context.pulses.stuck())
 
     async def unready(self) -> str:
         """Return why this mirror should not be used; empty when it is fresh, but for what fails by itself.
@@ -77,24 +77,24 @@ class Monitor:
             await trio.to_thread.run_sync(_replace, path, self._metrics.textfile(await self.standing()))
         except (OSError, MirrorsyncError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self._parts.tell_once(
+            self._context.tell_once(
                 "textfile",
                 f"the metrics cannot be written to {path}: {why}. The mirror goes on without. Let the user that runs"
                 " mirrorsync write into that directory (under systemd also ReadWritePaths=), or leave out [metrics]"
                 " textfile",
             )
 
-    def _read(self) -> Standing:
+    def _read(self) -> MirrorGauges:
         directory = self._settings.mirror.directory
         with reading(state_path(directory)) as connection:
             found, (waiting, _) = report(connection), progress.waiting(connection)
-        return _standing(found, waiting, len(self._parts.in_flight), self._settings, self._parts.clock())
+        return _standing(found, waiting, len(self._context.in_flight), self._settings, self._context.clock())
 
 
-def _standing(found: Report, waiting: int, in_flight: int, settings: Settings, now: float) -> Standing:
+def _standing(found: Report, waiting: int, in_flight: int, settings: Settings, now: float) -> MirrorGauges:
     run = found.runs[0] if found.runs else None
     audit = found.audit
-    return Standing(
+    return MirrorGauges(
         at=now,
         synced_serial=found.synced_serial,
         newest_serial=found.newest_serial,

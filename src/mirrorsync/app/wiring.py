@@ -1,4 +1,4 @@
-"""From a configuration to the parts that the pipeline works with."""
+"""From a configuration to the context that the pipeline works with."""
 
 import time
 from collections.abc import AsyncIterator
@@ -9,25 +9,25 @@ from urllib.parse import urlsplit
 import trio
 from msgspec.structs import replace
 
-from mirrorsync.app.hiding import cleaner
 from mirrorsync.app.lock import hold
-from mirrorsync.app.sinks import telling_of
+from mirrorsync.app.notify import telling_of
+from mirrorsync.app.redaction import cleaner
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import StorePath
-from mirrorsync.observe.metrics_hooks import UNWATCHED
-from mirrorsync.observe.metrics_tally import Tally
-from mirrorsync.observe.progress import Audience
+from mirrorsync.observe.counters import Counters
+from mirrorsync.observe.run_observer import RunObserver
+from mirrorsync.observe.stopwatch import UNWATCHED
 from mirrorsync.ports import Upstream
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.connection import copy_database
 from mirrorsync.state.ledger import open_state
 from mirrorsync.store.filesystem import FilesystemStore
-from mirrorsync.sync.parts import Clock, Parts, Sleep
-from mirrorsync.sync.passes import note_halt, prepare
+from mirrorsync.sync.context import Clock, Sleep, SyncContext
 from mirrorsync.sync.policy import Policy
+from mirrorsync.sync.single_pass import note_halt, prepare
 from mirrorsync.upstream.build import open_upstream
-from mirrorsync.upstream.meter import UNMETERED
+from mirrorsync.upstream.http.request_metrics import NO_METRICS
 
 _DISK_THREADS = 8
 """Threads that wait for the disk at the same time."""
@@ -78,16 +78,16 @@ def policy_of(settings: Settings) -> Policy:
 
 
 @asynccontextmanager
-async def open_parts(
+async def open_context(
     settings: Settings,
-    audience: Audience,
+    audience: RunObserver,
     clock: Clock = time.time,
     sleep: Sleep = trio.sleep,
     *,
     allow_removals: bool = False,
     notes_halt: bool = True,
-    tally: Tally | None = None,
-) -> AsyncIterator[Parts]:
+    tally: Counters | None = None,
+) -> AsyncIterator[SyncContext]:
     """Hold the lock, prove the store, open the state and the upstream: ready to work. `tally` counts what is done.
 
     `notes_halt`: what hinders that is noted for `status`, as the end of a run; no run ends where another way is left.
@@ -99,7 +99,7 @@ async def open_parts(
         state_there = open_state(state_path(directory), clean=cleaner(settings))
         async with state_there as state, _upstream(settings, tally) as upstream:
             stopwatch = UNWATCHED if tally is None else tally
-            parts = Parts(
+            context = SyncContext(
                 upstream,
                 _store(settings),
                 state,
@@ -110,32 +110,32 @@ async def open_parts(
                 stopwatch=stopwatch,
                 telling=telling_of(settings),
             )
-            await parts.store.check()
-            await state.outbox.keep_for([sink.name for sink in parts.telling.sinks])
-            await _prepare(parts, notes_halt=notes_halt)
-            yield parts
+            await context.store.check()
+            await state.outbox.keep_for([sink.name for sink in context.telling.sinks])
+            await _prepare(context, notes_halt=notes_halt)
+            yield context
 
 
-async def _prepare(parts: Parts, *, notes_halt: bool) -> None:
-    tree_has_files = await anext(aiter(parts.store.list(StorePath("packages"))), None) is not None
+async def _prepare(context: SyncContext, *, notes_halt: bool) -> None:
+    tree_has_files = await anext(aiter(context.store.list(StorePath("packages"))), None) is not None
     try:
-        await prepare(parts, tree_has_files=tree_has_files)
+        await prepare(context, tree_has_files=tree_has_files)
     except MirrorsyncError as error:
         if notes_halt:
-            await note_halt(parts, error)
+            await note_halt(context, error)
         raise
 
 
 @asynccontextmanager
-async def open_rehearsal(settings: Settings, audience: Audience, scratch: Path) -> AsyncIterator[Parts]:
-    """Open parts whose state is a copy in `scratch`: what is written there is nobody's truth. No lock is needed."""
+async def open_rehearsal(settings: Settings, audience: RunObserver, scratch: Path) -> AsyncIterator[SyncContext]:
+    """Open context whose state is a copy in `scratch`: what is written there is nobody's truth. No lock is needed."""
     original = state_path(settings.mirror.directory)
     copy = scratch / "state.sqlite3"
     await trio.to_thread.run_sync(copy_database, original, copy)
     async with open_state(copy) as state, _upstream(settings) as upstream:
-        parts = Parts(upstream, _store(settings), state, policy_of(settings), time.time, audience)
-        await prepare(parts, rehearses=True)
-        yield parts
+        context = SyncContext(upstream, _store(settings), state, policy_of(settings), time.time, audience)
+        await prepare(context, rehearses=True)
+        yield context
 
 
 def _store(settings: Settings) -> FilesystemStore:
@@ -148,7 +148,7 @@ def _store(settings: Settings) -> FilesystemStore:
     )
 
 
-def _upstream(settings: Settings, tally: Tally | None = None) -> AbstractAsyncContextManager[Upstream]:
+def _upstream(settings: Settings, tally: Counters | None = None) -> AbstractAsyncContextManager[Upstream]:
     upstream = settings.upstream
     return open_upstream(
         index=upstream.index,
@@ -159,5 +159,5 @@ def _upstream(settings: Settings, tally: Tally | None = None) -> AbstractAsyncCo
         file_hosts=upstream.file_hosts or (),
         proxy=upstream.proxy,
         ca_file=None if upstream.ca_file is None else str(upstream.ca_file),
-        meter=UNMETERED if tally is None else tally,
+        meter=NO_METRICS if tally is None else tally,
     )

@@ -9,7 +9,8 @@ from mirrorsync.sparing import for_good
 with for_good():
     import typer
 
-    from mirrorsync.cli import config, mirror, project, serve, status
+    from mirrorsync.cli import config, project, serve, status
+    from mirrorsync.cli import sync as mirror
 
 app = typer.Typer(
     name="mirrorsync",

@@ -16,7 +16,7 @@ from mirrorsync.config.load import find, load
 from mirrorsync.errors import BadConfig, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
 from mirrorsync.model.units import format_size
-from mirrorsync.model.words import brief
+from mirrorsync.model.wording import brief
 from mirrorsync.state.connection import connect, explain
 from mirrorsync.state.report import ProjectReport, project_report, reading
 

@@ -13,7 +13,7 @@ import msgspec
 
 from mirrorsync.config.rules import SecretUrl
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.observe.secrets import mask
+from mirrorsync.observe.redaction import mask
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mirrorsync.cli.logged import logged
+from mirrorsync.cli.command_log import logged
 from mirrorsync.cli.options import Config, LogFormat, LogLevel
 from mirrorsync.cli.render import exits, print_line
 from mirrorsync.config.load import find, load
@@ -34,6 +34,6 @@ def serve(
 
     with logged(log_format, log_level):
         settings = load(find(config))
-        from mirrorsync.app import daemon  # noqa: PLC0415 -- `--help` needs no web server
+        from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` needs no web server
 
         daemon.run_to_end(partial(daemon.serve_tree, settings, listen, ready))

@@ -9,20 +9,20 @@ import msgspec
 import typer
 
 from mirrorsync import __version__
-from mirrorsync.cli import status_text
-from mirrorsync.cli.judgement import Judgement, Level, Limits, Reason, foretold, full_disks, judge
 from mirrorsync.cli.options import Config, Json
 from mirrorsync.cli.render import print_error, print_json, print_line
-from mirrorsync.cli.surroundings import Surroundings, look_around
 from mirrorsync.config.load import find, load
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError, SetupError
 from mirrorsync.model.units import parse_duration
 from mirrorsync.state.connection import primary_code
-from mirrorsync.state.forecast import Forecast
-from mirrorsync.state.lateness import behind
 from mirrorsync.state.report import Report, read_report
-from mirrorsync.state.status import status_document
+from mirrorsync.status import text as status_text
+from mirrorsync.status.document import status_document
+from mirrorsync.status.forecast import Forecast
+from mirrorsync.status.health import Health, Level, Limits, Reason, foretold, full_disks, judge
+from mirrorsync.status.host import Host, inspect_host
+from mirrorsync.status.lag import behind
 
 _CANNOT_TELL: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 """What keeps this reader from the state, and says nothing of the mirror."""
@@ -44,9 +44,9 @@ class _Facts(msgspec.Struct, frozen=True):
     """All that is told, as of one moment."""
 
     report: Report
-    around: Surroundings
+    around: Host
     limits: Limits
-    judgement: Judgement
+    judgement: Health
     now: float
 
 
@@ -67,10 +67,10 @@ def status(
     warning, critical = _duration("--warn-lag", warn_lag), _duration("--critical-lag", critical_lag)
     if warning > critical:
         raise _misused(f"--warn-lag {warn_lag} is longer than --critical-lag {critical_lag}")
-    around = Surroundings()
+    around = Host()
     try:
         settings = load(find(config))
-        around = look_around(settings.mirror.directory)
+        around = inspect_host(settings.mirror.directory)
         facts = _find_out(settings, around, warning=warning, critical=critical)
     except MirrorsyncError as error:
         raise SystemExit(_tell_trouble(error, around, as_json=as_json)) from None
@@ -94,7 +94,7 @@ def _misused(text: str) -> typer.BadParameter:
     return misused
 
 
-def _find_out(settings: Settings, around: Surroundings, *, warning: float, critical: float) -> _Facts:
+def _find_out(settings: Settings, around: Host, *, warning: float, critical: float) -> _Facts:
     limits = Limits(
         warning=warning,
         critical=critical,
@@ -146,7 +146,7 @@ def _forecast(facts: _Facts) -> Mapping[str, object] | None:
     }
 
 
-def _tell_trouble(error: MirrorsyncError, around: Surroundings, *, as_json: bool) -> int:
+def _tell_trouble(error: MirrorsyncError, around: Host, *, as_json: bool) -> int:
     """Say why there is nothing to tell; return how to end."""
     level = Level.UNKNOWN if _keeps_us_out(error) else Level.CRITICAL
     reasons = Reason(level, str(error)), *(full_disks(around) if level is Level.CRITICAL else ())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mirrorsync.model.units import format_size
-from mirrorsync.model.words import brief, counted
+from mirrorsync.model.wording import brief, counted
 
 Fields = Mapping[str, Any]
 """What is known of an event: numbers in bytes and seconds, text as it is."""

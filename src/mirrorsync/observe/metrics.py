@@ -19,8 +19,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 
 from mirrorsync import __version__
-from mirrorsync.observe.metrics_standing import Standing, gauge, gauges
-from mirrorsync.observe.metrics_tally import Histogram, Tally
+from mirrorsync.observe.counters import Counters, Histogram
+from mirrorsync.status.gauges import MirrorGauges, gauge, gauges
 
 _REQUEST: Final = "Requests to upstream, by host and status: its number, its class, or none without an answer."
 
@@ -28,7 +28,7 @@ _REQUEST: Final = "Requests to upstream, by host and status: its number, its cla
 class Metrics:
     """What a process knows of its mirror: how that stands, and what the process has done so far."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Counters) -> None:
         self._mirror = _Mirror(tally)
         self._own = CollectorRegistry()
         self._own.register(self._mirror)
@@ -37,13 +37,13 @@ class Metrics:
         self._all.register(Process(registry=None))
         PlatformCollector(registry=self._all)
 
-    def page(self, standing: Standing, accept: str) -> tuple[bytes, str]:
+    def page(self, standing: MirrorGauges, accept: str) -> tuple[bytes, str]:
         """Return all metrics and their content type, in the form that the Accept header asks for."""
         self._mirror.standing = standing
         encode, content_type = choose_encoder(accept)
         return encode(self._all), content_type
 
-    def textfile(self, standing: Standing) -> bytes:
+    def textfile(self, standing: MirrorGauges) -> bytes:
         """Return the mirror's metrics for node-exporter, which has others for its own process under the same names."""
         self._mirror.standing = standing
         return generate_latest(self._own)
@@ -59,9 +59,9 @@ class Process(ProcessCollector):
 class _Mirror:
     """What the registries collect from."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Counters) -> None:
         self._tally = tally
-        self.standing: Standing | None = None
+        self.standing: MirrorGauges | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of the mirror."""
@@ -77,7 +77,7 @@ class _Mirror:
         yield from _troubles(tally, self.standing)
 
 
-def _requests(tally: Tally) -> Iterator[Metric]:
+def _requests(tally: Counters) -> Iterator[Metric]:
     requests = CounterMetricFamily("mirrorsync_upstream_requests", _REQUEST, labels=["host", "code"])
     received = CounterMetricFamily(
         "mirrorsync_upstream_received_bytes", "Bytes of answers' bodies as they travelled.", labels=["host", "code"]
@@ -101,7 +101,7 @@ def _requests(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def _work(tally: Tally) -> Iterator[Metric]:
+def _work(tally: Counters) -> Iterator[Metric]:
     yield CounterMetricFamily("mirrorsync_fetched_files", "Files that came into the store.", tally.fetched_files)
     yield CounterMetricFamily(
         "mirrorsync_fetched_bytes", "Bytes of files and sidecars that were fetched.", tally.fetched_bytes
@@ -123,7 +123,7 @@ def _work(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def _troubles(tally: Tally, standing: Standing | None) -> Iterator[Metric]:
+def _troubles(tally: Counters, standing: MirrorGauges | None) -> Iterator[Metric]:
     now = GaugeMetricFamily(
         "mirrorsync_trouble",
         "1: what was last heard of this place is a trouble that is no one project's.",

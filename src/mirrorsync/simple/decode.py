@@ -14,7 +14,7 @@ from mirrorsync.errors import Malformed
 from mirrorsync.model.identity import ProjectName, Serial, project_name
 from mirrorsync.model.page import DistFile, ProjectPage
 from mirrorsync.simple.decode_file import decode_file, leaves_sidecar_untold
-from mirrorsync.simple.tolerance import tidy_page
+from mirrorsync.simple.unusual import tidy_page
 from mirrorsync.simple.wire import NAME_SHOWN, Entry, Parsed, Unfit, WirePage, WireStatus, is_later, refuse_version
 
 _STRUCTURE_MAX: Final = 2_000_000

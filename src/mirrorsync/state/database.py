@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 import trio
 from outcome import Error, Outcome, Value, capture
 
+from mirrorsync.runtime.batched_threads import BatchedThread, Call
 from mirrorsync.state.connection import connect, explain
 from mirrorsync.state.schema import migrate
-from mirrorsync.together import Call, Together
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -38,7 +38,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._together = Together(self._serve, lanes=1)
+        self._together = BatchedThread(self._serve, lanes=1)
         self.commits = 0
         """Transactions so far."""
 

@@ -65,7 +65,7 @@ class Intent(msgspec.Struct, frozen=True):
     """Bytes of the stored files whose size the index does not tell."""
 
 
-class Fate(msgspec.Struct, frozen=True):
+class Deletion(msgspec.Struct, frozen=True):
     """What becomes of an object that no page names any more."""
 
     delete_after: float
@@ -213,7 +213,7 @@ def _other_bytes(file: DistFile) -> Malformed:
 
 
 def stored(
-    connection: sqlite3.Connection, project_id: int, files: Sequence[StoredFile], now: float, fate: Fate
+    connection: sqlite3.Connection, project_id: int, files: Sequence[StoredFile], now: float, fate: Deletion
 ) -> tuple[int, int]:
     """Write down that these files stand, verified, with the sidecars told; a sidecar that is not told has `fate`.
 
@@ -246,7 +246,9 @@ def _as_it_is(connection: sqlite3.Connection, project_id: int, key: tuple[bytes,
     return number, 0, 0
 
 
-def condemn(connection: sqlite3.Connection, project_id: int, objects: Sequence[tuple[bytes, str]], fate: Fate) -> None:
+def condemn(
+    connection: sqlite3.Connection, project_id: int, objects: Sequence[tuple[bytes, str]], fate: Deletion
+) -> None:
     """Forget these objects of a project; to those that no other page names happens `fate`."""
     for place, filename in objects:
         row = rows(connection, f"SELECT size, metadata_sha256 FROM file WHERE {_KEY}", place, filename, project_id)
@@ -260,7 +262,7 @@ def condemn(connection: sqlite3.Connection, project_id: int, objects: Sequence[t
             _condemn_unnamed(connection, place, filename + SIDECAR_SUFFIX, None, fate)
 
 
-def _drop_sidecar(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str], fate: Fate) -> None:
+def _drop_sidecar(connection: sqlite3.Connection, project_id: int, key: tuple[bytes, str], fate: Deletion) -> None:
     dropped = connection.execute(
         "UPDATE file SET metadata_sha256 = NULL, metadata_stored_at = NULL"
         f" WHERE {_KEY} AND metadata_sha256 IS NOT NULL",
@@ -270,7 +272,9 @@ def _drop_sidecar(connection: sqlite3.Connection, project_id: int, key: tuple[by
         _condemn_unnamed(connection, key[0], key[1] + SIDECAR_SUFFIX, None, fate)
 
 
-def _condemn_unnamed(connection: sqlite3.Connection, place: bytes, filename: str, size: int | None, fate: Fate) -> None:
+def _condemn_unnamed(
+    connection: sqlite3.Connection, place: bytes, filename: str, size: int | None, fate: Deletion
+) -> None:
     connection.execute(
         """
         INSERT INTO condemned (place, filename, size, delete_after, reason)
@@ -284,7 +288,7 @@ def _condemn_unnamed(connection: sqlite3.Connection, place: bytes, filename: str
     )
 
 
-def condemn_all(connection: sqlite3.Connection, project_id: int, fate: Fate) -> None:
+def condemn_all(connection: sqlite3.Connection, project_id: int, fate: Deletion) -> None:
     """Forget every object of a project."""
     objects = rows(connection, "SELECT place, filename FROM file WHERE project_id = ?", project_id).fetchall()
     condemn(connection, project_id, objects, fate)

@@ -12,17 +12,19 @@ from mirrorsync.model.change import Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Failed, Outcome, Shared
 from mirrorsync.model.page import DistFile
-from mirrorsync.state import audit, clock, condemned, inventory, listing, outcomes, progress, queue, report, runs
+from mirrorsync.state import audit, condemned, inventory, listing, outcomes, progress, report, runs
+from mirrorsync.state import clamp_timestamps as clock
+from mirrorsync.state import notification_queue as queue
 from mirrorsync.state.condemned import Condemned
 from mirrorsync.state.database import Database, open_database
-from mirrorsync.state.glance import Glance, glance
 from mirrorsync.state.history import Stretch, stretches
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.listing import Missing
+from mirrorsync.state.notification_queue import SinkReport
 from mirrorsync.state.outbox import Outbox
-from mirrorsync.state.progress import Mirror, Raised, Weight, Work
-from mirrorsync.state.queue import SinkReport
+from mirrorsync.state.progress import Mirror, ProjectRow, Raised, Weight
 from mirrorsync.state.report import Report
+from mirrorsync.state.summary import Summary, glance
 
 
 class State:
@@ -38,11 +40,11 @@ class State:
 
     # --- the mirror and its cursor ---------------------------------------------------------------------------
 
-    async def set_right(self, now: float) -> None:
+    async def clamp_timestamps(self, now: float) -> None:
         """Undo what a clock that was ahead has left: no wait lasts longer than it was meant to."""
-        await self.database.write(lambda connection: clock.set_right(connection, now))
+        await self.database.write(lambda connection: clock.clamp_timestamps(connection, now))
 
-    async def glance(self, now: float) -> Glance:
+    async def glance(self, now: float) -> Summary:
         """Return how the mirror stands, a few numbers."""
         return await self.database.read(lambda connection: glance(connection, now))
 
@@ -79,9 +81,9 @@ class State:
         """Take up named projects that are unknown yet; return how many."""
         return await self.database.write(lambda connection: progress.name_projects(connection, names))
 
-    async def hear_of(self, names: Iterable[ProjectName]) -> None:
+    async def add_projects(self, names: Iterable[ProjectName]) -> None:
         """Take up names that a person asks for once."""
-        await self.database.write(lambda connection: progress.hear_of(connection, names))
+        await self.database.write(lambda connection: progress.add_projects(connection, names))
 
     async def forget_unheard(self, names: Iterable[ProjectName]) -> None:
         """Forget those of the names that upstream does not know."""
@@ -129,16 +131,16 @@ class State:
         """Weigh what the list, now whole, does not name."""
         return await self.database.read(lambda connection: listing.missing(connection, list_serial))
 
-    async def believe_listing(
+    async def accept_listing(
         self, *, cursor: Serial | None, since: Serial, list_serial: Serial | None, missing_too: bool, now: float
     ) -> None:
         """Make due what the list says is new, changed, back or (if `missing_too`) gone, and set the cursor."""
 
         def operation(connection: sqlite3.Connection) -> None:
             listing.raise_from(connection, since=since, list_serial=list_serial)
-            listing.doubt_removals(connection, since=since, now=now)
+            listing.recheck_removals(connection, since=since, now=now)
             if missing_too:
-                listing.doubt_missing(connection, since=since, list_serial=list_serial)
+                listing.recheck_missing(connection, since=since, list_serial=list_serial)
             progress.start_at(connection, cursor)
             listing.end(connection)
 
@@ -160,11 +162,11 @@ class State:
 
     # --- bringing up -----------------------------------------------------------------------------------------
 
-    async def due(self, now: float, limit: int) -> list[Work]:
+    async def due(self, now: float, limit: int) -> list[ProjectRow]:
         """Return at most `limit` projects to try now."""
         return await self.database.read(lambda connection: progress.due(connection, now, limit))
 
-    async def named(self, name: ProjectName) -> Work | None:
+    async def named(self, name: ProjectName) -> ProjectRow | None:
         """Return one project's ledger."""
         return await self.database.read(lambda connection: progress.named(connection, name))
 
@@ -193,7 +195,7 @@ class State:
         """
 
         def operation(connection: sqlite3.Connection) -> None:
-            progress.doubt_page(connection, name, serial)
+            progress.recheck_page(connection, name, serial)
             self.outbox.doubts(connection, name)
 
         await self.database.write(operation)

@@ -102,7 +102,7 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
     )
 
 
-def doubt_removals(connection: sqlite3.Connection, *, since: Serial, now: float) -> None:
+def recheck_removals(connection: sqlite3.Connection, *, since: Serial, now: float) -> None:
     """Make due what was removed and is named again, at a serial that tells of nothing new.
 
     The page's 404 and an earlier list may both have been false, and nothing else would ever bring it back (I3). Not
@@ -119,7 +119,7 @@ def doubt_removals(connection: sqlite3.Connection, *, since: Serial, now: float)
     )
 
 
-def doubt_missing(connection: sqlite3.Connection, *, since: Serial, list_serial: Serial | None) -> None:
+def recheck_missing(connection: sqlite3.Connection, *, since: Serial, list_serial: Serial | None) -> None:
     """Mark what the list does not name and make it due: the page is the second witness.
 
     Until that has spoken, nothing from `since` on may be claimed: a removal or a quarantine is not served yet.

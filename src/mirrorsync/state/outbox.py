@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.outcome import Outcome
 from mirrorsync.simple import layout
-from mirrorsync.state import queue
+from mirrorsync.state import notification_queue as queue
 from mirrorsync.state.condemned import Condemned
 from mirrorsync.state.database import Database
 from mirrorsync.state.inventory import Need
-from mirrorsync.state.queue import Delivery
+from mirrorsync.state.notification_queue import Delivery
 
 
 class Outbox:

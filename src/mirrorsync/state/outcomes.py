@@ -6,7 +6,7 @@ from typing import Final, assert_never
 
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Outcome, Removed
 from mirrorsync.state import inventory
-from mirrorsync.state.inventory import Fate
+from mirrorsync.state.inventory import Deletion
 from mirrorsync.state.progress import note_complete
 
 _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
@@ -72,7 +72,7 @@ def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: 
 
 
 def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: float, grace: float) -> None:
-    fate = Fate(now + grace, "no longer named by its page")
+    fate = Deletion(now + grace, "no longer named by its page")
     number, *before = inventory.rows(
         connection, "SELECT id, present, page_serial, status FROM project WHERE name = ?", outcome.name
     ).fetchone()
@@ -100,7 +100,7 @@ def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: flo
 
 def _record_removed(connection: sqlite3.Connection, outcome: Removed, now: float, grace: float) -> None:
     (number,) = inventory.rows(connection, "SELECT id FROM project WHERE name = ?", outcome.name).fetchone()
-    inventory.condemn_all(connection, number, Fate(now + grace, outcome.reason))
+    inventory.condemn_all(connection, number, Deletion(now + grace, outcome.reason))
     connection.execute(_REMOVED, {"id": number, "wanted": outcome.wanted_serial, "again": now + _LISTS_LAST})
     connection.execute("UPDATE mirror SET root_version = root_version + 1")
 

@@ -23,7 +23,7 @@ class Raised(msgspec.Struct, frozen=True):
     removes_project: bool
 
 
-class Work(msgspec.Struct, frozen=True):
+class ProjectRow(msgspec.Struct, frozen=True):
     """A project that is due, as the ledger knows it."""
 
     name: ProjectName
@@ -71,8 +71,8 @@ class Weight(msgspec.Struct, frozen=True):
     """Bytes."""
 
 
-WORK_COLUMNS = ", ".join(Work.__struct_fields__)
-_FLAGS = tuple(Work.__struct_fields__.index(flag) for flag in ("present", "said_removed", "unlisted"))
+WORK_COLUMNS = ", ".join(ProjectRow.__struct_fields__)
+_FLAGS = tuple(ProjectRow.__struct_fields__.index(flag) for flag in ("present", "said_removed", "unlisted"))
 """SQLite has them as numbers."""
 
 _RAISE = """
@@ -163,7 +163,7 @@ def name_projects(connection: sqlite3.Connection, names: Iterable[ProjectName]) 
     ).rowcount
 
 
-def hear_of(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
+def add_projects(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
     """Take up names that a person asks for once: nothing is claimed of them, and nothing is owed."""
     connection.executemany(
         "INSERT INTO project (name, display_name, wanted_serial, content_serial) VALUES (:name, :name, 0, 0)"
@@ -215,7 +215,7 @@ def render_anew(connection: sqlite3.Connection, selection: str, content: str) ->
     )
 
 
-def doubt_page(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
+def recheck_page(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
     """Forget what stands as the project's page; from now on it may carry `serial`."""
     connection.execute(
         "UPDATE project SET page_digest = NULL, etag = NULL,"
@@ -233,14 +233,14 @@ def attempt(connection: sqlite3.Connection, name: ProjectName, serial: Serial | 
         )
 
 
-def due(connection: sqlite3.Connection, now: float, limit: int) -> list[Work]:
+def due(connection: sqlite3.Connection, now: float, limit: int) -> list[ProjectRow]:
     """Return at most `limit` projects that are to be tried, the longest waiting first."""
     cursor = connection.cursor()
     cursor.row_factory = None
     return [_work(row) for row in cursor.execute(DUE, (now, limit))]
 
 
-def named(connection: sqlite3.Connection, name: ProjectName) -> Work | None:
+def named(connection: sqlite3.Connection, name: ProjectName) -> ProjectRow | None:
     """Return one project's ledger, None if it is unknown."""
     row = connection.execute(f"SELECT {WORK_COLUMNS} FROM project WHERE name = ?", (name,)).fetchone()
     return None if row is None else _work(row)
@@ -290,8 +290,8 @@ def synced_serial(connection: sqlite3.Connection) -> Serial | None:
     return Serial(cursor if unmet is None else min(cursor, unmet - 1))
 
 
-def _work(row: Iterable[Any]) -> Work:
+def _work(row: Iterable[Any]) -> ProjectRow:
     values = list(row)
     for flag in _FLAGS:
         values[flag] = bool(values[flag])
-    return Work(*values)
+    return ProjectRow(*values)

@@ -11,14 +11,14 @@ import msgspec
 from mirrorsync.errors import BadConfig, StoreDenied
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.reason import Reason
-from mirrorsync.state import queue
+from mirrorsync.state import notification_queue as queue
 from mirrorsync.state.audit import AuditReport, audit_report
 from mirrorsync.state.connection import DAMAGED_HINT, connect, explain
-from mirrorsync.state.forecast import Growth
+from mirrorsync.state.notification_queue import SinkReport
 from mirrorsync.state.progress import synced_serial
-from mirrorsync.state.queue import SinkReport
 from mirrorsync.state.runs import NEEDS_PERSON
 from mirrorsync.state.schema import bridge
+from mirrorsync.status.forecast import Growth
 
 PATIENCE: Final = 1.0
 """Seconds that a reader waits for someone who keeps the database for itself: no mirrorsync does."""

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import StorePath
-from mirrorsync.store.directory import Directory
+from mirrorsync.model.objects import Small
+from mirrorsync.runtime.batched_threads import BatchedThread, Call
+from mirrorsync.store.directories import Directory
 from mirrorsync.store.durable import GroupSync
-from mirrorsync.store.failures import store_error
-from mirrorsync.store.temporary import Drafts
+from mirrorsync.store.errors import store_error
+from mirrorsync.store.temp_files import TempFiles
 from mirrorsync.store.tree import Tree
 from mirrorsync.store.verifier import verify_whole
-from mirrorsync.together import Call, Together
 
 _LANES: Final = 1
 """Threads. A second one would part those who come while the disk is flushed, and flush for each part anew."""
@@ -29,7 +29,7 @@ class Hop:
     def __init__(self, tree: Tree, staging: Directory) -> None:
         self.tree = tree
         self.descent = tree.descent()
-        self.drafts = Drafts(staging)
+        self.drafts = TempFiles(staging)
 
 
 class Batch:
@@ -144,7 +144,7 @@ class Batches:
         self._tree = tree
         self._staging = staging
         self._sync = sync
-        self._together = Together(self._serve, lanes=_LANES)
+        self._together = BatchedThread(self._serve, lanes=_LANES)
 
     async def store(self, batch: Batch) -> list[Result]:
         """Fill, flush and name `batch`, and flush the names; return its results, durable where they are no failures.

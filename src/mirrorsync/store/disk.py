@@ -8,8 +8,8 @@ from typing import Final, TypeVar, TypeVarTuple
 
 import trio
 
-from mirrorsync.store.failures import in_words
-from mirrorsync.together import Together
+from mirrorsync.runtime.batched_threads import BatchedThread
+from mirrorsync.store.errors import in_words
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -25,7 +25,7 @@ class Disk:
 
     def __init__(self, threads: trio.CapacityLimiter) -> None:
         self._threads = threads
-        self._short = Together(lanes=_LANES)
+        self._short = BatchedThread(lanes=_LANES)
 
     async def run(self, what: str, work: Callable[[*Ts], T], *args: *Ts) -> T:
         """Return `work(*args)`, called in a thread; `what` is how its failure is told.

@@ -8,8 +8,8 @@ from typing import Final
 
 import trio
 
-from mirrorsync.store.directory import Directory
-from mirrorsync.together import Call, Together
+from mirrorsync.runtime.batched_threads import BatchedThread, Call
+from mirrorsync.store.directories import Directory
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _SYNCFS: Final = getattr(_LIBC, "syncfs", None)
@@ -47,7 +47,7 @@ class GroupSync:
         self._counting = threading.Lock()
         # One flush for all calls, in a thread of its own: behind the writers' limiter it would wait for those who
         # are to share the next.
-        self._together = Together(self._flush, lanes=1)
+        self._together = BatchedThread(self._flush, lanes=1)
 
     def loosen(self) -> None:
         """Say that names were given or taken that no flush has made durable."""

@@ -8,17 +8,17 @@ from pathlib import Path
 import trio
 
 from mirrorsync.errors import LowSpace, MirrorsyncError
-from mirrorsync.model.blob import Expect, ObjectInfo, Small
 from mirrorsync.model.identity import StorePath
+from mirrorsync.model.objects import Expect, ObjectInfo, Small
 from mirrorsync.model.units import format_size
 from mirrorsync.store.batch import Batches, Files, Pages
-from mirrorsync.store.directory import Directory
+from mirrorsync.store.directories import Directory
 from mirrorsync.store.disk import Disk, OffLoop
 from mirrorsync.store.durable import GroupSync
-from mirrorsync.store.failures import in_words
-from mirrorsync.store.space import FreeSpace
-from mirrorsync.store.staged import Landing, StagedFile
-from mirrorsync.store.survey import survey
+from mirrorsync.store.errors import in_words
+from mirrorsync.store.free_space import FreeSpace
+from mirrorsync.store.preflight import preflight
+from mirrorsync.store.staging import StagedFile, StagedRename
 from mirrorsync.store.tree import Tree
 from mirrorsync.store.verifier import Verifier
 
@@ -90,8 +90,8 @@ class FilesystemStore:
                 raise result
         return batch.replaced
 
-    def _landing(self, path: StorePath) -> Landing:
-        return Landing(path, self._tree, self._staging, sync=self.sync, disk=self._disk)
+    def _landing(self, path: StorePath) -> StagedRename:
+        return StagedRename(path, self._tree, self._staging, sync=self.sync, disk=self._disk)
 
     async def stat(self, path: StorePath) -> ObjectInfo | None:
         """See `Store.stat`. Raises: StoreError."""
@@ -125,7 +125,7 @@ class FilesystemStore:
 
     async def check(self) -> None:
         """See `Store.check`. Too little free space is only logged: pages and removals need none to speak of."""
-        removed = await self._disk.run(f"{self._web.path} is not fit for a mirror", survey, self._web, self._staging)
+        removed = await self._disk.run(f"{self._web.path} is not fit for a mirror", preflight, self._web, self._staging)
         if removed:
             _log.info("%s: removed %d partial files that an earlier run left", self._staging.path, removed)
         free = await self._space.measure()

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Final
 
 from mirrorsync.errors import StoreDenied
-from mirrorsync.model.blob import ObjectInfo
 from mirrorsync.model.identity import StorePath, is_segment, store_path
-from mirrorsync.store.directory import (
-    Descent,
+from mirrorsync.model.objects import ObjectInfo
+from mirrorsync.store.directories import (
     Directory,
+    DirectoryWalk,
     Handle,
     names_of,
     open_directory,
@@ -34,11 +34,11 @@ class Tree:
     def __init__(self, web: Directory) -> None:
         self._web = web
 
-    def descent(self) -> Descent:
+    def descent(self) -> DirectoryWalk:
         """Return a way down into the tree, which calls that follow each other can share."""
-        return Descent(self._web)
+        return DirectoryWalk(self._web)
 
-    def place(self, source: Handle, name: bytes, path: StorePath, descent: Descent) -> None:
+    def place(self, source: Handle, name: bytes, path: StorePath, descent: DirectoryWalk) -> None:
         """Rename `name` in `source` to `path`, replacing what stands there; make its parents."""
         place, last = place_and_name(path)
         for attempts_left in reversed(range(_ATTEMPTS)):
@@ -64,7 +64,7 @@ class Tree:
                 return None
         return status if stat.S_ISREG(status.st_mode) else None
 
-    def holds(self, path: StorePath, body: bytes, descent: Descent) -> bool:
+    def holds(self, path: StorePath, body: bytes, descent: DirectoryWalk) -> bool:
         """Tell whether the object at `path` is `body`; it is read only if its size is right."""
         descriptor = _open(path, descent)
         if descriptor is None:
@@ -117,7 +117,7 @@ class Tree:
                 yield from _walk(descriptors[-1], tuple(prefix.split("/")) if prefix else ())
 
 
-def _open(path: StorePath, descent: Descent) -> int | None:
+def _open(path: StorePath, descent: DirectoryWalk) -> int | None:
     """Return a descriptor of what stands at `path`, None for a link: a link is no object."""
     place, last = place_and_name(path)
     parent = descent.find(place)

@@ -3,8 +3,8 @@
 import hashlib
 
 from mirrorsync.errors import WrongDigest, WrongSize
-from mirrorsync.model.blob import Chunk, Expect
 from mirrorsync.model.identity import StorePath
+from mirrorsync.model.objects import Chunk, Expect
 
 _HINT = "nothing of it was stored; a proxy that rewrites archives is the usual cause"
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from mirrorsync.errors import TooManyDeletions, TooManyDeselected
 from mirrorsync.model.outcome import Removed
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.publish import withdraw_page
 
 _HINT: Final = (
@@ -13,26 +13,26 @@ _HINT: Final = (
 )
 
 
-async def drop_deselected(parts: Parts) -> int:
+async def drop_deselected(context: SyncContext) -> int:
     """Withdraw and forget every project that the selection leaves out; return how many had a page.
 
     Their files are deleted after the usual grace. Safe to repeat at every step.
     Raises: TooManyDeselected, before anything is withdrawn, when they are more than the limits allow.
     """
-    policy = parts.policy
-    names = [name for name in await parts.state.names() if not policy.selection.selects(name)]
-    weight = await parts.state.weigh(names)
+    policy = context.policy
+    names = [name for name in await context.state.names() if not policy.selection.selects(name)]
+    weight = await context.state.weigh(names)
     try:
-        parts.budget.spend(weight, "what [select] now leaves out", now=parts.clock())
+        context.budget.spend(weight, "what [select] now leaves out", now=context.clock())
     except TooManyDeletions as error:
         raise TooManyDeselected(error.what, why=error.why, hint=_HINT) from error
     for name in names:
-        await parts.state.about_to_publish(name, None)
-        await withdraw_page(parts, name)
-    await parts.store.settle()
+        await context.state.about_to_publish(name, None)
+        await withdraw_page(context, name)
+    await context.store.settle()
     for name in names:
         outcome = Removed(name=name, reason="no longer selected by the configuration", wanted_serial=None)
-        await parts.state.record(outcome, parts.clock(), policy.removal_grace)
-        parts.audience.ended(outcome)
-    await parts.state.forget(names)
+        await context.state.record(outcome, context.clock(), policy.removal_grace)
+        context.audience.ended(outcome)
+    await context.state.forget(names)
     return weight.projects

@@ -8,13 +8,13 @@ import msgspec
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Missing, WrongSize
-from mirrorsync.model.blob import Expect, Remote, Small
 from mirrorsync.model.identity import StorePath
+from mirrorsync.model.objects import Expect, Remote, Small
 from mirrorsync.model.outcome import StoredFile
-from mirrorsync.pulse import beat
+from mirrorsync.runtime.heartbeat import beat
 from mirrorsync.simple import layout
 from mirrorsync.state.inventory import Need
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.context import SyncContext
 
 _FILE_LIMIT: Final = 4 * 2**30
 """Bytes at most of a file whose size the index does not tell (PyPI's own cap is 1 GiB)."""
@@ -46,13 +46,13 @@ class _Job(msgspec.Struct, frozen=True):
     may_be_here: bool
 
 
-class _Bringing:
+class _FileFetcher:
     """The objects of one project on their way in; `results` holds each one's bytes or failure, in their order."""
 
-    def __init__(self, parts: Parts, jobs: Sequence[_Job]) -> None:
-        self._parts = parts
+    def __init__(self, context: SyncContext, jobs: Sequence[_Job]) -> None:
+        self._context = context
         self._jobs = jobs
-        self._portions = portions(jobs, others_under_way=len(parts.in_flight) - 1)
+        self._portions = portions(jobs, others_under_way=len(context.in_flight) - 1)
         self._next = iter(self._portions)
         self._waiting: list[tuple[int, Small]] = []
         self._waiting_size = 0
@@ -85,7 +85,7 @@ class _Bringing:
         if not job.may_be_here:
             return False
         try:
-            size = await _size_if_right(self._parts, job.path, job.expect)
+            size = await _size_if_right(self._context, job.path, job.expect)
         except MirrorsyncError as error:
             self.results[index] = error
             return True
@@ -97,22 +97,22 @@ class _Bringing:
         jobs = [self._jobs[index] for index in indices]
         try:
             # Before they are asked for: what finds no room afterwards would be fetched again at each attempt.
-            await self._parts.store.expect_room(self._waiting_size + sum(job.remote.size or 0 for job in jobs))
+            await self._context.store.expect_room(self._waiting_size + sum(job.remote.size or 0 for job in jobs))
         except MirrorsyncError as error:
             for index in indices:
                 self.results[index] = error
             return
-        bodies = await self._parts.upstream.fetch_all([job.remote for job in jobs])
+        bodies = await self._context.upstream.fetch_all([job.remote for job in jobs])
         for index, job, body in zip(indices, jobs, bodies, strict=True):
             if isinstance(body, MirrorsyncError):
                 self.results[index] = body
             else:
-                self._parts.audience.fetched(len(body))
+                self._context.audience.fetched(len(body))
                 await self._hold(index, Small(path=job.path, expect=job.expect, body=body))
 
     async def _stream(self, index: int) -> None:
         try:
-            self.results[index] = await _stream(self._parts, self._jobs[index])
+            self.results[index] = await _stream(self._context, self._jobs[index])
         except MirrorsyncError as error:
             self.results[index] = error
 
@@ -128,7 +128,7 @@ class _Bringing:
             return
         results: Sequence[int | MirrorsyncError]
         try:
-            results = await self._parts.store.store_all([small for _, small in batch])
+            results = await self._context.store.store_all([small for _, small in batch])
         except MirrorsyncError as error:
             results = [error] * len(batch)
         beat()
@@ -136,14 +136,14 @@ class _Bringing:
             self.results[index] = result
 
 
-async def fetch_all(parts: Parts, needs: tuple[Need, ...]) -> list[StoredFile | MirrorsyncError]:
+async def fetch_all(context: SyncContext, needs: tuple[Need, ...]) -> list[StoredFile | MirrorsyncError]:
     """Bring in what is lacking; each result stands at its need's index.
 
     Files are independent: one that fails does not stop the others, and what came in is found again later.
     Cancellation: nothing partial is left.
     """
     wanted = [(_file_job(need) if need.lacks_file else None, _sidecar_job(need)) for need in needs]
-    bringing = _Bringing(parts, [job for pair in wanted for job in pair if job is not None])
+    bringing = _FileFetcher(context, [job for pair in wanted for job in pair if job is not None])
     await bringing.run()
     results = iter(bringing.results)
     ended = [[None if job is None else next(results) for job in pair] for pair in wanted]
@@ -217,7 +217,7 @@ def _sidecar_job(need: Need) -> _Job | None:
     )
 
 
-async def replaces_sidecar(parts: Parts, needs: tuple[Need, ...]) -> bool:
+async def replaces_sidecar(context: SyncContext, needs: tuple[Need, ...]) -> bool:
     """Tell whether a sidecar that a page may promise now would be replaced by another one (I1).
 
     What an earlier life left, just as it is promised, replaces nothing.
@@ -226,27 +226,27 @@ async def replaces_sidecar(parts: Parts, needs: tuple[Need, ...]) -> bool:
         if need.replaces_sidecar:
             path = layout.sidecar_path(need.file.place, need.file.filename)
             right = Expect(size=None, sha256=need.file.core_metadata)
-            if await parts.store.stat(path) is not None and await _size_if_right(parts, path, right) is None:
+            if await context.store.stat(path) is not None and await _size_if_right(context, path, right) is None:
                 return True
     return False
 
 
-async def _stream(parts: Parts, job: _Job) -> int:
-    await parts.store.expect_room(job.expect.size or 0)
-    async with parts.upstream.open(job.remote) as body, parts.store.stage(job.path, job.expect) as staged:
+async def _stream(context: SyncContext, job: _Job) -> int:
+    await context.store.expect_room(job.expect.size or 0)
+    async with context.upstream.open(job.remote) as body, context.store.stage(job.path, job.expect) as staged:
         async for chunk in body:
             await staged.write(chunk)
-            parts.audience.fetched(len(chunk))
+            context.audience.fetched(len(chunk))
         return await staged.commit()
 
 
-async def _size_if_right(parts: Parts, path: StorePath, expect: Expect) -> int | None:
+async def _size_if_right(context: SyncContext, path: StorePath, expect: Expect) -> int | None:
     """Return the size of what stands at `path`, None unless it is just what is expected."""
-    info = await parts.store.stat(path)
+    info = await context.store.stat(path)
     if info is None or (expect.size is not None and info.size != expect.size):
         return None
     digest = hashlib.sha256()
-    async for chunk in parts.store.read(path):
+    async for chunk in context.store.read(path):
         await trio.to_thread.run_sync(digest.update, chunk)
         beat()
     return info.size if digest.digest() == expect.sha256 else None

@@ -10,7 +10,7 @@ from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.listing import Missing
 from mirrorsync.state.progress import Mirror, Raised
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
 from mirrorsync.sync.timing import timed
 
@@ -39,37 +39,37 @@ def coalesce(changes: Iterable[Change], selection: Selection) -> list[Raised]:
 
 
 @timed("poll")
-async def ingest(parts: Parts) -> None:
+async def ingest(context: SyncContext) -> None:
     """Ask upstream once; afterwards everything that it has told is wanted, and the cursor stands behind it.
 
     Raises: Unreachable, Throttled; SerialWentBack; NoListing when the index can tell nothing of what it holds.
     Cancel-safe: the cursor never passes rows that were not ingested.
     """
-    names = parts.policy.selection.names
+    names = context.policy.selection.names
     if names:
-        await parts.state.name_projects(names)
-    mirror = await parts.state.mirror()
+        await context.state.name_projects(names)
+    mirror = await context.state.mirror()
     try:
-        newest = await parts.upstream.last_serial() or Serial(0)
-        cursor = await _start(parts, mirror, newest)
+        newest = await context.upstream.last_serial() or Serial(0)
+        cursor = await _start(context, mirror, newest)
         if newest > cursor:
-            async with aclosing(parts.upstream.changes(cursor)) as batches:
+            async with aclosing(context.upstream.changes(cursor)) as batches:
                 async for batch in batches:
-                    await parts.state.raise_wanted(coalesce(batch.changes, parts.policy.selection), batch.upto)
+                    await context.state.raise_wanted(coalesce(batch.changes, context.policy.selection), batch.upto)
                     newest = max(newest, batch.upto)
-        await parts.state.polled(newest, parts.clock(), has_journal=True)
-        await _compare_lists(parts)
+        await context.state.polled(newest, context.clock(), has_journal=True)
+        await _compare_lists(context)
     except NoChangelog as reason:
-        if parts.policy.needs_journal:
+        if context.policy.needs_journal:
             raise Unreachable(
                 reason.what,
                 why=reason.why,
                 hint='feed = "xmlrpc" takes nothing but the journal; feed = "auto" reads the root list meanwhile',
             ) from reason
-        await _without_journal(parts, mirror, reason)
+        await _without_journal(context, mirror, reason)
 
 
-async def _start(parts: Parts, mirror: Mirror, newest: Serial) -> Serial:
+async def _start(context: SyncContext, mirror: Mirror, newest: Serial) -> Serial:
     """Return the cursor to read the journal from; where there is none, or it is far behind, make one.
 
     The serial is taken before the list, and the journal is read again from it: what happens between is not lost.
@@ -83,46 +83,46 @@ async def _start(parts: Parts, mirror: Mirror, newest: Serial) -> Serial:
         )
     if cursor is not None and newest - cursor <= _TOO_FAR:
         return cursor
-    if parts.policy.selection.names_only:
+    if context.policy.selection.names_only:
         if cursor is not None:
-            await parts.state.recheck(parts.policy.selection.names)
-        await parts.state.start_at(newest)
+            await context.state.recheck(context.policy.selection.names)
+        await context.state.start_at(newest)
     else:
-        reached = await _read_list(parts, mirror, cursor=newest)
+        reached = await _read_list(context, mirror, cursor=newest)
         return newest if reached is None else reached
     return newest
 
 
-async def _compare_lists(parts: Parts) -> None:
+async def _compare_lists(context: SyncContext) -> None:
     """Read the root list beside the journal now and then: events get lost, and removals leave no row at times."""
-    now, mirror = parts.clock(), await parts.state.mirror()
-    fresh = mirror.list_read_at is not None and now - mirror.list_read_at < parts.policy.list_interval
-    if mirror.list_refused is not None and parts.policy.allow_removals:
+    now, mirror = context.clock(), await context.state.mirror()
+    fresh = mirror.list_read_at is not None and now - mirror.list_read_at < context.policy.list_interval
+    if mirror.list_refused is not None and context.policy.allow_removals:
         fresh = False  # it is just this list to which a person agrees
-    if parts.policy.selection.names_only or fresh:
+    if context.policy.selection.names_only or fresh:
         return
     try:
-        await _read_list(parts, mirror, cursor=None, has_journal=True)
+        await _read_list(context, mirror, cursor=None, has_journal=True)
     except (NoListing, Malformed) as error:
-        parts.audience.notes(f"the root list could not be held against the mirror: {error}")
-        await parts.state.list_missed(now)
+        context.audience.notes(f"the root list could not be held against the mirror: {error}")
+        await context.state.list_missed(now)
 
 
-async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) -> None:
-    if parts.policy.selection.names_only:
-        parts.tell_once(
+async def _without_journal(context: SyncContext, mirror: Mirror, reason: NoChangelog) -> None:
+    if context.policy.selection.names_only:
+        context.tell_once(
             "no changelog",
-            f"upstream gives no changelog ({reason}): each named project ({len(parts.policy.selection.names)})"
+            f"upstream gives no changelog ({reason}): each named project ({len(context.policy.selection.names)})"
             " is asked for at every sync, and how far upstream is ahead cannot be known",
         )
-        await parts.state.recheck(parts.policy.selection.names)
-        await parts.state.polled(None, parts.clock(), has_journal=False)
+        await context.state.recheck(context.policy.selection.names)
+        await context.state.polled(None, context.clock(), has_journal=False)
         return
     try:
-        await _read_list(parts, mirror, cursor=None)
+        await _read_list(context, mirror, cursor=None)
     except NoListing as error:
         raise Unreachable(
-            f"{parts.upstream.identity} tells neither what has changed nor what it holds",
+            f"{context.upstream.identity} tells neither what has changed nor what it holds",
             why=f"{reason}; {error}",
             hint=f"{error.hint + '; or ' if error.hint else ''}name the projects that you want in [select] projects:"
             " they are then asked for one by one",
@@ -130,24 +130,25 @@ async def _without_journal(parts: Parts, mirror: Mirror, reason: NoChangelog) ->
 
 
 async def _read_list(
-    parts: Parts, mirror: Mirror, *, cursor: Serial | None, has_journal: bool = False
+    context: SyncContext, mirror: Mirror, *, cursor: Serial | None, has_journal: bool = False
 ) -> Serial | None:
     """Hold the whole root list against the ledger; return the cursor that this leads to.
 
     `cursor`: where the journal goes on at most; None: where it stands, or, without a journal, at the list's own serial.
     """
     list_serial: Serial | None = None
-    await parts.state.begin_listing()
-    async with aclosing(parts.upstream.snapshot()) as listing:
+    await context.state.begin_listing()
+    async with aclosing(context.upstream.snapshot()) as listing:
         async for part in listing:
             list_serial = part.serial if part.serial is not None else list_serial
-            await parts.state.add_listing([row for row in part.projects if parts.policy.selection.selects(row.name)])
-    missing = await parts.state.missing(list_serial)
-    refusal = None if parts.policy.allow_removals else judge_missing(missing, parts.policy)
+            rows = [row for row in part.projects if context.policy.selection.selects(row.name)]
+            await context.state.add_listing(rows)
+    missing = await context.state.missing(list_serial)
+    refusal = None if context.policy.allow_removals else judge_missing(missing, context.policy)
     if refusal is not None:
-        parts.audience.troubled("root list", refusal)
+        context.audience.troubled("root list", refusal)
     else:
-        parts.audience.recovered("root list")
+        context.audience.recovered("root list")
     known = mirror.ingested_serial
     if cursor is None and has_journal:
         cursor = known
@@ -157,17 +158,17 @@ async def _read_list(
     elif cursor is None:
         # A cached list can be half an hour older than the one before it; what is known stays known.
         cursor = known if list_serial is None or (known is not None and known > list_serial) else list_serial
-        await parts.state.polled(list_serial, parts.clock(), has_journal=False)
+        await context.state.polled(list_serial, context.clock(), has_journal=False)
     if refusal is not None and known is not None:
         cursor = known  # what the list leaves out is not believed, nor that it is all there was up to its serial
-    await parts.state.believe_listing(
+    await context.state.accept_listing(
         cursor=cursor,
         since=Serial(1 if known is None else known + 1),
         list_serial=list_serial,
         missing_too=refusal is None,
-        now=parts.clock(),
+        now=context.clock(),
     )
-    await parts.state.list_read(parts.clock(), refused=None if refusal is None else str(refusal))
+    await context.state.list_read(context.clock(), refused=None if refusal is None else str(refusal))
     return cursor
 
 

@@ -12,9 +12,9 @@ from mirrorsync.select import content
 from mirrorsync.simple.encode_json import encode_page
 from mirrorsync.simple.wire import API_VERSION
 from mirrorsync.state.inventory import Intent
-from mirrorsync.state.progress import Weight, Work
+from mirrorsync.state.progress import ProjectRow, Weight
+from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.download import fetch_all, replaces_sidecar
-from mirrorsync.sync.parts import Parts
 from mirrorsync.sync.publish import publish_legacy, publish_page, withdraw_page
 from mirrorsync.sync.removal import second_witness
 
@@ -22,24 +22,24 @@ _PATIENCE: Final = 25 * 3600.0
 """Seconds for which a page that stays behind is asked for again: PyPI's caches serve an old one for a day."""
 
 
-class Errand(msgspec.Struct, frozen=True):
+class PageTask(msgspec.Struct, frozen=True):
     """A project that is due, and the page that is to be had of it."""
 
-    work: Work
+    work: ProjectRow
     ask: PageAsk
     settles: bool
     """What the page then carries settles the matter, whatever was wanted."""
 
 
-def errand(work: Work, now: float) -> Errand:
+def errand(work: ProjectRow, now: float) -> PageTask:
     """Return how the page of `work` is asked for."""
     at_least, settles = _wanted(work, now)
     trusted = work.present and not settles and at_least <= (work.mirrored_serial or 0)
     ask = PageAsk(name=work.name, at_least=at_least, etag=work.etag if trusted else None, attempt=work.attempts)
-    return Errand(work=work, ask=ask, settles=settles)
+    return PageTask(work=work, ask=ask, settles=settles)
 
 
-async def bring_up(parts: Parts, errand: Errand, answer: PageAnswer) -> Outcome:
+async def bring_up(context: SyncContext, errand: PageTask, answer: PageAnswer) -> Outcome:
     """Make the served tree say of one project what upstream says; the outcome is what may be recorded.
 
     `answer`: what came of asking once. Order (invariants I1, I4): intend, store, publish. Nothing is recorded here.
@@ -48,29 +48,29 @@ async def bring_up(parts: Parts, errand: Errand, answer: PageAnswer) -> Outcome:
     """
     work = errand.work
     try:
-        page = await _settled(parts, errand, answer)
+        page = await _settled(context, errand, answer)
     except ProjectGone as gone:
-        return await _gone(parts, work, gone)
+        return await _gone(context, work, gone)
     if isinstance(page, Unchanged):
         return Confirmed(name=work.name, content_serial=work.content_serial)
     if page.later_version is not None:
-        parts.tell_once(
+        context.tell_once(
             f"version {page.later_version}",
             f"upstream speaks version {page.later_version} of the Simple API, this mirrorsync {API_VERSION}: what it"
             " does not know is passed on as it is; look for a newer mirrorsync",
         )
-    return await _mirror(parts, work, content.apply(page, metadata=parts.policy.metadata), settles=errand.settles)
+    return await _mirror(context, work, content.apply(page, metadata=context.policy.metadata), settles=errand.settles)
 
 
-async def _settled(parts: Parts, errand: Errand, answer: PageAnswer) -> ProjectPage | Unchanged:
+async def _settled(context: SyncContext, errand: PageTask, answer: PageAnswer) -> ProjectPage | Unchanged:
     if isinstance(answer, ProjectPage | Unchanged):
         return answer
     if answer is None or answer.recovery is Recovery.RETRY:
-        return await parts.upstream.page(errand.ask, failed=answer)
+        return await context.upstream.page(errand.ask, failed=answer)
     raise answer
 
 
-def _wanted(work: Work, now: float) -> tuple[Serial, bool]:
+def _wanted(work: ProjectRow, now: float) -> tuple[Serial, bool]:
     """Return the serial that a page must carry, and whether what it then carries settles the matter.
 
     Never below what is served (I6), but where upstream itself provably went back, or where no cache can be the
@@ -85,25 +85,25 @@ def _wanted(work: Work, now: float) -> tuple[Serial, bool]:
     return Serial(max(work.content_serial, work.mirrored_serial or 0, work.attempted_serial or 0)), False
 
 
-async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool) -> Outcome:
+async def _mirror(context: SyncContext, work: ProjectRow, page: ProjectPage, *, settles: bool) -> Outcome:
     intent, stored, replaces = Intent(), list[StoredFile](), False
-    if parts.policy.files:
-        intent = await parts.state.intend(work.name, page.files, page.serial)
-        _afford(parts, work, page, intent)
-        _tell_replaced(parts, work, intent)
-        replaces = await replaces_sidecar(parts, intent.needs)
+    if context.policy.files:
+        intent = await context.state.intend(work.name, page.files, page.serial)
+        _afford(context, work, page, intent)
+        _tell_replaced(context, work, intent)
+        replaces = await replaces_sidecar(context, intent.needs)
         if replaces:
-            await _retract_sidecars(parts, work, page, intent)
-        stored = await _fetched(parts, intent)
+            await _retract_sidecars(context, work, page, intent)
+        stored = await _fetched(context, intent)
         page = _as_stored(page, stored, intent)
         if stored:
-            await parts.store.settle()  # the large ones, and those that an earlier life left
+            await context.store.settle()  # the large ones, and those that an earlier life left
     lost = sum(held.metadata_sha256 != need.file.core_metadata for held, need in zip(stored, intent.needs, strict=True))
-    encoded = encode_page(page, parts.policy.link)
+    encoded = encode_page(page, context.policy.link)
     digest = encoded.content_digest
     leads = None not in (page.serial, work.page_serial) and (work.page_serial or 0) > (page.serial or 0)
     stands = work.present and digest == work.page_digest and not replaces and not leads
-    await _publish(parts, work, page, None if stands else encoded.body)
+    await _publish(context, work, page, None if stands else encoded.body)
     return Mirrored(
         name=work.name,
         serial=page.serial,
@@ -116,47 +116,47 @@ async def _mirror(parts: Parts, work: Work, page: ProjectPage, *, settles: bool)
         vanished=intent.vanished,
         settles=settles,
         bytes_fetched=sum(file.size for file in stored if file.file_is_new),
-        sidecars_untold=page.sidecars_untold if parts.policy.metadata else 0,
+        sidecars_untold=page.sidecars_untold if context.policy.metadata else 0,
         sidecars_lost=lost,
     )
 
 
-async def _publish(parts: Parts, work: Work, page: ProjectPage, json: bytes | None) -> None:
+async def _publish(context: SyncContext, work: ProjectRow, page: ProjectPage, json: bytes | None) -> None:
     """Publish what is to be: the page, encoded as `json`, unless that is None because it stands."""
     if json is not None:
-        if work.page_digest is not None or not parts.policy.files:
-            await parts.state.about_to_publish(work.name, page.serial)
-        await publish_page(parts, page, json)
-    if parts.policy.legacy_json or (work.present and work.page_digest is None):
+        if work.page_digest is not None or not context.policy.files:
+            await context.state.about_to_publish(work.name, page.serial)
+        await publish_page(context, page, json)
+    if context.policy.legacy_json or (work.present and work.page_digest is None):
         if json is None:
-            await parts.state.outbox.about_to_change(work.name)
-        await publish_legacy(parts, work.name)
-        await parts.store.settle()  # for where it makes the document absent
+            await context.state.outbox.about_to_change(work.name)
+        await publish_legacy(context, work.name)
+        await context.store.settle()  # for where it makes the document absent
 
 
-def _afford(parts: Parts, work: Work, page: ProjectPage, intent: Intent) -> None:
+def _afford(context: SyncContext, work: ProjectRow, page: ProjectPage, intent: Intent) -> None:
     """Hold the page back when it takes away more than a person would expect. Raises: TooManyDeletions.
 
     What is quarantined leaves the page whatever its weight: the sweep counts it before anything is deleted.
     """
     if intent.vanished and page.status != "quarantined":
         weight = Weight(projects=0, files=len(intent.vanished), size=intent.vanished_size)
-        parts.budget.spend(weight, str(work.name), now=parts.clock())
+        context.budget.spend(weight, str(work.name), now=context.clock())
 
 
-def _tell_replaced(parts: Parts, work: Work, intent: Intent) -> None:
+def _tell_replaced(context: SyncContext, work: ProjectRow, intent: Intent) -> None:
     """Tell an operator of names that stand for other bytes from now on: PyPI gives no name twice."""
     gone = {filename for _, filename in intent.vanished}
     for file in (need.file for need in intent.needs if need.lacks_file and need.file.filename in gone):
         digest = file.hashes.sha256.hex()
-        parts.tell_once(
+        context.tell_once(
             f"replaced {file.filename} {digest}",
             f"{work.name}: {file.filename} has other bytes now (sha256 {digest}). Both are verified, and the old ones"
             " stay for the grace; on PyPI no file of today can change, so ask its authors before you trust it",
         )
 
 
-async def _retract_sidecars(parts: Parts, work: Work, page: ProjectPage, intent: Intent) -> None:
+async def _retract_sidecars(context: SyncContext, work: ProjectRow, page: ProjectPage, intent: Intent) -> None:
     """Let no page promise a sidecar's old digest while the new sidecar takes its place (I1)."""
     lacking = {(need.file.place, need.file.filename): need for need in intent.needs}
     needs = [(file, lacking.get((file.place, file.filename))) for file in page.files]
@@ -165,20 +165,20 @@ async def _retract_sidecars(parts: Parts, work: Work, page: ProjectPage, intent:
         for file, need in needs
         if need is None or not need.lacks_file
     ]
-    await parts.state.about_to_publish(work.name, None)
+    await context.state.about_to_publish(work.name, None)
     if work.present:
         known = [serial for serial in (work.page_serial, work.attempted_serial) if serial is not None]
         serial = max(known, default=None)
         without = msgspec.structs.replace(page, serial=serial, files=tuple(files))
-        await publish_page(parts, without, encode_page(without, parts.policy.link).body)
+        await publish_page(context, without, encode_page(without, context.policy.link).body)
     else:
-        await withdraw_page(parts, work.name)  # a page that no record tells of, whose run died before it was made
-        await parts.store.settle()
+        await withdraw_page(context, work.name)  # a page that no record tells of, whose run died before it was made
+        await context.store.settle()
 
 
-async def _fetched(parts: Parts, intent: Intent) -> list[StoredFile]:
+async def _fetched(context: SyncContext, intent: Intent) -> list[StoredFile]:
     """Bring in what is lacking. Raises: the first failure, with the number of the others."""
-    results = await fetch_all(parts, intent.needs)
+    results = await fetch_all(context, intent.needs)
     failures = [result for result in results if isinstance(result, MirrorsyncError)]
     if failures:
         worst = next((failure for failure in failures if failure.recovery is Recovery.HALT), failures[0])
@@ -206,17 +206,17 @@ def _as_stored(page: ProjectPage, stored: list[StoredFile], intent: Intent) -> P
     return msgspec.structs.replace(page, files=tuple(as_held(file) for file in page.files))
 
 
-async def _gone(parts: Parts, work: Work, gone: ProjectGone) -> Removed:
+async def _gone(context: SyncContext, work: ProjectRow, gone: ProjectGone) -> Removed:
     """Decide on a 404, which a cache may have kept from before the project was made (I5).
 
     Raises: ProjectGone, while there is but one witness; TooManyDeletions.
     """
-    reason = await second_witness(parts, work)
+    reason = await second_witness(context, work)
     if not reason:
         raise gone
-    parts.budget.spend(await parts.state.weigh([work.name]), str(work.name), now=parts.clock())
+    context.budget.spend(await context.state.weigh([work.name]), str(work.name), now=context.clock())
     if work.present:
-        await parts.state.about_to_publish(work.name, None)
-    await withdraw_page(parts, work.name)
-    await parts.store.settle()
+        await context.state.about_to_publish(work.name, None)
+    await withdraw_page(context, work.name)
+    await context.store.settle()
     return Removed(name=work.name, reason=reason, wanted_serial=work.wanted_serial)

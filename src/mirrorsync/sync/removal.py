@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from mirrorsync.state.progress import Work
-from mirrorsync.sync.parts import Parts
+from mirrorsync.state.progress import ProjectRow
+from mirrorsync.sync.context import SyncContext
 
 REPEAT_AFTER: Final = 180.0
 """Seconds after which a second 404 is another answer and not the same cached one (PyPI's CDN: 60 s a layer)."""
 
 
-async def second_witness(parts: Parts, work: Work) -> str:
+async def second_witness(context: SyncContext, work: ProjectRow) -> str:
     """Return who besides the page's 404 says that the project is gone; empty while nobody does.
 
     The journal's last word counts at once: malware must go fast. Anything else needs the 404 to be repeated.
@@ -17,12 +17,12 @@ async def second_witness(parts: Parts, work: Work) -> str:
     """
     if work.said_removed:
         return "removed upstream: the journal says so and the page is gone"
-    if work.gone_at is None or parts.clock() - work.gone_at < REPEAT_AFTER:
+    if work.gone_at is None or context.clock() - work.gone_at < REPEAT_AFTER:
         return ""
     if work.unlisted:
         return "removed upstream: the root list leaves it out and the page is gone"
-    if work.name in parts.policy.selection.projects and not work.present:
+    if work.name in context.policy.selection.projects and not work.present:
         return ""  # a name that never was: the operator's spelling, to be seen in `status` until it is mended
-    if await parts.upstream.is_absent(work.name):
+    if await context.upstream.is_absent(work.name):
         return "removed upstream: neither page nor release data is there any more"
     return ""

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mirrorsync.model.blob import Expect
 from mirrorsync.model.identity import StorePath
+from mirrorsync.model.objects import Expect
 from mirrorsync.ports import Staged, Store
 
 

@@ -7,10 +7,10 @@ from typing import Final
 import trio
 
 from mirrorsync.model.identity import Serial, StorePath
-from mirrorsync.pulse import beat
+from mirrorsync.runtime.heartbeat import beat
 from mirrorsync.simple import gzipped, layout
 from mirrorsync.simple.root import Row, root_parts
-from mirrorsync.sync.parts import Parts
+from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.replacement import replacing
 from mirrorsync.sync.timing import timed
 
@@ -39,38 +39,38 @@ class Pace:
         """Whether it may be written now."""
         return self._hurries or trio.current_time() >= self._not_before
 
-    async def publish(self, parts: Parts) -> None:
+    async def publish(self, context: SyncContext) -> None:
         """As `publish_root`, now or, where that would be too often, at a later call: `owes` tells."""
         self.owes = True
         if not self.is_due:
             return
         began = trio.current_time()
-        await publish_root(parts)
+        await publish_root(context)
         ended = trio.current_time()
         self._not_before = ended + _REST * (ended - began)
         self.owes = False
 
 
-async def publish_root(parts: Parts) -> bool:
+async def publish_root(context: SyncContext) -> bool:
     """Bring the root index up to what the ledger says, if it is behind; True when it was.
 
     It claims the serial up to which everything is served, never more (I2), and of each project the serial of the
     page that stands, so that this mirror can be another one's upstream. A form whose bytes are the same stays
     untouched: names change far more seldom than serials.
     """
-    mirror = await parts.state.mirror()
-    serial = await parts.state.synced_serial()
+    mirror = await context.state.mirror()
+    serial = await context.state.synced_serial()
     if mirror.root_version == mirror.root_published_version and mirror.published_serial == serial:
         return False
-    await parts.state.outbox.about_to_publish_root()
-    await _write(parts, serial)
-    await parts.store.settle()
-    await parts.state.root_published(serial, mirror.root_version)
+    await context.state.outbox.about_to_publish_root()
+    await _write(context, serial)
+    await context.store.settle()
+    await context.state.root_published(serial, mirror.root_version)
     return True
 
 
 @timed("root_index")
-async def _write(parts: Parts, serial: Serial | None) -> None:
+async def _write(context: SyncContext, serial: Serial | None) -> None:
     """Stream the index from the ledger to the store: at 750,000 projects it is tens of megabytes.
 
     JSON goes last, for web servers read from it which serial HTML carries; a sibling goes before its page.
@@ -79,12 +79,12 @@ async def _write(parts: Parts, serial: Serial | None) -> None:
     order = [
         path
         for page in (paths.html, paths.index_html, paths.json)
-        for path in ((gzipped.sibling(page), page) if parts.policy.gzip else (page,))
+        for path in ((gzipped.sibling(page), page) if context.policy.gzip else (page,))
     ]
     async with AsyncExitStack() as stack:
-        batches = await stack.enter_async_context(parts.state.present())
-        targets = {path: await stack.enter_async_context(replacing(parts.store, path)) for path in order}
-        pieces = _with_siblings(batches, serial) if parts.policy.gzip else _pages(batches, serial)
+        batches = await stack.enter_async_context(context.state.present())
+        targets = {path: await stack.enter_async_context(replacing(context.store, path)) for path in order}
+        pieces = _with_siblings(batches, serial) if context.policy.gzip else _pages(batches, serial)
         while piece := await trio.to_thread.run_sync(next, pieces, None):
             for path, body in piece.items():
                 await targets[path].write(body)

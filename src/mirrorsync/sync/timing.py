@@ -5,25 +5,25 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from mirrorsync.observe.metrics_hooks import Step
-from mirrorsync.sync.parts import Parts
+from mirrorsync.observe.stopwatch import Step
+from mirrorsync.sync.context import SyncContext
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_Work = Callable[Concatenate[Parts, _P], Awaitable[_T]]
+_Work = Callable[Concatenate[SyncContext, _P], Awaitable[_T]]
 
 
 def timed(step: Step) -> Callable[[_Work[_P, _T]], _Work[_P, _T]]:
-    """Return a decorator that tells the parts' stopwatch how long each call took, however it ended."""
+    """Return a decorator that tells the context' stopwatch how long each call took, however it ended."""
 
     def decorate(work: _Work[_P, _T]) -> _Work[_P, _T]:
         @wraps(work)
-        async def measured(parts: Parts, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        async def measured(context: SyncContext, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
             began = time.perf_counter()
             try:
-                return await work(parts, *args, **kwargs)
+                return await work(context, *args, **kwargs)
             finally:
-                parts.stopwatch.took(step, time.perf_counter() - began)
+                context.stopwatch.took(step, time.perf_counter() - began)
 
         return measured
 

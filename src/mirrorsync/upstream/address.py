@@ -8,7 +8,7 @@ import msgspec
 from pip._internal.models.index import PyPI  # pip is the authority; a test holds that this name still exists
 
 from mirrorsync.errors import BadConfig
-from mirrorsync.upstream.gate import authority
+from mirrorsync.upstream.http.allowed_urls import authority
 
 PYPI_WORD: Final = "pypi"
 """What an operator writes for PyPI itself."""

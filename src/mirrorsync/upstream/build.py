@@ -12,13 +12,13 @@ import trio
 from mirrorsync import __version__
 from mirrorsync.errors import BadConfig
 from mirrorsync.upstream.address import Address, host_of, resolve
-from mirrorsync.upstream.client import IDLE_LIMIT, SILENCE, Client
-from mirrorsync.upstream.gate import Gate
+from mirrorsync.upstream.http.allowed_urls import AllowedUrls
+from mirrorsync.upstream.http.client import IDLE_LIMIT, SILENCE, Client
+from mirrorsync.upstream.http.request_metrics import NO_METRICS, RequestMetrics
+from mirrorsync.upstream.http.retry import RetryPolicy
+from mirrorsync.upstream.http.sender import open_sender
 from mirrorsync.upstream.index import SimpleIndex
-from mirrorsync.upstream.meter import UNMETERED, Meter
 from mirrorsync.upstream.pypi import PAUSE, XML_SILENCE, PyPIUpstream
-from mirrorsync.upstream.retry import Patience
-from mirrorsync.upstream.sending import open_sender
 
 __all__ = ["open_client", "open_upstream", "user_agent"]
 
@@ -46,9 +46,9 @@ async def open_upstream(  # noqa: PLR0913 - [upstream]'s words, each passed once
     file_hosts: Collection[str] = (),
     proxy: str | None = None,
     ca_file: str | None = None,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     silence: float = SILENCE,
-    meter: Meter = UNMETERED,
+    meter: RequestMetrics = NO_METRICS,
 ) -> AsyncIterator[SimpleIndex]:
     """Open the upstream that `index` names; nothing is asked of it yet.
 
@@ -75,10 +75,10 @@ async def open_upstream(  # noqa: PLR0913 - [upstream]'s words, each passed once
             yield PyPIUpstream(client, base_url=base_url, identity=identity, pause=pause, silence=silence * _LONGER)
 
 
-def _gate(address: Address, file_hosts: Collection[str], *, allow_http: bool) -> Gate:
+def _gate(address: Address, file_hosts: Collection[str], *, allow_http: bool) -> AllowedUrls:
     if address.base_url.startswith("http:") and not allow_http:
         raise BadConfig(f"index {address.base_url} is not https", hint="allow-http = true, for an index of one's own")
-    return Gate(
+    return AllowedUrls(
         index_hosts=frozenset({address.host}),
         file_hosts=frozenset(map(host_of, file_hosts)) or address.file_hosts,
         allow_http=allow_http,
@@ -90,12 +90,12 @@ async def open_client(  # noqa: PLR0913 -- each is one word of the configuration
     *,
     user_agent: str,
     connections: trio.CapacityLimiter,
-    gate: Gate,
+    gate: AllowedUrls,
     proxy: str | None = None,
     ca_file: str | None = None,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     silence: float = SILENCE,
-    meter: Meter = UNMETERED,
+    meter: RequestMetrics = NO_METRICS,
 ) -> AsyncIterator[Client]:
     """Open a client whose connections are closed when the context ends. `silence` in seconds.
 
@@ -116,7 +116,7 @@ async def open_client(  # noqa: PLR0913 -- each is one word of the configuration
             user_agent=user_agent,
             gate=gate,
             connections=connections,
-            patience=patience or Patience(),
+            patience=patience or RetryPolicy(),
             silence=silence,
             meter=meter,
         )

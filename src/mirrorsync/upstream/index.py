@@ -10,20 +10,21 @@ import msgspec
 import trio
 
 from mirrorsync.errors import Malformed, MirrorsyncError, NoChangelog, NoListing, ProjectGone, StalePage
-from mirrorsync.model.blob import Chunk, Remote
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.objects import Chunk, Remote
 from mirrorsync.model.page import PageAnswer, PageAsk, ProjectPage, Unchanged
 from mirrorsync.simple.decode import decode_page
-from mirrorsync.upstream import answers, legacy
-from mirrorsync.upstream.body import fetch_all, open_body
-from mirrorsync.upstream.client import Client, Question
-from mirrorsync.upstream.inflate import Inflater
-from mirrorsync.upstream.reply import PAGE_LIMIT, ROOT_LIMIT, Ask, Reply
+from mirrorsync.upstream import legacy
+from mirrorsync.upstream.file_body import fetch_all, open_body
+from mirrorsync.upstream.http import errors as answers
+from mirrorsync.upstream.http.client import Client, Question
+from mirrorsync.upstream.http.inflate import Inflater
+from mirrorsync.upstream.http.pipeline import Fields
+from mirrorsync.upstream.http.response import PAGE_LIMIT, ROOT_LIMIT, Ask, Reply
+from mirrorsync.upstream.http.url import Url, parse
 from mirrorsync.upstream.root_list import RootReader
 from mirrorsync.upstream.trace import TraceReader
-from mirrorsync.upstream.url import Url, parse
-from mirrorsync.upstream.volley import Fields
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import msgspec
 
 from mirrorsync.errors import Malformed
 from mirrorsync.model.identity import ProjectName, project_name
-from mirrorsync.upstream import answers
-from mirrorsync.upstream.reply import Reply
+from mirrorsync.upstream.http import errors as answers
+from mirrorsync.upstream.http.response import Reply
 
 _LIMIT: Final = 128 * 2**20
 """Bytes at most; nightly projects with thousands of releases have some 40 MB."""

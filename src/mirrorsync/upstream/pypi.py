@@ -11,13 +11,14 @@ import trio
 from mirrorsync.errors import Malformed, NoChangelog
 from mirrorsync.model.change import ChangeBatch
 from mirrorsync.model.identity import Serial
-from mirrorsync.upstream import answers, xmlrpc
-from mirrorsync.upstream.answers import ServerFault
-from mirrorsync.upstream.client import Client
+from mirrorsync.upstream import xmlrpc
+from mirrorsync.upstream.http import errors as answers
+from mirrorsync.upstream.http.client import Client
+from mirrorsync.upstream.http.errors import ServerFault
+from mirrorsync.upstream.http.response import XML_LIMIT, Ask, Reply
+from mirrorsync.upstream.http.retry import retry
 from mirrorsync.upstream.index import SimpleIndex
 from mirrorsync.upstream.journal import to_batch, to_serial
-from mirrorsync.upstream.reply import XML_LIMIT, Ask, Reply
-from mirrorsync.upstream.retry import persevere
 
 XML_SILENCE: Final = 90.0
 """Seconds: PyPI's edge waits 60 s for an answer that the origin is still computing."""
@@ -96,7 +97,7 @@ class PyPIUpstream(SimpleIndex):
                 return await _read_value(reply, what)
 
         try:
-            return await persevere(self._client.patience, attempt), what
+            return await retry(self._client.patience, attempt), what
         except (Malformed, ServerFault) as broken:
             raise _no_changelog(broken) from broken
 

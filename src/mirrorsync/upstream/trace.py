@@ -7,9 +7,9 @@ from typing import Final
 import trio
 
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.upstream.client import Client
-from mirrorsync.upstream.reply import Ask
-from mirrorsync.upstream.url import Url
+from mirrorsync.upstream.http.client import Client
+from mirrorsync.upstream.http.response import Ask
+from mirrorsync.upstream.http.url import Url
 
 _LIMIT: Final = 64 * 1024
 """Bytes."""

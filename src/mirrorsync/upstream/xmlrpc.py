@@ -7,7 +7,7 @@ from xml.parsers.expat import ExpatError
 from xmlrpc import client as marshal  # entity bombs are refused in `loads` before a parser sees the body
 
 from mirrorsync.errors import Malformed, NoChangelog, Throttled, Unreachable
-from mirrorsync.upstream.answers import LONGEST_RETRY_AFTER, CutShort, ServerFault
+from mirrorsync.upstream.http.errors import LONGEST_RETRY_AFTER, CutShort, ServerFault
 
 MEDIA_TYPE: Final = "text/xml"
 _NO_METHOD: Final = -32601

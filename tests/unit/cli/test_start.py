@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 from mirrorsync.state.connection import connect
 from mirrorsync.state.progress import introduce
@@ -25,7 +25,7 @@ _HEAVY: Final = {
     "structlog",
     "ssl",
     "tenacity",
-    "mirrorsync.app.daemon",
+    "mirrorsync.app.commands",
     "mirrorsync.sync",
     "mirrorsync.upstream",
     "mirrorsync.web",
@@ -40,8 +40,8 @@ _NOT_OF_A_PASS: Final = {
     "rich",
     "sqlite_utils",
     "mirrorsync.app.monitor",
-    "mirrorsync.app.service",
-    "mirrorsync.sync.follow",
+    "mirrorsync.app.daemon",
+    "mirrorsync.sync.daemon_loop",
     "mirrorsync.web.server",
 }
 """What terminals, daemons, monitoring, proxies and TLS need. What failures need must be there before."""
@@ -104,5 +104,5 @@ def test_a_pass_that_meets_no_trouble_loads_nothing_for_trouble(tmp_path: Path, 
     world.upload("alpha", "2.0")
     found = loaded_by("sync", "--config", str(path))
     assert "alpha-2.0" in (tmp_path / "web" / "simple" / "alpha" / "index.html").read_text()
-    assert {"structlog", "httpx", "mirrorsync.web.status_page"} <= found
+    assert {"structlog", "httpx", "mirrorsync.status.page"} <= found
     assert _NOT_OF_A_PASS & found == set()

@@ -13,10 +13,10 @@ from tests.unit.state.ledgers import fill
 
 from mirrorsync.app.lock import hold
 from mirrorsync.cli.status import status
-from mirrorsync.cli.surroundings import look_around
 from mirrorsync.state.connection import connect
 from mirrorsync.state.runs import Totals, log
 from mirrorsync.state.schema import migrate
+from mirrorsync.status.host import inspect_host
 
 _TRIALS = int(os.environ.get("MIRRORSYNC_DAMAGES", "300"))
 
@@ -82,7 +82,7 @@ def test_looking_at_the_lock_for_an_instant_keeps_nobody_from_taking_it(tmp_path
 
 
 def test_who_holds_the_lock_is_seen_and_so_is_that_nobody_does(tmp_path: Path) -> None:
-    assert look_around(tmp_path).at_work is False
+    assert inspect_host(tmp_path).at_work is False
     with hold(tmp_path / "state" / "lock"):
-        assert look_around(tmp_path).at_work is True
-    assert look_around(tmp_path).at_work is False
+        assert inspect_host(tmp_path).at_work is True
+    assert inspect_host(tmp_path).at_work is False

@@ -12,10 +12,10 @@ from mirrorsync.errors import StoreFull, Unreachable
 from mirrorsync.model.identity import Serial
 from mirrorsync.state import progress
 from mirrorsync.state.connection import connect
-from mirrorsync.state.forecast import Growth
 from mirrorsync.state.report import report
 from mirrorsync.state.runs import Totals, log, note_of
 from mirrorsync.state.schema import migrate
+from mirrorsync.status.forecast import Growth
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from mirrorsync.cli.judgement import Judgement, Level, Limits, judge
-from mirrorsync.cli.status_text import all_well, perfdata, verdict
-from mirrorsync.cli.surroundings import Disk, Surroundings
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.state.audit import AuditReport
-from mirrorsync.state.forecast import Growth
-from mirrorsync.state.lateness import behind
 from mirrorsync.state.report import Report, RunRow, Unmet
+from mirrorsync.status.forecast import Growth
+from mirrorsync.status.health import Health, Level, Limits, judge
+from mirrorsync.status.host import Disk, Host
+from mirrorsync.status.lag import behind
+from mirrorsync.status.text import all_well, perfdata, verdict
 
 NOW = 1_800_000_000.0
 HOUR, DAY, GIB = 3600.0, 86_400.0, 1 << 30
@@ -22,8 +22,8 @@ def disk(free: int = 500 * GIB, inodes: int = 1 << 30) -> Disk:
     return Disk(path="/srv/pypi/web", free=free, total=1000 * GIB, inodes_free=inodes)
 
 
-def around(*, at_work: bool | None = True, disks: tuple[Disk, ...] = (disk(),)) -> Surroundings:
-    return Surroundings(at_work=at_work, process="77", disks=disks)
+def around(*, at_work: bool | None = True, disks: tuple[Disk, ...] = (disk(),)) -> Host:
+    return Host(at_work=at_work, process="77", disks=disks)
 
 
 def run(note: str | None = None, *, needs_person: bool = False) -> RunRow:
@@ -71,18 +71,18 @@ def mirror(*unmet: Unmet, **facts: Any) -> Report:
     return Report(**values | facts)
 
 
-def judged(report: Report, surroundings: Surroundings | None = None) -> Judgement:
+def judged(report: Report, surroundings: Host | None = None) -> Health:
     return judge(report, surroundings or around(), LIMITS, NOW)
 
 
-def only_reason(found: Judgement) -> str:
+def only_reason(found: Health) -> str:
     (reason,) = found.reasons
     assert reason.level == found.level
     return reason.text
 
 
 def test_a_mirror_that_was_complete_half_a_minute_ago_is_ok() -> None:
-    assert judged(mirror()) == Judgement(Level.OK, ())
+    assert judged(mirror()) == Health(Level.OK, ())
     assert all_well(mirror(), NOW).startswith("as upstream was 30 s ago, synced to serial 100, 5,000 projects")
 
 
@@ -176,7 +176,7 @@ def test_a_full_disk_and_one_without_inodes_are_called_so_also_that_of_the_state
 
 
 def test_a_disk_that_will_be_full_within_a_week_is_a_warning_and_a_later_one_is_not() -> None:
-    def growing(days: int) -> tuple[Report, Surroundings]:
+    def growing(days: int) -> tuple[Report, Host]:
         return mirror(growth=Growth(seconds=DAY, bytes=40 * GIB), bytes=1000 * GIB), around(
             disks=(disk((20 + 40 * days) * GIB),)
         )

@@ -1,6 +1,6 @@
 import pytest
 
-from mirrorsync.model.words import brief, counted, lasting
+from mirrorsync.model.wording import brief, counted, lasting
 
 
 def test_what_is_counted_is_in_the_plural_unless_it_is_one() -> None:

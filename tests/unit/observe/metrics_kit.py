@@ -10,17 +10,17 @@ from mirrorsync.errors import MirrorsyncError, StalePage, Throttled, TooManyDele
 from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, StoredFile
 from mirrorsync.model.reason import reason_of
+from mirrorsync.observe.counters import Counters
 from mirrorsync.observe.metrics import Metrics
-from mirrorsync.observe.metrics_standing import Room, Round, Run, Standing, Told
-from mirrorsync.observe.metrics_tally import Tally
-from mirrorsync.observe.progress import Done
+from mirrorsync.observe.run_observer import Done
+from mirrorsync.status.gauges import MirrorGauges, Room, Round, Run, Told
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 NOW = 1_800_000_000.0
 Values = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def standing(**other: object) -> Standing:
+def standing(**other: object) -> MirrorGauges:
     usual = {
         "at": NOW,
         "synced_serial": 100,
@@ -45,7 +45,7 @@ def standing(**other: object) -> Standing:
         "room": Room(size=1000, free=400, used=500, free_inodes=99, min_free=50),
         "run": Run(ended_at=NOW - 5, projects=1, files=2, bytes=3, failures=4, halted=False),
     }
-    return Standing(**(usual | other))  # type: ignore[arg-type]  # names of the class's own attributes
+    return MirrorGauges(**(usual | other))  # type: ignore[arg-type]  # names of the class's own attributes
 
 
 def failed(name: str, error: MirrorsyncError) -> Failed:
@@ -68,8 +68,8 @@ def mirrored(name: str, files: int = 1) -> Mirrored:
     )
 
 
-def busy() -> Tally:
-    tally = Tally(lambda: NOW - 1000)
+def busy() -> Counters:
+    tally = Counters(lambda: NOW - 1000)
     tally.answered("index.test", 200, 1000, 0.02)
     tally.answered("index.test", 304, 0, 0.005)
     tally.answered("files.test", 206, 500, 400.0)

@@ -7,8 +7,8 @@ import pytest
 from mirrorsync.errors import LowSpace, MirrorsyncError, TooManyDeletions, Unreachable
 from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Removed, StoredFile
-from mirrorsync.observe.lines import LogLines
-from mirrorsync.observe.progress import Audience, Done, Several, Where
+from mirrorsync.observe.log_lines import LogLines
+from mirrorsync.observe.run_observer import Done, RunObserver, RunObservers, Where
 
 
 class Ear:
@@ -189,12 +189,12 @@ def test_progress_is_told_ever_more_rarely_and_only_when_there_is_some(ear: Ear)
 
 
 def test_several_hear_all_and_those_that_were_entered_are_left_when_one_cannot_be() -> None:
-    class Unwilling(Audience):
+    class Unwilling(RunObserver):
         def __enter__(self) -> Self:
             raise OSError("no terminal")
 
     first, second = Ear(), Ear()
-    with Several(first.audience, second.audience) as both:
+    with RunObservers(first.audience, second.audience) as both:
         both.notes("a note")
         both.mentions("no more than that")
         both.awaits(3)
@@ -207,6 +207,6 @@ def test_several_hear_all_and_those_that_were_entered_are_left_when_one_cannot_b
     assert [level for level, event, _ in first.lines if event == "notice"] == ["warning", "info"]
     assert first.events == ["run started", "notice", "notice", "trouble", "trouble is over", "run ended"]
     third = Ear()
-    with pytest.raises(OSError, match="no terminal"), Several(third.audience, Unwilling()):
+    with pytest.raises(OSError, match="no terminal"), RunObservers(third.audience, Unwilling()):
         pass
     assert third.events == ["run started", "run ended"]

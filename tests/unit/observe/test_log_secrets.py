@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from mirrorsync.observe.secrets import MASK, mask, secrets_of
+from mirrorsync.observe.redaction import MASK, mask, secrets_of
 
 _SECRET: Final = "Zs3cr3tZ"  # noqa: S105 -- a stand-in for one
 """What stands in each text, and in none of what is left of it."""

@@ -8,8 +8,8 @@ import pytest
 from mirrorsync import errors
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.reason import REASONS, reason_of
+from mirrorsync.observe.counters import Counters, Histogram
 from mirrorsync.observe.metrics import Metrics, Process
-from mirrorsync.observe.metrics_tally import Histogram, Tally
 from tests.unit.observe.metrics_kit import NOW, OPENMETRICS, busy, failed, mirrored, standing, values
 
 PROMTOOL = shutil.which("promtool")
@@ -51,7 +51,7 @@ def test_the_numbers_are_those_of_the_mirror() -> None:
 
 def test_what_is_not_known_has_no_sample() -> None:
     nothing = standing(complete_at=None, behind=None, synced_serial=None, room=None, run=None, failing_since=None)
-    names = {name for name, _ in values(Metrics(Tally()).page(nothing, "")[0])}
+    names = {name for name, _ in values(Metrics(Counters()).page(nothing, "")[0])}
     assert "mirrorsync_unmet_projects" in names
     absent = {
         "mirrorsync_lag_seconds",
@@ -75,7 +75,7 @@ def test_the_reasons_add_up_to_what_is_unmet() -> None:
 
 
 def test_troubles_of_all_projects_end_with_the_next_that_goes_well() -> None:
-    tally = Tally()
+    tally = Counters()
     tally.troubled("projects", errors.Unreachable("down"))
     low = failed("alpha", errors.LowSpace("little"))
     tally.ended(low)
@@ -100,7 +100,7 @@ def test_every_error_has_one_of_the_words() -> None:
 
 
 def test_a_hostile_upstream_makes_no_unbounded_labels() -> None:
-    tally = Tally()
+    tally = Counters()
     for status in range(2000):
         tally.answered("index.test", status, 0, 0.0)
     assert len(tally.traffic) <= 20
@@ -133,7 +133,7 @@ def test_the_process_shows_its_memory_where_the_machine_is_hidden(tmp_path: Path
 
 
 def test_two_processes_share_nothing() -> None:
-    first, second = Metrics(busy()), Metrics(Tally())
+    first, second = Metrics(busy()), Metrics(Counters())
     assert ("mirrorsync_fetched_bytes_total", ()) in values(first.page(standing(), "")[0])
     assert values(second.page(standing(), "")[0])["mirrorsync_fetched_bytes_total", ()] == 0
 

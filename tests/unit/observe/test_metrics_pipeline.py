@@ -4,22 +4,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from mirrorsync.app.wiring import open_parts
-from mirrorsync.observe.metrics_tally import Tally
-from mirrorsync.observe.progress import Several
-from mirrorsync.sync import passes
-from mirrorsync.sync.parts import Parts
-from tests.mirror import Ears, Mirror
-from tests.upstream.faults import Status
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from mirrorsync.app.wiring import open_context
+from mirrorsync.observe.counters import Counters
+from mirrorsync.observe.run_observer import RunObservers
+from mirrorsync.sync import single_pass as passes
+from mirrorsync.sync.context import SyncContext
+from tests.support.mirror import Ears, Mirror
+from tests.support.pypi.faults import Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
 
 @asynccontextmanager
-async def counted(mirror: Mirror, tally: Tally) -> AsyncIterator[Parts]:
-    told = Several(Ears(), tally)
-    async with open_parts(mirror.settings, told, mirror.clock, mirror.clock.sleep, tally=tally) as parts:
-        yield parts
+async def counted(mirror: Mirror, tally: Counters) -> AsyncIterator[SyncContext]:
+    told = RunObservers(Ears(), tally)
+    async with open_context(mirror.settings, told, mirror.clock, mirror.clock.sleep, tally=tally) as context:
+        yield context
 
 
 async def test_each_step_of_a_pass_is_counted_and_each_project_by_its_outcome(
@@ -28,9 +28,9 @@ async def test_each_step_of_a_pass_is_counted_and_each_project_by_its_outcome(
     for name in ("alpha", "beta", "poisoned"):
         world.upload(name, "1.0")
     pypi.faults.add(r"/poisoned-.*whl$", Status(404))
-    tally = Tally()
-    async with counted(Mirror(tmp_path / "mirror", pypi), tally) as parts:
-        await passes.sync(parts)
+    tally = Counters()
+    async with counted(Mirror(tmp_path / "mirror", pypi), tally) as context:
+        await passes.sync(context)
     assert tally.outcomes == {"mirrored": 2, "confirmed": 0, "removed": 0, "failed": 1}
     assert tally.failures["missing"] == 1
     steps = {step: histogram.count for step, histogram in tally.steps.items()}
@@ -46,10 +46,10 @@ async def test_a_root_index_that_says_the_same_is_not_counted_as_written(
     tmp_path: Path, world: World, pypi: PyPI
 ) -> None:
     world.upload("alpha", "1.0")
-    tally = Tally()
-    async with counted(Mirror(tmp_path / "mirror", pypi), tally) as parts:
-        await passes.sync(parts)
-        await passes.sync(parts)
+    tally = Counters()
+    async with counted(Mirror(tmp_path / "mirror", pypi), tally) as context:
+        await passes.sync(context)
+        await passes.sync(context)
     assert tally.steps["root_index"].count == 1
     assert tally.steps["poll"].count == 2
 
@@ -59,15 +59,15 @@ async def test_removals_that_are_held_are_a_trouble_until_there_is_nothing_left_
 ) -> None:
     world.upload("alpha", "1.0")
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-files": 0})
-    tally = Tally()
-    async with counted(mirror, tally) as parts:
-        await passes.sync(parts)
+    tally = Counters()
+    async with counted(mirror, tally) as context:
+        await passes.sync(context)
         world.quarantine("alpha")
-        await passes.sync(parts)
+        await passes.sync(context)
         mirror.clock.forward(2 * 86400)
-        await passes.sync(parts)
+        await passes.sync(context)
         assert tally.troubled_now == {"removals"}
         world.clear_quarantine("alpha")
-        await passes.sync(parts)
+        await passes.sync(context)
         assert tally.troubled_now == set()
     assert tally.troubles["removals"] == 1

@@ -7,19 +7,19 @@ import pytest
 import trio
 
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.observe.metrics_tally import NO_ANSWER, Tally
+from mirrorsync.observe.counters import NO_ANSWER, Counters
 from mirrorsync.ports import Upstream
 from mirrorsync.upstream.build import open_upstream
-from mirrorsync.upstream.retry import Patience
-from tests.upstream.faults import Status, Truncate
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from mirrorsync.upstream.http.retry import RetryPolicy
+from tests.support.pypi.faults import Status, Truncate
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
 
-QUICK = Patience(attempts=3, first_wait=0.01, longest_wait=0.01)
+QUICK = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.01)
 
 
 @asynccontextmanager
-async def metered(pypi: PyPI, tally: Tally) -> AsyncIterator[Upstream]:
+async def metered(pypi: PyPI, tally: Counters) -> AsyncIterator[Upstream]:
     async with open_upstream(
         index=pypi.url,
         contact="test@operator.test",
@@ -31,13 +31,13 @@ async def metered(pypi: PyPI, tally: Tally) -> AsyncIterator[Upstream]:
         yield upstream
 
 
-def by_code(tally: Tally) -> dict[str, int]:
+def by_code(tally: Counters) -> dict[str, int]:
     return {code: traffic.requests for (_, code), traffic in tally.traffic.items()}
 
 
 async def test_each_request_is_counted_once_with_the_bytes_of_its_body(world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
-    tally = Tally()
+    tally = Counters()
     async with metered(pypi, tally) as upstream:
         await upstream.last_serial()
     seen = len(pypi.requests)
@@ -55,7 +55,7 @@ async def test_a_refusal_is_counted_by_its_code_and_each_further_attempt_as_a_re
 ) -> None:
     world.upload("alpha", "1.0")
     pypi.faults.add(r"/pypi", fault, times=1)
-    tally = Tally()
+    tally = Counters()
     async with metered(pypi, tally) as upstream:
         await upstream.last_serial()
     assert by_code(tally) == {str(fault.code): 1, "200": 1}
@@ -65,7 +65,7 @@ async def test_a_refusal_is_counted_by_its_code_and_each_further_attempt_as_a_re
 
 async def test_an_upstream_that_is_down_is_counted_as_no_answer(pypi: PyPI) -> None:
     pypi.stop()
-    tally = Tally()
+    tally = Counters()
     async with metered(pypi, tally) as upstream:
         with pytest.raises(MirrorsyncError):
             await upstream.last_serial()
@@ -76,7 +76,7 @@ async def test_an_upstream_that_is_down_is_counted_as_no_answer(pypi: PyPI) -> N
 async def test_a_body_that_is_cut_is_counted_as_broken(world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     pypi.faults.add(r"/pypi", Truncate(20), times=1)
-    tally = Tally()
+    tally = Counters()
     async with metered(pypi, tally) as upstream:
         await upstream.last_serial()
     assert sum(tally.broken.values()) == 1

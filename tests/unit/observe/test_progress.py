@@ -7,8 +7,8 @@ import pytest
 from mirrorsync.errors import Unreachable
 from mirrorsync.model.identity import project_name
 from mirrorsync.model.outcome import Failed
-from mirrorsync.observe.bar import Bar
-from mirrorsync.observe.progress import Audience, Lines
+from mirrorsync.observe.progress_bar import Bar
+from mirrorsync.observe.run_observer import Lines, RunObserver
 
 _SECRET = "hunter2"  # noqa: S105 - nobody's
 _HOSTILE = f"HTTP 407 \x1b[2J\x07 no entry for {_SECRET}"
@@ -20,7 +20,7 @@ def hide(text: str) -> str:
 
 @pytest.mark.parametrize("audience", [Lines, Bar])
 def test_a_failure_neither_steers_the_terminal_nor_tells_a_secret(
-    audience: Callable[[Callable[[str], str]], Audience], capsys: pytest.CaptureFixture[str]
+    audience: Callable[[Callable[[str], str]], RunObserver], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with audience(hide) as told:
         told.ended(Failed(name=project_name("alpha"), error=_HOSTILE, hint=_HOSTILE, delay=None))

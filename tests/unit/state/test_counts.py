@@ -70,7 +70,7 @@ def anything(connection: sqlite3.Connection, chance: random.Random, serial: int)
         case 8:
             progress.recheck(connection, chance.choice([None, [name]]))
         case 9:
-            progress.hear_of(connection, [name_of(number + 100)])
+            progress.add_projects(connection, [name_of(number + 100)])
             progress.forget(connection, [name, name_of(number + 100)])
         case 10:
             condemned.swept(connection, condemned.take_past_grace(connection, now + GRACE / 2, 2))
@@ -79,7 +79,7 @@ def anything(connection: sqlite3.Connection, chance: random.Random, serial: int)
             listing.begin(connection)
             listing.add(connection, [Listed(name=name, display_name=name, serial=Serial(serial))])
             listing.raise_from(connection, since=Serial(1), list_serial=Serial(serial))
-            listing.doubt_missing(connection, since=Serial(1), list_serial=Serial(serial))
+            listing.recheck_missing(connection, since=Serial(1), list_serial=Serial(serial))
             listing.end(connection)
 
 

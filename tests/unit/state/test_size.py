@@ -35,7 +35,7 @@ async def still_pass(state: State) -> None:
     await state.waiting()
     await state.log_run(_LATER, Totals(), _LATER)
     await state.synced_serial()
-    await state.set_right(_LATER)
+    await state.clamp_timestamps(_LATER)
     await state.glance(_LATER)
     await state.wake("outage", _LATER)
     await state.wake("space", _LATER)

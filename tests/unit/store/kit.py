@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from mirrorsync.model.blob import Expect
 from mirrorsync.model.identity import StorePath, store_path
+from mirrorsync.model.objects import Expect
 from mirrorsync.store.filesystem import FilesystemStore
 
 MIB = 1 << 20

@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from mirrorsync.errors import LowSpace, StoreDenied, StoreFull
-from mirrorsync.model.blob import Expect
 from mirrorsync.model.identity import store_path
+from mirrorsync.model.objects import Expect
 from mirrorsync.store.filesystem import FilesystemStore
 from tests.unit.store.kit import BODY, MIB, PATH, expect, make_read_only, make_store, mounted, names, put
 

@@ -11,15 +11,15 @@ import trio
 import trio.testing
 
 from mirrorsync.errors import StoreDenied, StoreFull, WrongSize
-from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import store_path
-from mirrorsync.store.directory import Directory
+from mirrorsync.model.objects import Small
+from mirrorsync.store.directories import Directory
 from mirrorsync.store.durable import GroupSync, flush_file_system
 from mirrorsync.store.filesystem import FilesystemStore
 from tests.unit.store.kit import BODY, PATH, expect, make_store, names, put
 
 
-class Gate:
+class AllowedUrls:
     """A flush that waits in its thread until it is let go, and fails when it is told to."""
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ class Gate:
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
+def gate() -> AllowedUrls:
+    return AllowedUrls()
 
 
 @pytest.fixture
-def sync(gate: Gate, tmp_path: Path) -> GroupSync:
+def sync(gate: AllowedUrls, tmp_path: Path) -> GroupSync:
     return GroupSync(Directory(tmp_path), flush_file_system=gate.flush)
 
 
@@ -63,7 +63,7 @@ async def test_64_who_flush_at_once_share_one_flush(tmp_path: Path) -> None:
     assert sync.flushes == 1
 
 
-async def test_a_flush_that_began_before_the_call_does_not_count(gate: Gate, sync: GroupSync) -> None:
+async def test_a_flush_that_began_before_the_call_does_not_count(gate: AllowedUrls, sync: GroupSync) -> None:
     returned = []
 
     async def flush(who: str) -> None:
@@ -85,7 +85,7 @@ async def test_a_flush_that_began_before_the_call_does_not_count(gate: Gate, syn
 
 
 async def test_a_flush_that_fails_fails_for_all_who_shared_it_and_not_for_who_comes_later(
-    gate: Gate, sync: GroupSync
+    gate: AllowedUrls, sync: GroupSync
 ) -> None:
     failed = []
 
@@ -107,7 +107,7 @@ async def test_a_flush_that_fails_fails_for_all_who_shared_it_and_not_for_who_co
 
 
 async def test_who_wrote_before_a_failed_flush_is_refused_by_the_next_that_succeeds(
-    gate: Gate, store: FilesystemStore, tmp_path: Path
+    gate: AllowedUrls, store: FilesystemStore, tmp_path: Path
 ) -> None:
     store.sync._flush_file_system = gate.flush
     gate.go.release(2)
@@ -252,7 +252,9 @@ async def test_a_settling_that_fails_is_not_done(store: FilesystemStore, tmp_pat
     assert len(looker.seen) == 2
 
 
-async def test_a_waiter_that_is_cancelled_leaves_at_once_and_the_others_are_served(gate: Gate, sync: GroupSync) -> None:
+async def test_a_waiter_that_is_cancelled_leaves_at_once_and_the_others_are_served(
+    gate: AllowedUrls, sync: GroupSync
+) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sync.flush)
         await gate.has_begun()
@@ -265,7 +267,7 @@ async def test_a_waiter_that_is_cancelled_leaves_at_once_and_the_others_are_serv
     assert sync.flushes == 2
 
 
-async def test_a_flush_that_runs_is_never_abandoned(gate: Gate, sync: GroupSync) -> None:
+async def test_a_flush_that_runs_is_never_abandoned(gate: AllowedUrls, sync: GroupSync) -> None:
     returned = []
 
     async def flush() -> None:
@@ -280,7 +282,7 @@ async def test_a_flush_that_runs_is_never_abandoned(gate: Gate, sync: GroupSync)
     assert returned == [True]
 
 
-async def test_a_store_that_cannot_flush_says_so_in_words(gate: Gate, store: FilesystemStore) -> None:
+async def test_a_store_that_cannot_flush_says_so_in_words(gate: AllowedUrls, store: FilesystemStore) -> None:
     store.sync._flush_file_system = gate.flush
     gate.error = errno.EIO
     gate.go.release()

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mirrorsync.errors import StoreDenied, StoreError, StoreFull, StoreUnreachable
-from mirrorsync.store.failures import store_error
+from mirrorsync.store.errors import store_error
 
 
 @pytest.mark.parametrize(

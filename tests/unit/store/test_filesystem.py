@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from mirrorsync.errors import StoreDenied
-from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import StorePath, store_path
+from mirrorsync.model.objects import Small
 from mirrorsync.store.filesystem import FilesystemStore
 from tests.unit.store.kit import BODY, MIB, PATH, expect, names, put
 

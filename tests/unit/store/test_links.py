@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mirrorsync.errors import MirrorsyncError, StoreDenied
-from mirrorsync.model.blob import Small
 from mirrorsync.model.identity import StorePath, store_path
+from mirrorsync.model.objects import Small
 from mirrorsync.store.filesystem import FilesystemStore
 from tests.unit.store.kit import BODY, expect, make_store, names, put
 

@@ -14,7 +14,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import trio
-from mirrorsync.model.blob import Expect
+from mirrorsync.model.objects import Expect
 from mirrorsync.model.identity import store_path
 from mirrorsync.store.filesystem import FilesystemStore
 

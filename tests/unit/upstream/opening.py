@@ -5,15 +5,15 @@ from typing import Any, Final
 
 import trio
 
-from mirrorsync.model.blob import Remote
+from mirrorsync.model.objects import Remote
 from mirrorsync.ports import Upstream
 from mirrorsync.upstream.build import open_upstream
+from mirrorsync.upstream.http.retry import RetryPolicy
 from mirrorsync.upstream.index import SimpleIndex
-from mirrorsync.upstream.retry import Patience
-from tests.upstream.server import PyPI
-from tests.upstream.values import WorldFile
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import WorldFile
 
-QUICK: Final = Patience(attempts=3, seconds=20.0, first_wait=0.01, longest_wait=0.02)
+QUICK: Final = RetryPolicy(attempts=3, seconds=20.0, first_wait=0.01, longest_wait=0.02)
 SILENCE: Final = 0.4
 """Seconds."""
 

@@ -6,10 +6,9 @@ import pytest
 import trio
 
 from mirrorsync.errors import DownloadError, Malformed, Missing, Refused, Throttled, Truncated, Unreachable, WrongSize
-from mirrorsync.model.blob import Remote
-from mirrorsync.upstream.body import MAX_RESTARTS
-from tests.unit.upstream.opening import SILENCE, fetch, fetch_into, open_at, remote_of
-from tests.upstream.faults import (
+from mirrorsync.model.objects import Remote
+from mirrorsync.upstream.file_body import MAX_RESTARTS
+from tests.support.pypi.faults import (
     Body,
     DelayHeaders,
     Drip,
@@ -26,10 +25,11 @@ from tests.upstream.faults import (
     Throttle429,
     Truncate,
 )
-from tests.upstream.faults import WrongSize as OtherSize
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape, WorldFile
-from tests.upstream.world import World
+from tests.support.pypi.faults import WrongSize as OtherSize
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape, WorldFile
+from tests.support.pypi.world import World
+from tests.unit.upstream.opening import SILENCE, fetch, fetch_into, open_at, remote_of
 
 CONTENT: Final = bytes(range(256)) * 1024
 FILES: Final = "/packages/"

@@ -12,8 +12,8 @@ import trio
 from mirrorsync.errors import BadConfig, Malformed, ProjectGone, Unreachable
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.page import PageAsk, ProjectPage
+from tests.support.pypi.server import PyPI
 from tests.unit.upstream.opening import open_at
-from tests.upstream.server import PyPI
 
 BODY: Final = b'{"meta":{"api-version":"1.4"},"name":"holy","files":[],"versions":[]}'
 HEAD: Final = (

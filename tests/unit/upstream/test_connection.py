@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from mirrorsync.upstream.connection import Connection, connect
+from mirrorsync.upstream.http.connection import Connection, connect
 
 EXCHANGES = 40
 """A new connection acknowledges at once by itself for its first sixteen pieces or so."""

@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from mirrorsync.errors import Malformed, Refused
-from mirrorsync.upstream.gate import Gate
+from mirrorsync.upstream.http.allowed_urls import AllowedUrls
 
-GATE: Final = Gate(index_hosts=frozenset({"index.test"}), file_hosts=frozenset({"files.test", "index.test"}))
-LAX: Final = Gate(index_hosts=GATE.index_hosts, file_hosts=GATE.file_hosts, allow_http=True)
+GATE: Final = AllowedUrls(index_hosts=frozenset({"index.test"}), file_hosts=frozenset({"files.test", "index.test"}))
+LAX: Final = AllowedUrls(index_hosts=GATE.index_hosts, file_hosts=GATE.file_hosts, allow_http=True)
 PAGE: Final = httpx.URL("https://index.test/simple/foo-bar/")
 HOSTILE: Final = (
     "https://evil.test/x.whl",

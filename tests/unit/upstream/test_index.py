@@ -23,8 +23,7 @@ from mirrorsync.model.change import SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.page import PageAsk, ProjectPage, Unchanged
 from mirrorsync.upstream.index import SIMPLE_JSON, SimpleIndex
-from tests.unit.upstream.opening import SILENCE, open_at
-from tests.upstream.faults import (
+from tests.support.pypi.faults import (
     Body,
     DelayHeaders,
     Endless,
@@ -40,9 +39,10 @@ from tests.upstream.faults import (
     Truncate,
     TruncatedXML,
 )
-from tests.upstream.server import PyPI
-from tests.upstream.values import Shape
-from tests.upstream.world import World
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.values import Shape
+from tests.support.pypi.world import World
+from tests.unit.upstream.opening import SILENCE, open_at
 
 HOLY: Final = ProjectName("holy-grail")
 PAGE: Final = r"^/simple/holy-grail/"

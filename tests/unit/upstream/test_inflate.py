@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from mirrorsync.errors import Malformed
-from mirrorsync.upstream.answers import CutShort
-from mirrorsync.upstream.inflate import Inflater
+from mirrorsync.upstream.http.errors import CutShort
+from mirrorsync.upstream.http.inflate import Inflater
 
 MIB = 1024 * 1024
 

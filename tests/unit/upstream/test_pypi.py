@@ -10,10 +10,9 @@ from mirrorsync.model.change import ChangeBatch
 from mirrorsync.model.identity import Serial
 from mirrorsync.ports import Upstream
 from mirrorsync.upstream.build import open_client
-from mirrorsync.upstream.gate import Gate
+from mirrorsync.upstream.http.allowed_urls import AllowedUrls
 from mirrorsync.upstream.pypi import PyPIUpstream
-from tests.unit.upstream.opening import QUICK, SILENCE, open_at
-from tests.upstream.faults import (
+from tests.support.pypi.faults import (
     Body,
     Fault,
     Portal,
@@ -25,8 +24,9 @@ from tests.upstream.faults import (
     Truncate,
     TruncatedXML,
 )
-from tests.upstream.server import PyPI
-from tests.upstream.world import World
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
+from tests.unit.upstream.opening import QUICK, SILENCE, open_at
 
 RPC: Final = "^/pypi$"
 
@@ -145,7 +145,9 @@ async def test_a_server_that_is_down_is_unreachable_and_not_without_a_journal(py
 
 async def test_calls_keep_their_distance(pypi: PyPI, world: World) -> None:
     world.create("one")
-    gate = Gate(index_hosts=frozenset({pypi.url.removeprefix("http://")}), file_hosts=frozenset(), allow_http=True)
+    gate = AllowedUrls(
+        index_hosts=frozenset({pypi.url.removeprefix("http://")}), file_hosts=frozenset(), allow_http=True
+    )
     async with open_client(user_agent="test", connections=trio.CapacityLimiter(5), gate=gate, patience=QUICK) as client:
         upstream = PyPIUpstream(client, base_url=pypi.url, identity="test", pause=0.2)
         async with trio.open_nursery() as nursery:

@@ -6,8 +6,8 @@ import pytest
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Missing
-from mirrorsync.model.blob import Remote
 from mirrorsync.model.identity import ProjectName, Serial
+from mirrorsync.model.objects import Remote
 from mirrorsync.model.page import PageAnswer, PageAsk
 from mirrorsync.ports import Upstream
 from tests.contract.peer import Peer, Script, Talk, answer, echo, honest, open_peer

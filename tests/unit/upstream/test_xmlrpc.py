@@ -6,7 +6,7 @@ import pytest
 
 from mirrorsync.errors import Malformed, MirrorsyncError, NoChangelog, Throttled
 from mirrorsync.upstream import xmlrpc
-from mirrorsync.upstream.answers import CutShort, ServerFault
+from mirrorsync.upstream.http.errors import CutShort, ServerFault
 
 
 def answer(value: Any) -> bytes:

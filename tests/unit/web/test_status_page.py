@@ -7,10 +7,10 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from mirrorsync.web.status_page import render
-from mirrorsync.web.status_page_style import META_POLICY, STYLE
-from mirrorsync.web.status_page_values import LastRun, Level, Page, UnmetProject, judge
-from mirrorsync.web.status_page_words import clean, plain_moment
+from mirrorsync.status.page import render
+from mirrorsync.status.page_style import META_POLICY, STYLE
+from mirrorsync.status.page_values import LastRun, Level, Page, UnmetProject, judge
+from mirrorsync.status.page_words import clean, plain_moment
 from tests.browser.samples import HOSTILE, NOW, SAMPLES, fresh, trouble
 
 _TAGS = """html head meta title link style body a header p h1 h2 h3 main section svg path circle div dl dt dd small time

@@ -1,0 +1,47 @@
+"""From a configuration to those who are told of what changed in public."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from mirrorsync.config.schema import Settings
+from mirrorsync.notify.cache import Cache
+from mirrorsync.notify.cloudflare import Cloudflare
+from mirrorsync.notify.command import Command
+from mirrorsync.notify.fastly import Fastly
+from mirrorsync.notify.webhook import Webhook
+from mirrorsync.sync.notify_config import NotifyConfig, Sink
+
+
+def telling_of(settings: Settings) -> NotifyConfig:
+    """Return who is told of what changes, nobody where the configuration names nobody."""
+    notify = settings.notify
+    return NotifyConfig(sinks=tuple(_sinks(settings)), interval=notify.interval, flood=notify.flood_limit)
+
+
+def public_urls(settings: Settings) -> Sequence[str]:
+    """Return the addresses that clients know the mirror by, as far as the configuration tells them."""
+    root_url = settings.content.root_url
+    return settings.purge.public_urls or (() if root_url is None else (root_url,))
+
+
+def _sinks(settings: Settings) -> Iterator[Sink]:
+    notify, purge, fastly, cloudflare = settings.notify, settings.purge, settings.fastly, settings.cloudflare
+    caches = tuple(dict.fromkeys(purge.caches))
+    hosts = [urlsplit(url).netloc for url in caches]
+    for url, host in zip(caches, hosts, strict=True):
+        # Its place in the list stands under its name: two of one host are told apart by their whole address.
+        yield Cache(purge.kind, url, sites=public_urls(settings), called=host if hosts.count(host) == 1 else url)
+    if fastly.service is not None and fastly.token_file is not None:
+        yield Fastly(api=fastly.api_url, service=fastly.service, token_file=fastly.token_file, soft=fastly.soft)
+    if cloudflare.zone is not None and cloudflare.token_file is not None:
+        yield Cloudflare(
+            api=cloudflare.api_url,
+            zone=cloudflare.zone,
+            token_file=cloudflare.token_file,
+            sites=public_urls(settings) if cloudflare.by == "urls" else (),
+        )
+    if notify.webhook_secret_file is not None:
+        for number, url in enumerate(notify.webhooks, start=1):
+            yield Webhook(f"webhook {number} ({urlsplit(url).netloc})", url, notify.webhook_secret_file)
+    if notify.command:
+        yield Command(notify.command, timeout=notify.command_timeout)

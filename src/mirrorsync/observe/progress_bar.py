@@ -1,0 +1,70 @@
+"""The progress bar of a pass on a terminal."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.outcome import Failed, Mirrored, Outcome
+from mirrorsync.observe.run_observer import RunObserver, Where, printable, trouble
+
+
+class Bar(RunObserver):
+    """A progress bar on a terminal; troubles stand above it, after `hide` has taken out what nobody may read."""
+
+    def __init__(self, hide: Callable[[str], str]) -> None:
+        self._hide = hide
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("projects  {task.fields[size]:.1f} MiB", markup=False),
+            TimeElapsedColumn(),
+        )
+        self._task = self._progress.add_task("mirroring", total=None, size=0.0)
+        self._done = 0
+        self._bytes = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def awaits(self, projects: int) -> None:
+        """Set the bar's length."""
+        self._progress.update(self._task, total=self._done + projects)
+
+    def fetched(self, size: int) -> None:
+        """Count bytes."""
+        self._bytes += size
+        self._progress.update(self._task, size=self._bytes / 2**20)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Advance; tell a failure above the bar."""
+        self._done += 1
+        name = outcome.name if isinstance(outcome, Mirrored) else "mirroring"
+        self._progress.update(self._task, advance=1, description=f"{name[:24]:24}")
+        if isinstance(outcome, Failed):
+            self._above(*trouble(outcome))
+
+    def notes(self, text: str) -> None:
+        """Tell it above the bar."""
+        self._above(text)
+
+    def mentions(self, text: str) -> None:
+        """Tell it above the bar."""
+        self.notes(text)
+
+    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error says where
+        """Tell it above the bar."""
+        self.notes(f"{error}. {error.hint}" if error.hint else str(error))
+
+    def _above(self, *lines: str) -> None:
+        for line in lines:
+            self._progress.console.print(printable(self._hide(line)), markup=False, highlight=False)

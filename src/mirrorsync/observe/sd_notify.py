@@ -1,0 +1,78 @@
+"""Word to the service manager: ready, reloading, stopping, what it does, and that it gets on.
+
+Source: sd_notify(3), systemd.service(5): datagrams of lines `NAME=value` to the socket that $NOTIFY_SOCKET names.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, Self
+
+import trio
+
+from mirrorsync.observe.run_observer import printable
+
+_PATIENCE: Final = 5.0
+"""Seconds that a manager which does not read its socket is waited for; what it was to hear is lost then."""
+_LONGEST_STATUS: Final = 500
+"""Characters."""
+
+
+class Manager:
+    """Whoever started this process and wants word of it; nobody, where `address` is empty."""
+
+    def __init__(self, address: str = "", *, watchdog: float | None = None) -> None:
+        self._address = address
+        self.watchdog = watchdog
+        """Seconds without `alive` after which the manager ends this process; None: it does not watch."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Return the manager that the environment names. Other kinds of address (vsock) count as none."""
+        address = environ.get("NOTIFY_SOCKET", "")
+        if not address.startswith(("/", "@")):
+            return cls()
+        microseconds = environ.get("WATCHDOG_USEC", "")
+        meant_for_us = environ.get("WATCHDOG_PID") in (None, str(os.getpid()))
+        watches = meant_for_us and microseconds.isdecimal() and int(microseconds) > 0
+        return cls(address, watchdog=int(microseconds) / 1e6 if watches else None)
+
+    async def ready(self, status: str) -> None:
+        """Say that starting or reloading has ended."""
+        await self._send("READY=1", _status(status))
+
+    async def reloading(self, status: str) -> None:
+        """Say that a reload has begun; `ready` ends it."""
+        await self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", _status(status))
+
+    async def stopping(self, status: str) -> None:
+        """Say that the end has begun."""
+        await self._send("STOPPING=1", _status(status))
+
+    async def tell(self, status: str) -> None:
+        """Say, in a line for people, what is being done."""
+        await self._send(_status(status))
+
+    async def alive(self) -> None:
+        """Say that the work gets on: to be said only when that is known."""
+        await self._send("WATCHDOG=1")
+
+    async def _send(self, *lines: str) -> None:
+        """Send one datagram. A manager that cannot be reached is none of the work's troubles: it acts by itself.
+
+        Cancellation: it was sent or not.
+        """
+        if not self._address:
+            return
+        # A socket for each: a manager that was started anew listens on a new one under the same name.
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        channel = trio.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        with channel, trio.move_on_after(_PATIENCE), suppress(OSError):
+            await channel.connect(address)
+            await channel.send("\n".join(lines).encode())
+
+
+def _status(text: str) -> str:
+    return f"STATUS={printable(text)[:_LONGEST_STATUS]}"

@@ -1,0 +1,1 @@
+"""HTTP/1.1 to one index and its file hosts: bounded, retried, pipelined."""

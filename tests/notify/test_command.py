@@ -1,0 +1,107 @@
+"""A command that hears of changes: what it gets, and that no command can hold us up or flood us."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from mirrorsync.model.notification import Announcement
+from mirrorsync.notify.command import Command
+from mirrorsync.notify.errors import PurgeError
+from tests.notify.test_sinks import project, told
+from tests.support.process.cli import soon
+
+
+def python(code: str, *arguments: str, timeout: float = 10.0) -> Command:
+    return Command([sys.executable, "-I", "-S", "-c", code, *arguments], timeout=timeout)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def number_in(path: Path) -> int:
+    return int(path.read_text() or 0) if path.exists() else 0
+
+
+async def test_it_gets_a_line_for_each_change_and_the_serial() -> None:
+    code = "import os, sys; print(os.environ['MIRRORSYNC_SERIAL'], os.environ['MIRRORSYNC_CHANGES'], sys.stdin.read())"
+    said = await python(code).announce(told(project("numpy"), project("torch")))
+    head, *lines = said.splitlines()
+    assert head == (
+        '77 2 {"kind":"project","name":"numpy","paths":["/simple/numpy/","/simple/numpy/index.html",'
+        '"/simple/numpy/index.v1_html","/simple/numpy/index.v1_json"],"key":"simple-numpy"}'
+    )
+    assert len(lines) == 1
+    assert '"torch"' in lines[0]
+
+
+async def test_it_is_told_in_one_line_that_anything_may_have_changed() -> None:
+    said = await Command(["cat"], timeout=10).announce(Announcement(everything=("index",)))
+    assert said == '{"kind":"everything","name":"index","paths":[],"key":"simple"}'
+
+
+async def test_no_shell_reads_its_arguments(tmp_path: Path) -> None:
+    said = await python("import sys; print(sys.argv[1])", f"$(touch {tmp_path}/made); *").announce(told())
+    assert said == f"$(touch {tmp_path}/made); *"
+    assert not (tmp_path / "made").exists()
+
+
+async def test_a_command_that_does_not_read_and_gets_much_is_no_failure() -> None:
+    await Command(["true"], timeout=10).announce(told(*[project(f"p{number}") for number in range(1000)]))
+
+
+async def test_a_failure_tells_the_code_and_the_last_words() -> None:
+    with pytest.raises(PurgeError, match="ended with 3: the disk is on fire"):
+        await python("print('the disk is on fire'); raise SystemExit(3)").announce(told())
+    with pytest.raises(PurgeError, match="ended by signal 9"):
+        await python("import os; os.kill(os.getpid(), 9)").announce(told())
+
+
+async def test_a_command_that_is_not_there_is_a_failure() -> None:
+    with pytest.raises(PurgeError, match="cannot be started: No such file"):
+        await Command(["/nonexistent/hook"], timeout=1).announce(told())
+
+
+async def test_a_command_that_hangs_is_killed_with_its_children() -> None:
+    code = (
+        "import subprocess, sys, time; child = subprocess.Popen(['sleep', '600']); print(child.pid, flush=True);"
+        " time.sleep(600)"
+    )
+    began = time.monotonic()
+    with pytest.raises(PurgeError, match="did not end in 1 s and was killed") as caught:
+        await python(code, timeout=1.0).announce(told())
+    assert time.monotonic() - began < 5
+    soon(lambda: not alive(int(caught.value.why)), "its child is no more")
+
+
+async def test_a_child_that_stays_behind_with_the_pipe_open_holds_nothing_up() -> None:
+    began = time.monotonic()
+    said = await Command(["sh", "-c", "sleep 600 & echo $!"], timeout=30).announce(told())
+    assert time.monotonic() - began < 5
+    soon(lambda: not alive(int(said)), "its child is no more")
+
+
+async def test_endless_output_is_read_and_only_its_end_is_kept() -> None:
+    said = await python("import sys; sys.stdout.write('x' * 5_000_000 + 'the end')").announce(told())
+    assert len(said) <= 2000
+    assert said.endswith("the end")
+
+
+async def test_cancelling_kills_it(tmp_path: Path) -> None:
+    place = tmp_path / "pid"
+    code = f"import os, time, pathlib; pathlib.Path({str(place)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(python(code, timeout=60).announce, told())
+        with trio.fail_after(10):
+            while not (pid := number_in(place)):  # noqa: ASYNC110 -- another process writes it
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert not alive(pid)

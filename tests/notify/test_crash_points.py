@@ -1,0 +1,140 @@
+"""A cache that takes up whatever it lacks, at every step: after any death the next start brings it up to the store."""
+
+import pytest
+import trio
+
+from mirrorsync.model.identity import StorePath
+from mirrorsync.model.notification import Announcement
+from mirrorsync.sync import single_pass as passes
+from mirrorsync.sync.context import SyncContext
+from mirrorsync.sync.notifier import Notifier
+from mirrorsync.sync.notify_config import NotifyConfig
+from tests.crash.scenarios import SCENARIOS
+from tests.machine import sim as machine
+from tests.machine.sim import Cut, Hole, MirrorGauges, Sim
+from tests.support.pypi.world import World
+
+NAMES = ("grows", "shrinks", "leaves", "returns", "stays")
+PAGES = [StorePath(f"simple/{name}/index.v1_json") for name in NAMES] + [StorePath("simple/index.v1_json")]
+LIVES = 3
+"""Undisturbed lives after a death: what failed in one for a page's sake is brought up in the next."""
+
+
+class GreedyCache:
+    """Keeps each page, or its absence, until it is purged, and asks for it again in that moment."""
+
+    name = "greedy"
+    most = 2
+
+    def __init__(self, sim: Sim) -> None:
+        self._sim = sim
+        self.kept: dict[StorePath, bytes | None] = {}
+        self.purged = 0
+        self.upstream_answers = True
+
+    def take_up(self, _step: str = "") -> None:
+        for path in PAGES:
+            if path not in self.kept:
+                self.kept[path] = self._stands(path)
+
+    def stale(self) -> list[StorePath]:
+        return [path for path in PAGES if self.kept[path] != self._stands(path)]
+
+    def _stands(self, path: StorePath) -> bytes | None:
+        found = self._sim.store.objects.get(path)
+        return None if found is None else found[0]
+
+    async def announce(self, announcement: Announcement) -> str:
+        await trio.lowlevel.checkpoint()
+        self._sim.store.life.step("announce", lambda: self._purge(announcement))
+        return ""
+
+    def _purge(self, announcement: Announcement) -> None:
+        if "index" in announcement.everything:
+            self.kept.clear()
+        for change in announcement.changes:
+            for path in change.paths:
+                self.kept.pop(StorePath(path.lstrip("/")), None)
+                self.purged += 1
+        self.take_up()
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch) -> GreedyCache:
+    cache = GreedyCache(Sim(World()))
+
+    async def process(context: SyncContext) -> None:
+        object.__setattr__(context, "telling", NotifyConfig(sinks=(cache,), flood=100))
+        await context.state.outbox.keep_for([cache.name])
+        await context.store.check()
+        await passes.prepare(context)
+        if cache.upstream_answers:
+            await passes.sync(context)
+        else:
+            await Notifier(context).finish()
+
+    monkeypatch.setattr(machine, "_process", process)
+    return cache
+
+
+def lived(cache: GreedyCache, sim: Sim, world: World, *, dies_at: int | None = None) -> int:
+    """Run one life before `world`; return its steps."""
+    sim.resume(sim.stand(), world)
+    cache.take_up()
+    return sim.run(dies_at=dies_at, keep=cache.take_up).steps
+
+
+def died_and_healed(
+    cache: GreedyCache, sim: Sim, before: tuple[MirrorGauges, World, dict[StorePath, bytes | None]], at: int, cut: Cut
+) -> list[StorePath]:
+    standing, world, kept = before
+    sim.resume(standing, world)
+    cache.kept = dict(kept)
+    lived(cache, sim, world, dies_at=at)
+    sim.end(cut)
+    cache.upstream_answers = False
+    lived(cache, sim, world)
+    cache.upstream_answers = True
+    if stale := cache.stale():
+        return stale
+    for _ in range(LIVES):
+        sim.clock.forward(machine.DAY)
+        lived(cache, sim, world)
+    return cache.stale()
+
+
+@pytest.mark.parametrize("cut", ["kill", "least"])
+def test_after_a_death_at_some_step_a_cache_ends_with_what_the_store_has(cache: GreedyCache, cut: Cut) -> None:
+    every_death(cache, cut, each=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", ["kill", "least"])
+def test_after_a_death_at_any_step_a_cache_ends_with_what_the_store_has(cache: GreedyCache, cut: Cut) -> None:
+    every_death(cache, cut, each=1)
+
+
+def every_death(cache: GreedyCache, cut: Cut, *, each: int) -> None:
+    scenario, sim = SCENARIOS[0], cache._sim
+    world = scenario.world(0)
+    for stage in range(scenario.calm):
+        sim.clock.forward(scenario.pauses[stage])
+        world = scenario.world(stage + 1)
+        lived(cache, sim, world)
+        assert cache.stale() == []
+    sim.clock.forward(scenario.pauses[scenario.calm])
+    world = scenario.world(scenario.calm + 1)
+    before = sim.stand(), world, dict(cache.kept)
+    steps = lived(cache, sim, world)
+    assert steps > 20
+    assert cache.stale() == []
+    purged = cache.purged
+    lost = {}
+    for at in range(0, steps, each):
+        try:
+            if stale := died_and_healed(cache, sim, before, at, cut):
+                lost[at] = stale
+        except Hole as hole:
+            raise AssertionError(f"death before step {at}") from hole
+    assert lost == {}
+    assert cache.purged > purged + steps // each

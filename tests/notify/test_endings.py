@@ -1,0 +1,159 @@
+"""A run that ends while it tells: what has begun is told to its end, what is cut short is known not to be."""
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from mirrorsync.app.wiring import open_context
+from mirrorsync.errors import ExitCode
+from mirrorsync.notify.cache import Cache
+from mirrorsync.notify.errors import PurgeError
+from mirrorsync.sync.context import SyncContext
+from mirrorsync.sync.notifier import Notifier
+from mirrorsync.sync.notify_config import NotifyConfig
+from tests.notify.standin import Says, StandIn
+from tests.notify.test_sinks import project, told
+from tests.notify.test_telling import Listener, a_mirror, depth, followed
+from tests.support.mirror import Mirror
+from tests.support.process.cli import Operator, soon, terminate
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mirrorsync.sync.notifier._LAST_WORDS", 0.2)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, world: World, pypi: PyPI) -> Mirror:
+    world.upload("alpha", "1.0")
+    world.upload("beta", "1.0")
+    return a_mirror(tmp_path, pypi)
+
+
+@asynccontextmanager
+async def untold(mirror: Mirror, listener: Listener) -> AsyncIterator[SyncContext]:
+    """A mirror, one that is to be told that all of it may have changed, and after that of two projects."""
+    await mirror.sync()
+    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+        await context.state.outbox.keep_for([listener.name])
+        object.__setattr__(context, "telling", NotifyConfig(sinks=(listener,), interval=0.02))
+        yield context
+
+
+def a_hook(home: Path, seconds: float) -> list[str]:
+    """A command that writes down when it begins, and when it ends."""
+    code = (
+        f"import pathlib, time; log = pathlib.Path({str(home / 'hook')!r}).open('a', buffering=1);"
+        f" print('began', file=log); time.sleep({seconds}); print('ended', file=log)"
+    )
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+def said_by_hook(home: Path) -> list[str]:
+    path = home / "hook"
+    return path.read_text().split() if path.exists() else []
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_command_that_needs_longer_than_the_last_words_of_a_pass_is_told(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi, notify={"command": a_hook(tmp_path, 1.0)})
+    await mirror.sync()
+    assert said_by_hook(tmp_path) == ["began", "ended"]
+    (row,) = await depth(mirror)
+    assert (row.waiting, row.everything, row.attempts) == (0, False, 0)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_command_that_does_not_end_in_its_own_time_is_known_not_to_be_told(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi, notify={"command": a_hook(tmp_path, 60), "command-timeout": "1s"})
+    await mirror.sync()
+    (row,) = await depth(mirror)
+    assert (row.attempts, row.everything) == (1, True)
+    assert "did not end in 1 s" in (row.last_error or "")
+    assert [notice for notice in mirror.ears.notices if "command-timeout" in notice] != []
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_after_its_last_words_a_pass_begins_to_tell_nothing_more(mirror: Mirror) -> None:
+    listener = Listener("listener", needs=0.5, most=1)
+    async with untold(mirror, listener) as context:
+        await context.state.outbox.about_to_publish_root()
+        await context.state.root_published(None, 1)
+        await Notifier(context).finish()
+        (row,) = await context.state.queue_depth()
+    assert len(listener.heard) == 1
+    assert (row.attempts, row.last_error) == (0, None)
+
+
+@pytest.mark.parametrize("way", ["finish", "follow"])
+async def test_what_is_cut_short_is_written_down_as_not_told_and_said(mirror: Mirror, way: str) -> None:
+    listener = Listener("listener", needs=60)
+    async with untold(mirror, listener) as context:
+        mirror.ears.notices.clear()
+        with trio.move_on_after(0.5):
+            crier = Notifier(context)
+            await (crier.finish() if way == "finish" else crier.follow(trio.Event()))
+        (row,) = await context.state.queue_depth()
+        assert (row.attempts, row.everything, listener.begun) == (1, True, 1)
+        assert "cut short" in (row.last_error or "")
+        assert [notice for notice in mirror.ears.notices if "listener was cut short" in notice] != []
+        listener.needs = 0.0
+        await Notifier(context).finish()
+    assert [announcement.everything for announcement in listener.heard] == [("index",)]
+
+
+async def test_a_daemon_that_stops_lets_what_is_being_told_end_and_tells_what_is_still_due(
+    mirror: Mirror, world: World
+) -> None:
+    listener = Listener("listener", needs=0.5, most=1)
+    await mirror.sync()
+    world.upload("alpha", "1.1")
+    await followed(mirror, listener, until=lambda: listener.begun == 2)
+    assert listener.begun == len(listener.heard) > 2
+    (row,) = mirror.report().sinks
+    assert (row.waiting, row.everything) == (0, False)
+
+
+def test_a_hook_that_runs_when_the_daemon_is_stopped_is_not_killed(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    operator = Operator(tmp_path, pypi, notify={"interval": "50ms", "command": a_hook(tmp_path, 2.0)})
+    with operator.doing("run") as process:
+        soon(lambda: said_by_hook(tmp_path), "the hook begins")
+        assert terminate(process).code == ExitCode.OK
+    assert said_by_hook(tmp_path) == ["began", "ended"] * (len(said_by_hook(tmp_path)) // 2)
+
+
+def test_a_hook_that_a_stopped_pass_kills_is_said_to_be_cut_short(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    operator = Operator(tmp_path, pypi, notify={"command": a_hook(tmp_path, 60)})
+    with operator.doing("sync") as process:
+        soon(lambda: said_by_hook(tmp_path), "the hook begins")
+        said = terminate(process).said
+    assert "command was cut short" in said
+    (row,) = trio.run(depth, Mirror(operator.directory, pypi, notify={"command": ["true"]}))
+    assert (row.attempts, row.everything) == (1, True)
+    assert "cut short" in (row.last_error or "")
+
+
+async def test_an_announcement_of_many_answers_has_an_end_however_slow_each_is(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mirrorsync.notify.http._PATIENCES", 2)
+    standin.says = Says(after=0.3)
+    began = time.monotonic()
+    with pytest.raises(PurgeError, match="was not told all in 1 s"):
+        await Cache("varnish", standin.url, patience=0.5).announce(told(*[project(f"p{n}") for n in range(50)]))
+    assert time.monotonic() - began < 5

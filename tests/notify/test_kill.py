@@ -1,0 +1,69 @@
+"""Kill -9 between a page's publication and its purge: the purge still goes out, and never before the page is public."""
+
+from pathlib import Path
+
+import pytest
+
+from mirrorsync.errors import ExitCode
+from tests.notify.standin import Says, StandIn
+from tests.support.process.cli import Operator, soon, terminate
+from tests.support.pypi.faults import Stall
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
+
+
+def an_operator(home: Path, pypi: PyPI, standin: StandIn) -> Operator:
+    return Operator(
+        home,
+        pypi,
+        purge={"caches": [standin.url]},
+        notify={"interval": "50ms"},
+        content={"legacy-json": True},
+    )
+
+
+def names(operator: Operator, version: str) -> bool:
+    return f"alpha-{version}" in (operator.web / "simple/alpha/index.v1_json").read_text()
+
+
+@pytest.mark.parametrize("command", ["sync", "run"])
+def test_killed_after_the_page_is_public_and_before_that_is_recorded_the_purge_goes_out(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn, command: str
+) -> None:
+    world.upload("alpha", "1.0")
+    operator = an_operator(tmp_path, pypi, standin)
+    assert operator.does("sync").code == ExitCode.OK
+    standin.heard.clear()
+    world.upload("alpha", "1.1")
+    pypi.faults.add(r"^/pypi/alpha/json", Stall(0))  # the page stands then, and the project is not done yet
+    with operator.doing(command) as process:
+        soon(lambda: names(operator, "1.1"), "the page is public")
+        soon(lambda: pypi.seen(r"^/pypi/alpha/json"), "the legacy document is asked for")
+        process.kill()
+        process.communicate()
+    assert standin.paths("PURGE") == []  # it was not known to be whole: a cache would have taken up what it found
+    pypi.stop()  # nothing that upstream says is needed for it
+    with operator.doing("run"):
+        soon(lambda: "/simple/alpha/" in standin.paths("PURGE"), "the purge goes out")
+    assert names(operator, "1.1")
+
+
+def test_killed_while_a_cache_does_not_answer_its_purge_goes_out_again(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    operator = an_operator(tmp_path, pypi, standin)
+    assert operator.does("sync").code == ExitCode.OK
+    standin.heard.clear()
+    standin.says = Says(hangs=True)
+    world.upload("alpha", "1.1")
+    with operator.doing("sync") as process:
+        soon(lambda: standin.heard, "the cache is asked to purge")
+        assert names(operator, "1.1")
+        process.kill()
+        process.communicate()
+    standin.says = Says()
+    standin.heard.clear()
+    with operator.doing("run") as process:
+        soon(lambda: "/simple/alpha/" in standin.paths("PURGE"), "the purge goes out again")
+        assert terminate(process).code == ExitCode.OK

@@ -1,0 +1,325 @@
+"""The list of what changed in public: nothing is told before it is public, nothing is forgotten, nothing grows."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mirrorsync.model.identity import Serial, StorePath
+from mirrorsync.model.notification import FILES, INDEX
+from mirrorsync.model.outcome import Confirmed, Failed, Removed
+from mirrorsync.state.condemned import Condemned
+from mirrorsync.state.connection import connect
+from mirrorsync.state.database import Database, open_database
+from mirrorsync.state.ledger import State, open_state
+from mirrorsync.state.notification_queue import ROOT, Delivery, report
+from mirrorsync.state.schema import _FIRST
+from tests.unit.state.ledgers import GRACE, fill, mirrored, name_of, page, raised
+from tests.unit.state.test_size import unbounded
+
+A, B = "cache a", "cache b"
+NOW = 1000.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.sqlite3"
+
+
+@pytest.fixture
+async def state(path: Path) -> AsyncIterator[State]:
+    async with open_database(path) as database:
+        fill(database._connection, 5, owed=False)
+    async with open_state(path) as state:
+        yield await settled(state, A, B)
+
+
+async def settled(state: State, *sinks: str) -> State:
+    """Let the sinks be known, and told that anything may have changed before."""
+    await state.outbox.keep_for(sinks)
+    for sink in sinks:
+        await tell(state, sink)
+    return state
+
+
+async def due(state: State, sink: str = A, *, most: int = 100, flood: int = 1000) -> Delivery | None:
+    return await state.outbox.next_delivery(sink, NOW, most=most, flood=flood)
+
+
+async def waiting(state: State, sink: str = A) -> Sequence[str]:
+    delivery = await due(state, sink)
+    return () if delivery is None else delivery.subjects
+
+
+async def tell(state: State, sink: str = A) -> Sequence[str]:
+    delivery = await due(state, sink)
+    if delivery is None:
+        return ()
+    await state.outbox.told(sink, delivery, NOW)
+    return delivery.subjects
+
+
+async def publish(state: State, number: int, serial: int = 50) -> None:
+    await state.about_to_publish(name_of(number), Serial(serial))
+    await state.record(mirrored(number, serial, ()), NOW, GRACE)
+
+
+def subject(number: int) -> str:
+    return f"simple/{name_of(number)}"
+
+
+async def test_a_sink_that_is_new_hears_that_all_pages_may_have_changed(path: Path) -> None:
+    async with open_state(path) as state:
+        await state.outbox.keep_for([A])
+        assert await due(state) == Delivery(subjects=(), everything=(INDEX,), upto=0, attempts=0)
+        await tell(state)
+        assert await due(state) is None
+        await state.outbox.keep_for([A, B])
+        assert await due(state, A) is None
+        assert (await due(state, B)).everything == (INDEX,)  # type: ignore[union-attr] # or the test fails
+
+
+async def test_nothing_is_told_before_it_is_recorded(state: State) -> None:
+    await state.about_to_publish(name_of(1), Serial(50))
+    assert await waiting(state) == ()
+    await state.record(mirrored(1, 50, ()), NOW, GRACE)
+    assert await waiting(state) == (subject(1),)
+
+
+async def test_a_new_project_is_told_of_when_it_is_recorded(state: State) -> None:
+    await state.raise_wanted([raised(9, 60)], Serial(60))
+    intent = await state.intend(name_of(9), page(9, 2), Serial(60))
+    assert await waiting(state) == ()
+    await state.record(mirrored(9, 60, [need.file for need in intent.needs]), NOW, GRACE)
+    assert await waiting(state) == (subject(9),)
+
+
+async def test_a_page_that_stands_as_it_was_is_not_told_of(state: State) -> None:
+    intent = await state.intend(name_of(1), page(1, 3), Serial(50))
+    assert intent.needs == ()
+    await state.record(mirrored(1, 50, ()), NOW, GRACE)
+    await state.record(Confirmed(name=name_of(2), content_serial=Serial(99)), NOW, GRACE)
+    assert await waiting(state) == ()
+
+
+async def test_a_removal_is_told_of(state: State) -> None:
+    await state.record(Removed(name=name_of(3), reason="gone", wanted_serial=None), NOW, GRACE)
+    assert await waiting(state) == (subject(3),)
+
+
+async def test_a_failure_before_anything_stood_is_not_told_of_until_it_is_public(state: State) -> None:
+    await state.raise_wanted([raised(9, 60)], Serial(60))
+    await state.intend(name_of(9), page(9, 2), Serial(60))
+    failure = Failed(name=name_of(9), error="no", hint="", delay=None)
+    await state.record(failure, NOW, GRACE)
+    assert await waiting(state) == ()
+
+
+async def test_a_failure_after_a_page_may_have_been_replaced_is_told_of(state: State) -> None:
+    await state.about_to_publish(name_of(1), Serial(50))
+    await state.record(Failed(name=name_of(1), error="half of it", hint="", delay=None), NOW, GRACE)
+    assert await waiting(state) == (subject(1),)
+
+
+async def test_a_sidecar_that_takes_anothers_place_is_told_of_with_its_page(state: State) -> None:
+    old = page(1, 3)
+    wheel = next(file for file in old if file.core_metadata is not None)
+    other = msgspec.structs.replace(wheel, core_metadata=bytes(32))
+    new = [other if file is wheel else file for file in old]
+    await state.intend(name_of(1), new, Serial(50))
+    await state.about_to_publish(name_of(1), Serial(50))
+    assert await waiting(state) == ()
+    await state.record(mirrored(1, 50, [other]), NOW, GRACE)
+    digits = wheel.place.hex()
+    sidecar = f"packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/{wheel.filename}.metadata"
+    assert sorted(await waiting(state)) == sorted([subject(1), sidecar])
+
+
+async def test_the_root_index_and_deleted_files_are_told_of(state: State) -> None:
+    await state.outbox.about_to_publish_root()
+    assert await waiting(state) == ()
+    await state.root_published(Serial(5), 2)
+    await state.swept([Condemned(place=bytes(32), filename="gone-1.0.whl")])
+    assert await waiting(state) == (ROOT, f"packages/00/00/{'00' * 30}/gone-1.0.whl")
+
+
+async def test_what_a_dead_run_may_have_made_public_is_told_of_by_the_next(path: Path, state: State) -> None:
+    await publish(state, 1)
+    await state.about_to_publish(name_of(2), Serial(50))
+    await state.outbox.about_to_publish_root()
+    async with open_state(path) as next_life:
+        await next_life.outbox.keep_for([A, B])
+        assert sorted(await waiting(next_life, A)) == [ROOT, subject(1), subject(2)]
+        assert sorted(await waiting(next_life, B)) == [ROOT, subject(1), subject(2)]
+        await tell(next_life, A)
+        await next_life.outbox.keep_for([A, B])
+        assert await waiting(next_life, A) == ()
+
+
+async def test_what_changes_ten_times_is_told_of_once_and_again_when_it_changes_again(state: State) -> None:
+    for serial in range(50, 60):
+        await publish(state, 1, serial)
+    await publish(state, 2)
+    assert await tell(state) == (subject(1), subject(2))
+    await publish(state, 1, 70)
+    assert await waiting(state) == (subject(1),)
+
+
+async def test_what_changes_while_it_is_told_of_is_told_of_again(state: State) -> None:
+    await publish(state, 1)
+    delivery = await due(state)
+    assert delivery is not None
+    await publish(state, 1, 60)
+    await state.outbox.told(A, delivery, NOW)
+    assert await waiting(state) == (subject(1),)
+
+
+async def test_a_batch_has_its_size_and_the_rest_follows(state: State) -> None:
+    for number in (1, 2, 3):
+        await publish(state, number)
+    delivery = await due(state, most=2)
+    assert delivery is not None
+    assert delivery.subjects == (subject(1), subject(2))
+    await state.outbox.told(A, delivery, NOW)
+    assert await waiting(state) == (subject(3),)
+
+
+async def test_one_sink_that_fails_keeps_its_list_and_the_other_goes_on(state: State) -> None:
+    await publish(state, 1)
+    await state.outbox.not_told(A, "it is down", NOW + 10)
+    assert await waiting(state, A) == ()
+    assert await tell(state, B) == (subject(1),)
+    await publish(state, 2)
+    a, b = await state.queue_depth()
+    assert (a.name, a.waiting, a.attempts, a.last_error, a.next_attempt_at) == (A, 2, 1, "it is down", NOW + 10)
+    assert (b.name, b.waiting, b.attempts, b.last_error) == (B, 1, 0, None)
+    later = await state.outbox.next_delivery(A, NOW + 10, most=10, flood=1000)
+    assert later is not None
+    assert (later.subjects, later.attempts) == ((subject(1), subject(2)), 1)
+
+
+async def test_a_flood_becomes_one_word_for_whoever_is_behind(state: State) -> None:
+    for number in (1, 2, 3):
+        await publish(state, number)
+    await tell(state, B)
+    await publish(state, 4)
+    flooded = await due(state, A, flood=3)
+    assert flooded is not None
+    assert (flooded.subjects, flooded.everything) == ((), (INDEX,))
+    await publish(state, 5)
+    assert (await due(state, B, flood=3)).subjects == (subject(4), subject(5))  # type: ignore[union-attr] # or it fails
+    await state.outbox.told(A, flooded, NOW)
+    assert await waiting(state, A) == (subject(5),)
+
+
+async def test_a_flood_of_deleted_files_says_so(state: State) -> None:
+    await state.swept([Condemned(place=bytes([number]) * 32, filename="gone.whl") for number in range(5)])
+    assert (await due(state, flood=3)).everything == (FILES,)  # type: ignore[union-attr] # or the test fails
+    await publish(state, 1)
+    await state.swept([Condemned(place=bytes([number]) * 32, filename="gone.whl") for number in range(5)])
+    assert (await due(state, flood=3)).everything == (INDEX, FILES)  # type: ignore[union-attr] # or the test fails
+
+
+async def test_what_all_were_told_of_is_forgotten(path: Path, state: State) -> None:
+    for number in (1, 2, 3):
+        await publish(state, number)
+    await tell(state, A)
+    assert rows(path) == 3
+    await tell(state, B)
+    assert rows(path) == 0
+    await publish(state, 1, 80)
+    assert await waiting(state, A) == await waiting(state, B) == (subject(1),)
+
+
+async def test_a_broken_sinks_list_never_outgrows_the_flood_limit(path: Path, state: State) -> None:
+    await state.outbox.not_told(A, "it is down", NOW + 1e9)
+    for number in range(500):
+        await state.swept([Condemned(place=number.to_bytes(32), filename="gone.whl")])
+        await due(state, A, flood=20)
+        await tell(state, B)
+        assert rows(path) <= 21
+
+
+async def test_sinks_that_are_configured_no_more_are_forgotten_with_their_list(path: Path, state: State) -> None:
+    await publish(state, 1)
+    await tell(state, B)
+    await state.about_to_publish(name_of(2), Serial(50))
+    await state.outbox.keep_for([])
+    await publish(state, 3)
+    assert rows(path) == 0
+    assert await state.queue_depth() == ()
+    with closing(connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM change_intended").fetchone()[0] == 0
+
+
+def rows(path: Path) -> int:
+    with closing(connect(path, read_only=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM change").fetchone()[0])
+
+
+async def busy_telling(state: State) -> None:
+    await state.outbox.keep_for([A, B])
+    await state.raise_wanted([raised(9, 60)], Serial(60))
+    intent = await state.intend(name_of(9), page(9, 2), Serial(60))
+    await state.record(mirrored(9, 60, [need.file for need in intent.needs]), NOW, GRACE)
+    await publish(state, 1)
+    await state.record(Failed(name=name_of(2), error="no", hint="", delay=None), NOW, GRACE)
+    await state.outbox.about_to_publish_root()
+    await state.root_published(Serial(5), 2)
+    await state.swept([Condemned(place=bytes(32), filename="gone.whl")])
+    await tell(state, A)
+    await state.outbox.not_told(B, "no", NOW)
+    await due(state, B, flood=1)
+    await tell(state, B)
+    await state.queue_depth()
+
+
+async def test_nothing_that_telling_asks_of_the_state_walks_a_table(path: Path) -> None:
+    async with open_database(path) as database:
+        fill(database._connection, 200, owed=False)
+    said: list[str] = []
+    with closing(connect(path)) as connection:
+        connection.set_trace_callback(said.append)
+        await busy_telling(State(Database(connection, path)))
+        connection.set_trace_callback(None)
+        asked = [each for each in said if each.lstrip().startswith(("SELECT", "UPDATE", "INSERT", "DELETE"))]
+        small = ("sink", "sqlite_s", "change_intended")  # those of the configuration, and what is under way
+        walked = [
+            each for each in unbounded(connection, asked) if not each.startswith(tuple(f"SCAN {it}" for it in small))
+        ]
+        assert len(asked) > 30
+        assert walked == []
+
+
+async def test_where_nobody_is_told_no_statement_and_no_commit_is_spent_on_it(path: Path) -> None:
+    async with open_database(path) as database:
+        fill(database._connection, 5, owed=False)
+        said: list[str] = []
+        state = State(database)
+        await state.outbox.keep_for([])
+        commits = database.commits
+        database._connection.set_trace_callback(said.append)
+        await publish(state, 1)
+        await state.outbox.about_to_publish_root()
+        await state.outbox.about_to_change(name_of(1))
+        await state.root_published(Serial(5), 2)
+        assert database.commits - commits == 3
+        assert [each for each in said if "change" in each or "sink" in each] == []
+
+
+async def test_telling_costs_no_commit_of_its_own_when_a_page_is_brought_up(path: Path) -> None:
+    async with open_database(path) as database:
+        fill(database._connection, 5, owed=False)
+        state = await settled(State(database), A)
+        commits = database.commits
+        await publish(state, 1)
+        assert database.commits - commits == 2
+        assert await waiting(state) == (StorePath(subject(1)),)
+
+
+def test_a_database_of_a_version_that_told_nobody_has_nothing_waiting(tmp_path: Path) -> None:
+    with closing(connect(tmp_path / "old.sqlite3")) as connection:
+        connection.executescript(f"{_FIRST} PRAGMA user_version = 1;")
+        assert report(connection) == ()

@@ -1,0 +1,278 @@
+"""What each kind of listener gets over the wire, and what follows from each answer."""
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+import trio
+
+from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.identity import Serial
+from mirrorsync.model.notification import Announcement, PublicChange
+from mirrorsync.notify.cache import Cache
+from mirrorsync.notify.cloudflare import Cloudflare
+from mirrorsync.notify.errors import PurgeError, retry_after
+from mirrorsync.notify.fastly import Fastly
+from mirrorsync.notify.webhook import Webhook
+from mirrorsync.sync.notify_config import Sink
+from tests.notify.standin import Says, StandIn
+
+SECRET = "hush-hush-7"  # noqa: S105 -- it is the test's
+PLACE = "ab" * 32
+
+
+def project(name: str) -> PublicChange:
+    paths = tuple(f"/simple/{name}/{form}" for form in ("", "index.html", "index.v1_html", "index.v1_json"))
+    return PublicChange(kind="project", name=name, paths=paths, key=f"simple-{name}")
+
+
+def file(filename: str) -> PublicChange:
+    path = f"packages/ab/ab/{PLACE[4:]}/{filename}"
+    return PublicChange(kind="file", name=path, paths=(f"/{path}",), key=f"file-{PLACE}")
+
+
+def told(*changes: PublicChange) -> Announcement:
+    return Announcement(changes=changes or (project("numpy"),), serial=Serial(77))
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def every_kind(url: str, secret: Path) -> list[Sink]:
+    return [
+        Webhook("webhook 1 (hooks.test)", f"{url}/hook?token=in-the-url", secret, patience=0.3),
+        Fastly(api=url, service="SERVICE", token_file=secret, patience=0.3),
+        Cloudflare(api=url, zone="ZONE", token_file=secret, patience=0.3),
+        Cache("varnish", url, patience=0.3),
+        Cache("nginx", url, patience=0.3),
+    ]
+
+
+KINDS = ["webhook", "fastly", "cloudflare", "varnish", "nginx"]
+
+
+@pytest.fixture(params=range(len(KINDS)), ids=KINDS)
+def sink(request: pytest.FixtureRequest, standin: StandIn, secret: Path) -> Sink:
+    sink: Sink = every_kind(standin.url, secret)[request.param]
+    return sink
+
+
+async def test_a_webhook_gets_what_changed_as_signed_json(standin: StandIn, secret: Path) -> None:
+    await Webhook("webhook", f"{standin.url}/hook", secret).announce(told(project("numpy"), file("numpy-1.0.tar.gz")))
+    (heard,) = standin.heard
+    assert (heard.method, heard.path, heard.headers["content-type"]) == ("POST", "/hook", "application/json")
+    assert heard.json["serial"] == 77
+    assert heard.json["everything"] == []
+    numpy, tarball = heard.json["changes"]
+    assert (numpy["kind"], numpy["name"], numpy["key"]) == ("project", "numpy", "simple-numpy")
+    assert numpy["paths"][0] == "/simple/numpy/"
+    assert tarball["paths"] == [f"/packages/ab/ab/{PLACE[4:]}/numpy-1.0.tar.gz"]
+
+
+async def test_a_webhooks_signature_is_an_hmac_over_the_time_and_the_body(standin: StandIn, secret: Path) -> None:
+    await Webhook("webhook", standin.url, secret).announce(told())
+    (heard,) = standin.heard
+    match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", heard.headers["x-mirrorsync-signature"])
+    assert match is not None
+    assert abs(int(match[1]) - time.time()) < 5
+    openssl = await trio.run_process(
+        ["openssl", "dgst", "-sha256", "-hmac", SECRET, "-r"],
+        stdin=match[1].encode() + b"." + heard.body,
+        capture_stdout=True,
+    )
+    assert openssl.stdout.split()[0].decode() == match[2]
+    other = hmac.new(SECRET.encode(), match[1].encode() + b"." + heard.body + b" ", hashlib.sha256)
+    assert other.hexdigest() != match[2]
+
+
+async def test_a_new_secret_in_the_file_is_used_without_a_restart(standin: StandIn, secret: Path) -> None:
+    sink = Fastly(api=standin.url, service="SERVICE", token_file=secret)
+    await sink.announce(told())
+    write(secret, "another-one")
+    await sink.announce(told())
+    assert [heard.headers["fastly-key"] for heard in standin.heard] == [SECRET, "another-one"]
+
+
+async def test_fastly_purges_by_key_at_most_256_at_once(standin: StandIn, secret: Path) -> None:
+    sink = Fastly(api=standin.url, service="SERV/ICE", token_file=secret, soft=True)
+    await sink.announce(told(*[project(f"p{number}") for number in range(300)]))
+    assert [heard.path for heard in standin.heard] == ["/service/SERV%2FICE/purge"] * 2
+    assert [len(heard.json["surrogate_keys"]) for heard in standin.heard] == [256, 44]
+    assert standin.heard[0].json["surrogate_keys"][:2] == ["simple-p0", "simple-p1"]
+    assert {heard.headers["fastly-soft-purge"] for heard in standin.heard} == {"1"}
+
+
+async def test_cloudflare_purges_by_tag_at_most_30_at_once(standin: StandIn, secret: Path) -> None:
+    sink = Cloudflare(api=standin.url, zone="ZONE", token_file=secret)
+    await sink.announce(told(*[project(f"p{number}") for number in range(70)]))
+    assert [heard.path for heard in standin.heard] == ["/zones/ZONE/purge_cache"] * 3
+    assert [len(heard.json["tags"]) for heard in standin.heard] == [30, 30, 10]
+    assert standin.heard[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+async def test_cloudflare_purges_by_the_urls_of_every_site_at_most_30_at_once(standin: StandIn, secret: Path) -> None:
+    sites = ("https://mirror.test", "https://other.test")
+    sink = Cloudflare(api=standin.url, zone="ZONE", token_file=secret, sites=sites)
+    await sink.announce(told(*[project(f"p{number}") for number in range(5)]))
+    orders = [heard.json["files"] for heard in standin.heard]
+    assert [len(urls) for urls in orders] == [30, 10]
+    assert orders[0][0] == "https://mirror.test/simple/p0/"
+    assert orders[1][-1] == "https://other.test/simple/p4/index.v1_json"
+
+
+async def test_cloudflares_success_false_is_a_failure(standin: StandIn, secret: Path) -> None:
+    standin.says = Says(body=b'{"success": false, "errors": [{"code": 1012, "message": "no such zone"}]}')
+    with pytest.raises(PurgeError, match="no such zone"):
+        await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(told())
+
+
+@pytest.mark.parametrize("kind", ["varnish", "nginx"])
+async def test_a_cache_is_asked_to_purge_each_address_for_each_host(standin: StandIn, kind: str) -> None:
+    sink = Cache(kind, standin.url, sites=("https://mirror.test", "https://other.test:8443"))  # type: ignore[arg-type] # pytest's str
+    await sink.announce(told())
+    asked = [(heard.method, heard.path, heard.headers["host"]) for heard in standin.heard]
+    assert asked == [
+        ("PURGE", path, host) for path in project("numpy").paths for host in ("mirror.test", "other.test:8443")
+    ]
+
+
+async def test_a_cache_that_has_nothing_cached_is_no_failure(standin: StandIn) -> None:
+    standin.says = Says(status=404, body=b"not in cache")
+    await Cache("nginx", standin.url).announce(told())
+    assert len(standin.heard) == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda url, _: Cache("varnish", url), [("BAN", "/simple/"), ("BAN", "/pypi/"), ("BAN", "/packages/")]),
+        (lambda url, _: Cache("nginx", url), [("PURGE", "/simple/*"), ("PURGE", "/pypi/*"), ("PURGE", "/packages/*")]),
+    ],
+)
+async def test_a_cache_is_emptied_of_what_may_have_changed_anywhere(
+    standin: StandIn, secret: Path, make: Callable[[str, Path], Sink], expected: list[tuple[str, str]]
+) -> None:
+    await make(standin.url, secret).announce(Announcement(everything=("index", "files")))
+    assert [(heard.method, heard.path) for heard in standin.heard] == expected
+
+
+async def test_everything_is_one_key_and_leaves_the_files_alone_where_only_pages_changed(
+    standin: StandIn, secret: Path
+) -> None:
+    whole = Announcement(everything=("index",), changes=(file("gone-1.0.tar.gz"),))
+    await Fastly(api=standin.url, service="SERVICE", token_file=secret).announce(whole)
+    await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(whole)
+    by_url = Cloudflare(api=standin.url, zone="ZONE", token_file=secret, sites=("https://mirror.test",))
+    await by_url.announce(whole)
+    assert [heard.json for heard in standin.heard] == [
+        {"surrogate_keys": ["simple", f"file-{PLACE}"]},
+        {"tags": ["simple", f"file-{PLACE}"]},
+        {"purge_everything": True},
+    ]
+
+
+async def test_too_many_requests_is_a_failure_that_says_when_to_come_back(standin: StandIn, sink: Sink) -> None:
+    standin.says = Says(status=429, headers={"Retry-After": "17"})
+    with pytest.raises(PurgeError, match="429") as caught:
+        await sink.announce(told())
+    assert caught.value.retry_after == 17
+
+
+async def test_a_server_error_is_a_failure_with_the_answers_first_words(standin: StandIn, sink: Sink) -> None:
+    standin.says = Says(status=500, body=f"overloaded, {SECRET} in-the-url ".encode() + b"x" * 1_000_000)
+    with pytest.raises(PurgeError, match="500") as caught:
+        await sink.announce(told())
+    assert "overloaded" in caught.value.why
+    assert len(caught.value.why) < 300
+
+
+async def test_a_redirect_is_not_followed(standin: StandIn, sink: Sink) -> None:
+    standin.says = Says(status=307, headers={"Location": f"{standin.url}/elsewhere"})
+    with pytest.raises(PurgeError, match="307"):
+        await sink.announce(told())
+    assert len(standin.heard) == 1
+
+
+async def test_silence_is_a_failure_after_the_patience(standin: StandIn, sink: Sink) -> None:
+    standin.says = Says(hangs=True)
+    began = time.monotonic()
+    with pytest.raises(PurgeError, match=r"no answer in 0\.3 s"):
+        await sink.announce(told())
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("kind", range(len(KINDS)), ids=KINDS)
+async def test_nobody_at_the_address_is_a_failure(kind: int, secret: Path) -> None:
+    with pytest.raises(PurgeError, match="cannot be reached"):
+        await every_kind("http://127.0.0.1:9", secret)[kind].announce(told())
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+async def test_no_error_holds_a_secret(standin: StandIn, sink: Sink, status: int, secret: Path) -> None:
+    url = f"{standin.url}/hook?token=in-the-url"
+    echo = [heard_secret for heard_secret in (SECRET, url) if isinstance(sink, Webhook) or heard_secret == SECRET]
+    standin.says = Says(status=status, body=" ".join(echo).encode() if not isinstance(sink, Cache) else b"")
+    with pytest.raises(PurgeError) as caught:
+        await sink.announce(told())
+    assert_silent(caught.value)
+    write(secret, "")
+    if not isinstance(sink, Cache):
+        with pytest.raises(PurgeError, match="is empty") as caught:
+            await sink.announce(told())
+        assert_silent(caught.value)
+
+
+def assert_silent(error: MirrorsyncError) -> None:
+    said = f"{error} {error.hint} {error!r} {error.__cause__!r}"
+    assert SECRET not in said
+    assert "in-the-url" not in said
+
+
+async def test_a_secret_may_be_a_credential_of_systemds(
+    standin: StandIn, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Fastly(api=standin.url, service="SERVICE", token_file=Path("/etc/mirrorsync/credential:secret"))
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(PurgeError, match="CREDENTIALS_DIRECTORY is not set"):
+        await sink.announce(told())
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secret.parent))
+    await sink.announce(told())
+    assert standin.heard[0].headers["fastly-key"] == SECRET
+
+
+def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most() -> None:
+    assert retry_after("12") == 12
+    assert retry_after("999999999999") == 3600
+    assert retry_after(None) is None
+    assert retry_after("soon") is None
+    in_a_minute = retry_after(formatdate(time.time() + 60, usegmt=True))
+    assert in_a_minute is not None
+    assert 55 < in_a_minute <= 60
+    assert retry_after("Mon, 01 Jan 1990 00:00:00 GMT") == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1080", "SOCKS"),
+        ("HTTPS_PROXY", "proxy.test:3128x", "port"),
+        ("HTTPS_PROXY", "ftp://me:hidden-word@proxy.test", "scheme"),
+        ("SSL_CERT_FILE", "/nonexistent/roots.pem", "No such file"),
+    ],
+)
+async def test_an_environment_that_allows_no_request_is_a_failure_like_any_other(
+    standin: StandIn, secret: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(PurgeError, match=says) as caught:
+        await Webhook("webhook 1 (hooks.test)", f"{standin.url}/hook", secret).announce(told())
+    assert variable in caught.value.hint
+    assert "hidden-word" not in f"{caught.value}"
+    await Cache("varnish", standin.url).announce(told())  # that asks no proxy, and needs no roots of the environment
+    assert standin.paths("PURGE") != []

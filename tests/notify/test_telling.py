@@ -1,0 +1,302 @@
+"""A mirror that tells: what it makes public reaches every cache; no cache holds up the mirror, or another cache."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from mirrorsync.app.wiring import open_context
+from mirrorsync.errors import Unreachable
+from mirrorsync.model.notification import Announcement
+from mirrorsync.notify.errors import PurgeError
+from mirrorsync.state.notification_queue import SinkReport
+from mirrorsync.sync.context import SyncContext
+from mirrorsync.sync.daemon_loop import DaemonLoop
+from mirrorsync.sync.notifier import Notifier, describe
+from mirrorsync.sync.notify_config import NotifyConfig
+from mirrorsync.sync.policy import Policy
+from mirrorsync.sync.poll_schedule import PollSchedule
+from tests.notify.standin import Says, StandIn, standing_in
+from tests.support.mirror import Ears, Mirror
+from tests.support.process.cli import Operator
+from tests.support.pypi.faults import Status
+from tests.support.pypi.server import PyPI
+from tests.support.pypi.world import World
+
+ALPHA = [f"/simple/alpha/{form}" for form in ("", "index.html", "index.v1_html", "index.v1_json")]
+ROOT = [f"/simple/{form}" for form in ("", "index.html", "index.v1_html", "index.v1_json")]
+
+
+class Listener:
+    """A sink in this process."""
+
+    def __init__(self, name: str, *, needs: float = 0.0, most: int = 100) -> None:
+        self.name = name
+        self.most = most
+        self.needs = needs
+        """Seconds until it has heard, or has failed."""
+        self.begun = 0
+        self.heard: list[Announcement] = []
+        self.failure: PurgeError | None = None
+
+    async def announce(self, announcement: Announcement) -> str:
+        self.begun += 1
+        await trio.sleep(self.needs)
+        if self.failure is not None:
+            raise self.failure
+        self.heard.append(announcement)
+        return ""
+
+    @property
+    def subjects(self) -> list[str]:
+        return [change.name or "root" for announcement in self.heard for change in announcement.changes]
+
+
+def a_mirror(directory: Path, pypi: PyPI, *caches: str, **sections: dict[str, Any]) -> Mirror:
+    limits = {"min-free": "0", "removal-grace": "0s"}
+    return Mirror(directory, pypi, purge={"caches": list(caches)}, **{"limits": limits, **sections})
+
+
+async def depth(mirror: Mirror) -> Sequence[SinkReport]:
+    async with open_context(mirror.settings, Ears(), mirror.clock, mirror.clock.sleep) as context:
+        return await context.state.queue_depth()
+
+
+async def test_a_pass_tells_a_cache_of_what_it_made_public_and_of_nothing_else(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    world.upload("beta", "1.0")
+    mirror = a_mirror(tmp_path, pypi, standin.url)
+    await mirror.sync()
+    assert standin.paths("BAN") == ["/simple/", "/pypi/"]  # a cache that is new to us
+    assert set(standin.paths("PURGE")) >= {*ALPHA, *ROOT}
+    standin.heard.clear()
+    await mirror.sync()
+    assert standin.heard == []
+    world.upload("alpha", "1.1")
+    await mirror.sync()
+    assert standin.paths("PURGE") == [*ALPHA, *ROOT]
+
+
+async def test_a_project_that_is_new_and_one_that_is_gone_are_told_of(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    wheel = world.upload("alpha", "1.0").filename
+    world.upload("beta", "1.0")
+    mirror = a_mirror(tmp_path, pypi, standin.url)
+    await mirror.sync()
+    standin.heard.clear()
+    world.remove_project("alpha")
+    await mirror.sync()
+    purged = standin.paths("PURGE")
+    assert set(purged) > {*ALPHA, *ROOT}
+    assert [path for path in purged if path.endswith(wheel)] != []
+    standin.heard.clear()
+    world.upload("alpha", "2.0")
+    await mirror.sync()
+    assert standin.paths("PURGE") == [*ALPHA, *ROOT]
+
+
+async def test_compressed_siblings_and_legacy_documents_are_told_of_where_there_are_any(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    await a_mirror(tmp_path, pypi, standin.url, content={"gzip": True, "legacy-json": True}).sync()
+    siblings = [f"/simple/alpha/{form}.gz" for form in ("index.html", "index.v1_html", "index.v1_json")]
+    assert [path for path in standin.paths("PURGE") if "alpha" in path] == [*ALPHA, *siblings, "/pypi/alpha/json"]
+
+
+async def test_a_cache_that_is_down_holds_up_neither_the_mirror_nor_the_other_cache(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    with standing_in() as broken:
+        broken.says = Says(status=503, headers={"Retry-After": "100"})
+        mirror = a_mirror(tmp_path, pypi, broken.url, standin.url)
+        await mirror.sync()
+        assert mirror.problems() == []
+        assert set(standin.paths("PURGE")) >= {*ALPHA, *ROOT}
+        assert len(broken.heard) == 1
+        assert [notice for notice in mirror.ears.notices if "answers 503" in notice and "wait" in notice] != []
+        world.upload("alpha", "1.1")
+        mirror.clock.forward(99)
+        await mirror.sync()
+        assert len(broken.heard) == 1  # it asked for 100 s
+        assert [(row.attempts, row.waiting) for row in await depth(mirror)] in ([(1, 2), (0, 0)], [(0, 0), (1, 2)])
+        broken.says = Says()
+        mirror.clock.forward(1)
+        await mirror.sync()
+        assert set(broken.paths("PURGE")) == {*ALPHA, *ROOT}
+        assert all(row.waiting == 0 for row in await depth(mirror))
+
+
+async def test_a_flood_is_told_in_one_word(tmp_path: Path, world: World, pypi: PyPI, standin: StandIn) -> None:
+    for number in range(15):
+        world.upload(f"parcel-{number}", "1.0")
+    mirror = a_mirror(tmp_path, pypi, standin.url, notify={"flood-limit": 10})
+    await mirror.sync()
+    assert standin.paths("BAN") == ["/simple/", "/pypi/"]
+    assert standin.paths("PURGE") == []
+
+
+async def test_upstreams_failure_keeps_nobody_from_being_told(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    standin.says = Says(status=500)
+    mirror = a_mirror(tmp_path, pypi, standin.url, upstream={"feed": "xmlrpc"})
+    await mirror.sync()
+    standin.says = Says()
+    standin.heard.clear()
+    mirror.clock.forward(10)
+    pypi.faults.add(r"^/pypi$", Status(404))
+    with pytest.raises(Unreachable):
+        await mirror.sync()
+    assert set(standin.paths("PURGE")) == {*ALPHA, *ROOT}
+
+
+async def followed(mirror: Mirror, *sinks: Listener, until: Callable[[], bool]) -> float:
+    """Let a daemon run until `until()`; return how long it took to stop."""
+    async with open_context(mirror.settings, Ears()) as context:
+        telling = NotifyConfig(sinks=sinks, interval=0.02)
+        await context.state.outbox.keep_for([sink.name for sink in sinks])
+        own = SyncContext(
+            context.upstream,
+            context.store,
+            context.state,
+            context.policy,
+            context.clock,
+            context.audience,
+            context.sleep,
+            telling=telling,
+        )
+        follower = DaemonLoop(own, PollSchedule(interval=0.1, shortest=0.0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follower.run)
+            with trio.fail_after(20):
+                while not until():  # noqa: ASYNC110 -- what it waits for is in nobody's hands
+                    await trio.sleep(0.01)
+            follower.stop()
+            began = time.monotonic()
+        return time.monotonic() - began
+
+
+async def test_a_daemon_tells_within_a_moment_while_another_listener_hangs(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi)
+    good, bad = Listener("good"), Listener("bad", needs=3)
+    bad.failure = PurgeError("it gives no answer")
+    versions = iter(("1.1", "1.2"))
+    done: list[str] = []
+
+    def until() -> bool:
+        """Make the next change once the one before is told."""
+        if len(done) < good.subjects.count("alpha"):
+            done.append("alpha")
+            if version := next(versions, ""):
+                world.upload("alpha", version)
+        return len(done) == 3
+
+    assert await followed(mirror, good, bad, until=until) < 5
+    assert bad.heard == []
+    assert mirror.problems() == []
+
+
+async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi)
+    await mirror.sync()
+    listener = Listener("listener")
+    listener.failure = PurgeError("it is down", hint="look at it")
+    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as opened:
+        await opened.state.outbox.keep_for([listener.name])
+        object.__setattr__(opened, "telling", NotifyConfig(sinks=(listener,)))
+        crier, attempts = Notifier(opened), []
+        mirror.ears.notices.clear()
+        for _ in range(400):
+            await crier.finish()
+            attempts.append((await opened.state.queue_depth())[0].attempts)
+            mirror.clock.forward(1)
+        assert [attempts.count(number) for number in (1, 2, 3)] == [5, 15, 60]
+        assert len(mirror.ears.notices) == 1
+        listener.failure = None
+        mirror.clock.forward(300)
+        await crier.finish()
+    assert [announcement.everything for announcement in listener.heard] == [("index",)]
+    assert mirror.ears.notices[1:] == ["listener is told of changes again; nothing was lost"]
+
+
+async def test_a_pass_after_a_clock_was_set_back_tells_all_the_same_even_without_upstream(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi, standin.url, upstream={"feed": "xmlrpc"})
+    mirror.clock.forward(86_400)
+    standin.says = Says(status=500)
+    await mirror.sync()
+    standin.says = Says()
+    standin.heard.clear()
+    mirror.clock.forward(-86_400)
+    pypi.faults.add(r"^/pypi$", Status(404))
+    with pytest.raises(Unreachable):
+        await mirror.sync()
+    assert set(standin.paths("PURGE")) == {*ALPHA, *ROOT}
+
+
+async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World, pypi: PyPI) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi)
+    await mirror.sync()
+    listener = Listener("listener")
+    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as opened:
+        await opened.state.outbox.keep_for([listener.name])
+        object.__setattr__(opened, "telling", NotifyConfig(sinks=(listener,), flood=0))
+        crier = Notifier(opened)
+        for _ in range(3):
+            await crier.finish()
+            await opened.state.outbox.about_to_publish_root()
+            await opened.state.root_published(None, 1)
+    assert len(listener.heard) == 1
+
+
+def test_a_file_is_told_by_its_quoted_address_and_the_digest_in_its_path() -> None:
+    digits = "0f" * 32
+    change = describe(f"packages/0f/0f/{digits[4:]}/a b+c#1.0.whl", Policy(selection=None))  # type: ignore[arg-type] # not asked
+    assert change.paths == (f"/packages/0f/0f/{digits[4:]}/a%20b+c%231.0.whl",)
+    assert change.key == f"file-{digits}"
+
+
+def test_a_configuration_that_tells_nobody_leaves_no_trace_in_the_state(
+    tmp_path: Path, world: World, pypi: PyPI
+) -> None:
+    world.upload("alpha", "1.0")
+    operator = Operator(tmp_path, pypi)
+    assert operator.does("sync").code == 0
+
+    async def look() -> tuple[SinkReport, ...]:
+        async with open_context(Mirror(operator.directory, pypi).settings, Ears()) as context:
+            return await context.state.queue_depth()
+
+    assert trio.run(look) == ()
+
+
+async def test_a_legacy_document_is_told_of_though_its_page_stands(
+    tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
+) -> None:
+    world.upload("alpha", "1.0")
+    mirror = a_mirror(tmp_path, pypi, standin.url, content={"legacy-json": True})
+    await mirror.sync()
+    page = mirror.page("alpha")
+    standin.heard.clear()
+    world.add_role("alpha")
+    await mirror.sync()
+    assert mirror.page("alpha")["files"] == page["files"]
+    assert "/pypi/alpha/json" in standin.paths("PURGE")

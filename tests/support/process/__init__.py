@@ -1,0 +1,1 @@
+"""Starting real processes: the command line, servers, a service manager."""

@@ -1,0 +1,171 @@
+"""Real servers for a tree: nginx with the project's own configuration, and `mirrorsync serve`'s server."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import msgspec
+
+import mirrorsync
+
+DOCS = Path(__file__).parents[3] / "docs" / "nginx"
+_NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
+_NJS = next((str(path) for path in Path("/usr/lib").glob("**/nginx/modules/ngx_http_js_module.so")), "")
+NO_NGINX = "" if _NGINX and _NJS else "needs nginx with njs: apt-get install nginx libnginx-mod-http-js"
+_SERVE = """
+import pathlib, sys, trio
+from mirrorsync.web.server import serve
+
+async def main(web, access_log):
+    async with trio.open_nursery() as nursery:
+        start = lambda task_status: serve(web, listen="127.0.0.1:0", access_log=access_log, task_status=task_status)
+        print((await nursery.start(start))[0], flush=True)
+
+trio.run(main, pathlib.Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    status: int
+    headers: dict[str, str]
+    """Lower-case names; several lines of one name joined by commas."""
+    body: bytes
+
+
+class Server(msgspec.Struct, frozen=True):
+    port: int
+    access_log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method: str, target: str, *headers: tuple[str, str], body: bytes = b"") -> Reply:
+        """Send exactly this target and these header lines; nothing is normalised, followed or retried."""
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in (*headers, ("Content-Length", str(len(body)))) if body else headers:
+                connection.putheader(name, value)
+            connection.endheaders(body or None)
+            response = connection.getresponse()
+            joined: dict[str, str] = {}
+            for name, value in response.getheaders():
+                key = name.lower()
+                joined[key] = f"{joined[key]}, {value}" if key in joined else value
+            return Reply(response.status, joined, response.read())
+
+    def get(self, target: str, *headers: tuple[str, str]) -> Reply:
+        return self.request("GET", target, *headers)
+
+    def requested(self) -> list[str]:
+        """Return the targets that were asked for since the server started, in order."""
+        return re.findall(r'"(?:GET|HEAD) (\S+)', self.access_log.read_text())
+
+
+@contextmanager
+def nginx(config: str, web: Path, scratch: Path) -> Iterator[Server]:
+    """Run nginx with `config`, as it stands in docs/nginx apart from its port and paths."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for old, new in (
+        ("listen 80;", f"listen 127.0.0.1:{port};"),
+        ("/srv/pypi/web", str(web)),
+        ("/etc/nginx/mirrorsync/simple.js", str(DOCS / "simple.js")),
+    ):
+        config = config.replace(old, new)
+    scratch.mkdir(parents=True)
+    (scratch / "mirrorsync.conf").write_text(config)
+    (scratch / "nginx.conf").write_text(_main_config(scratch))
+    command = [_NGINX, "-p", str(scratch), "-c", str(scratch / "nginx.conf"), "-e", str(scratch / "error.log")]
+    subprocess.run([*command, "-t", "-q"], check=True, timeout=20)
+    with _running(command):
+        _wait_for(port)
+        yield Server(port=port, access_log=scratch / "access.log")
+    assert "[alert]" not in (errors := (scratch / "error.log").read_text()), errors
+    assert "js exception" not in errors
+
+
+@contextmanager
+def own_server(web: Path, scratch: Path) -> Iterator[Server]:
+    """Run mirrorsync's own server in a process of its own."""
+    scratch.mkdir(parents=True)
+    access_log = scratch / "access.log"
+    environment = {**os.environ, "PYTHONPATH": str(Path(mirrorsync.__file__).parents[1])}
+    command = [sys.executable, "-c", _SERVE, str(web), str(access_log)]
+    with _running(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(b":")[2])
+        yield Server(port=port, access_log=access_log)
+
+
+@contextmanager
+def _running(command: list[str], **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, **options) as process:  # type: ignore[call-overload] # options are Popen's own
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "nginx does not answer"
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _main_config(scratch: Path) -> str:
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "\n".join(f"    {kind}_temp_path {scratch}/{kind};" for kind in kinds)
+    # The test's own files are readable by nobody else, so a root nginx must not change to www-data.
+    user = "user root;" if os.geteuid() == 0 else ""
+    return f"""{user}
+daemon off;
+worker_processes 1;
+pid {scratch}/nginx.pid;
+load_module {_NJS};
+events {{ worker_connections 64; }}
+http {{
+    access_log {scratch}/access.log;
+{temporary}
+    include {scratch}/mirrorsync.conf;
+}}
+"""
+
+
+@contextmanager
+def repeating_proxy(what: str) -> Iterator[int]:
+    """Serve a proxy that refuses everybody, in words that repeat `what`; the value is its port."""
+
+    def refuse(listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(
+                    f"HTTP/1.1 407 Who is {what}\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n"
+                    "Connection: close\r\n\r\n".encode()
+                )
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=refuse, args=(listening,), daemon=True).start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,175 @@
+"""A PyPI on loopback: real TCP, in a thread of its own, for trio tests, subprocesses and scripts alike."""
+
+import asyncio
+import re
+import socket
+import threading
+from typing import Literal, Self
+
+from tests.support.pypi import file_host
+from tests.support.pypi.connection import Connection
+from tests.support.pypi.edge import pass_edge
+from tests.support.pypi.exchange import Answer, Recorded, Request
+from tests.support.pypi.log import Log
+from tests.support.pypi.rules import Faults
+from tests.support.pypi.site import NOT_FOUND, Site
+from tests.support.pypi.values import Shape, normalise
+from tests.support.pypi.wire import Origin
+from tests.support.pypi.world import World
+
+_ADDRESS = "127.0.0.1"
+_TURNS = 100
+
+
+class PyPI:
+    """Serves `world` while its context is open; `stop` and `start` in between keep ports, faults and log.
+
+    Everything may be called from any thread.
+    """
+
+    def __init__(self, world: World, *, shape: Shape | None = None) -> None:
+        self.world = world
+        self.shape = shape or Shape()
+        self.faults = Faults()
+        self.log = Log()
+        self._sockets = [_bind(0) for _ in range(2 if self.shape.files_elsewhere else 1)]
+        self._ports: tuple[int, ...] = tuple(opened.getsockname()[1] for opened in self._sockets)
+        self.url = f"http://{_ADDRESS}:{self._ports[0]}"
+        self.files_url = f"http://{_ADDRESS}:{self._ports[-1]}"
+        self._site = Site(world, Origin(self.url, self.files_url, self.shape))
+        self._open_connections: set[Connection] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Serve; on return connections are accepted, on the same ports as ever."""
+        if self._thread is not None:
+            raise RuntimeError("it runs already")
+        self._sockets = self._sockets or [_bind(port) for port in self._ports]
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="upstream", daemon=True)
+        self._thread.start()
+        ready.wait()
+
+    def stop(self) -> None:
+        """Be down: on return connections are refused, and those that were open are broken off."""
+        if self._thread is None or self._loop is None:
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._thread = None
+
+    @property
+    def requests(self) -> list[Recorded]:
+        """What was asked so far, in order; a request is there before its answer goes out."""
+        return self.log.all()
+
+    def clear_requests(self) -> None:
+        """Forget what was asked."""
+        self.log.clear()
+
+    def seen(self, pattern: str, *, method: str | None = None, call: str | None = None) -> list[Recorded]:
+        """Return the requests whose path or query holds `pattern`; `call` is the XML-RPC method they make."""
+        wanted = f"<methodName>{call}</methodName>".encode() if call else b""
+        return [
+            request
+            for request in self.requests
+            if re.search(pattern, request.path) and method in (None, request.method) and wanted in request.body
+        ]
+
+    @property
+    def page_cap(self) -> int:
+        """Rows in one changelog_since_serial, at most."""
+        return self._site.page_cap
+
+    @page_cap.setter
+    def page_cap(self, rows: int) -> None:
+        self._site.page_cap = rows
+
+    def hold(self, name: str, *, variant: Literal["gzip", "identity"] | None = None) -> None:
+        """Freeze the project's pages as they are now, a 404 too; with `variant` only for who asks so."""
+        self._site.held[normalise(name), _is_gzip(variant)] = self.world.page(name)
+
+    def release(self, name: str) -> None:
+        """Let the project's pages be true again."""
+        for variant in (None, True, False):
+            self._site.held.pop((normalise(name), variant), None)
+
+    def hold_root(self) -> None:
+        """Freeze the root list as it is now."""
+        with self.world.lock:
+            self._site.held_root = self.world.listing(), self.world.last_serial or 0
+
+    def truncate_root(self, projects: int) -> None:
+        """Let the root list show its first `projects` only, and be valid all the same."""
+        self._site.root_limit = projects
+
+    def release_root(self) -> None:
+        """Let the root list be true and whole again."""
+        self._site.held_root = self._site.root_limit = None
+
+    def respond(self, request: Request, *, serves_files: bool = True, serves_index: bool = True) -> Answer:
+        """Return what goes out for `request`, faults and all."""
+
+        def ask(asked: Request) -> Answer:
+            if file_host.serves(asked.path):
+                return file_host.answer(asked, self.world, self.shape) if serves_files else NOT_FOUND
+            return self._site.answer(asked) if serves_index else file_host.MISSING
+
+        answer = ask(request)
+        for fault in self.faults.take(request):
+            answer = fault.apply(answer, request, ask)
+        return pass_edge(answer, request, self.shape)
+
+    def _run(self, ready: threading.Event) -> None:
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            servers = [runner.run(self._listen(*listener)) for listener in self._listeners()]
+            self._loop.call_soon(ready.set)
+            self._loop.run_forever()
+            runner.run(self._close(servers))
+        self._sockets = []
+
+    def _listeners(self) -> list[tuple[socket.socket, bool, bool]]:
+        if len(self._sockets) == 1:
+            return [(self._sockets[0], True, True)]
+        return [(self._sockets[0], False, True), (self._sockets[1], True, False)]
+
+    async def _listen(self, listening: socket.socket, files: bool, index: bool) -> asyncio.Server:  # noqa: FBT001 - from a tuple
+        def respond(request: Request) -> Answer:
+            return self.respond(request, serves_files=files, serves_index=index)
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(
+            lambda: Connection(respond, self.log, self._open_connections), sock=listening, backlog=512
+        )
+
+    async def _close(self, servers: list[asyncio.Server]) -> None:
+        for server in servers:
+            server.close()
+        for connection in tuple(self._open_connections):
+            connection.abort()
+        for server in servers:
+            await server.wait_closed()
+        for _ in range(_TURNS):  # each abort takes the loop a few turns to carry out
+            if not self._open_connections:
+                break
+            await asyncio.sleep(0)
+
+
+def _is_gzip(variant: str | None) -> bool | None:
+    return None if variant is None else variant == "gzip"
+
+
+def _bind(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((_ADDRESS, port))
+    return listening
