@@ -1,11 +1,11 @@
 """Asking upstream what has changed, and raising what we want of each project. Nothing is fetched here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
 
 from mirrorsync.errors import Malformed, NoChangelog, NoListing, SerialWentBack, TooManyDeletions, Unreachable
-from mirrorsync.model.change import Change
+from mirrorsync.model.change import Change, Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.listing import Missing
@@ -141,8 +141,7 @@ async def _read_list(
     async with aclosing(context.upstream.snapshot()) as listing:
         async for part in listing:
             list_serial = part.serial if part.serial is not None else list_serial
-            rows = [row for row in part.projects if context.policy.selection.selects(row.name)]
-            await context.state.add_listing(rows)
+            await context.state.add_listing(_selected(part.projects, context.policy))
     missing = await context.state.missing(list_serial)
     refusal = None if context.policy.allow_removals else judge_missing(missing, context.policy)
     if refusal is not None:
@@ -153,7 +152,7 @@ async def _read_list(
     if cursor is None and has_journal:
         cursor = known
     elif cursor is not None and list_serial is not None:
-        # A cached list ends half an hour before the journal does: what lies between, only the journal tells.
+        # A cached list ends half an hour before the journal: only the journal covers what lies between.
         cursor = max(known or Serial(0), min(cursor, list_serial))
     elif cursor is None:
         # A cached list can be half an hour older than the one before it; what is known stays known.
@@ -170,6 +169,11 @@ async def _read_list(
     )
     await context.state.list_read(context.clock(), refused=None if refusal is None else str(refusal))
     return cursor
+
+
+def _selected(listed: Sequence[Listed], policy: Policy) -> list[Listed]:
+    """Return the listed projects that the mirror selects."""
+    return [row for row in listed if policy.selection.selects(row.name)]
 
 
 def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeletions | None:
