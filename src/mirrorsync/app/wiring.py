@@ -17,7 +17,6 @@ from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import StorePath
 from mirrorsync.observe.counters import Counters
 from mirrorsync.observe.run_observer import RunObserver
-from mirrorsync.observe.stopwatch import UNWATCHED
 from mirrorsync.ports import Upstream
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.connection import copy_database
@@ -98,7 +97,6 @@ async def open_context(
     with hold(lock_path(directory)):
         state_there = open_state(state_path(directory), clean=cleaner(settings))
         async with state_there as state, _upstream(settings, tally) as upstream:
-            stopwatch = UNWATCHED if tally is None else tally
             context = SyncContext(
                 upstream,
                 _store(settings),
@@ -107,7 +105,6 @@ async def open_context(
                 clock,
                 audience,
                 sleep,
-                stopwatch=stopwatch,
                 telling=telling_of(settings),
             )
             await context.store.check()

@@ -13,32 +13,25 @@ import msgspec
 
 from mirrorsync.config.rules import SecretUrl
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.model.wording import printable
 from mirrorsync.observe.redaction import mask
-
-
-def plain(text: str) -> str:
-    """Return `text` on one line, with every control, formatting and unassigned character written as its escape.
-
-    Among them are ESC (terminal commands), line ends (forged lines) and the marks that turn text around.
-    """
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def print_line(text: str = "") -> None:
     """Write one line for people to standard output."""
-    sys.stdout.write(f"{plain(text)}\n")
+    sys.stdout.write(f"{printable(text)}\n")
 
 
 def print_error(error: MirrorsyncError) -> None:
     """Write `error: what: why` and, where there is one, `hint: …` to standard error, without secrets."""
-    sys.stderr.write(f"error: {plain(mask(str(error)))}\n")
+    sys.stderr.write(f"error: {printable(mask(str(error)))}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {plain(mask(error.hint))}\n")
+        sys.stderr.write(f"hint: {printable(mask(error.hint))}\n")
 
 
 def print_warning(text: str) -> None:
     """Write `warning: …` to standard error."""
-    sys.stderr.write(f"warning: {plain(text)}\n")
+    sys.stderr.write(f"warning: {printable(text)}\n")
 
 
 def print_json(value: Any) -> None:
@@ -49,7 +42,7 @@ def print_json(value: Any) -> None:
 
 def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> tuple[str, ...]:
     """Return one line a row, each column as wide as its widest cell; rows have the same number of cells."""
-    escaped = [[plain(cell) for cell in row] for row in rows]
+    escaped = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*escaped, strict=True)]
     return tuple(
         (" " * gap).join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in escaped

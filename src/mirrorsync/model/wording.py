@@ -35,3 +35,17 @@ def _largest(seconds: float) -> list[tuple[int, str, str]]:
         if amount or not parts:
             parts.append((amount, thing, unit))
     return parts
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    """Return `text` on one line, at most `limit` characters, with unprintable characters written as Python escapes.
+
+    This covers ESC (terminal commands), line ends (forged log lines) and bidirectional marks.
+    """
+    if limit is not None and len(text) > limit:
+        text = f"{text[: limit - 1]}…"
+    return (
+        text
+        if text.isprintable()
+        else "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    )

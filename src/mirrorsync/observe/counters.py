@@ -12,8 +12,7 @@ from typing import Final, get_args
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
 from mirrorsync.model.reason import REASONS, reason_of
-from mirrorsync.observe.run_observer import Done, RunObserver, Where
-from mirrorsync.observe.stopwatch import Step
+from mirrorsync.observe.run_observer import Done, RunObserver, Step, Where
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds: the upper bounds of the histograms' buckets."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import msgspec
 
+from mirrorsync.model.wording import printable
 from mirrorsync.observe.events import sentence
 from mirrorsync.observe.redaction import mask
-from mirrorsync.observe.run_observer import printable
 from mirrorsync.sparing import sparing
 
 # Coloured tracebacks and loggers for asyncio, which nobody here uses: four fifths of what structlog takes to load.

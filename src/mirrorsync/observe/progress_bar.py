@@ -8,7 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
-from mirrorsync.observe.run_observer import RunObserver, Where, printable, trouble
+from mirrorsync.model.wording import printable
+from mirrorsync.observe.run_observer import RunObserver, Where, trouble
 
 
 class Bar(RunObserver):

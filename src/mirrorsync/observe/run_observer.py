@@ -12,6 +12,7 @@ import msgspec
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.outcome import Failed, Outcome, Removed
+from mirrorsync.model.wording import printable
 
 _EVERY: Final = 30.0
 """Seconds between two plain lines of progress."""
@@ -32,6 +33,9 @@ class Done(msgspec.Struct, frozen=True):
     """Everything up to it is served; None while there is no such serial."""
 
 
+Step = Literal["project", "commit", "poll", "root_index", "sweep"]
+"""A timed step: handling a project, recording its outcome, polling upstream, writing the root index, deleting condemned
+objects."""
 Where = Literal["upstream", "projects", "root list", "removals", "space"]
 """What has a trouble that lasts: asking for changes, asking for any project, and so on."""
 
@@ -74,10 +78,8 @@ class RunObserver:
     def recovered(self, where: Where) -> None:
         """Hear that what may have had a trouble goes well, each time that it does."""
 
-
-def printable(text: str) -> str:
-    """Return upstream's or the system's text without what could steer a terminal or break a log line."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    def took(self, step: Step, seconds: float) -> None:
+        """Note that `step` ended, successfully or not, `seconds` after it began."""
 
 
 def trouble(outcome: Failed) -> list[str]:
@@ -149,6 +151,11 @@ class RunObservers(RunObserver):
         """Tell each."""
         for audience in self._audiences:
             audience.recovered(where)
+
+    def took(self, step: Step, seconds: float) -> None:
+        """Tell each."""
+        for audience in self._audiences:
+            audience.took(step, seconds)
 
 
 class Lines(RunObserver):

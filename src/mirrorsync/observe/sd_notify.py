@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import trio
 
-from mirrorsync.observe.run_observer import printable
+from mirrorsync.model.wording import printable
 
 _PATIENCE: Final = 5.0
 """Seconds that a manager which does not read its socket is waited for; what it was to hear is lost then."""

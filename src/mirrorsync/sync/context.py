@@ -7,7 +7,6 @@ import trio
 
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.observe.run_observer import RunObserver
-from mirrorsync.observe.stopwatch import UNWATCHED, Stopwatch
 from mirrorsync.ports import Store, Upstream
 from mirrorsync.runtime.heartbeat import Heartbeats
 from mirrorsync.state.ledger import State
@@ -38,8 +37,6 @@ class SyncContext:
     """What pages may still lose in this run."""
     sweep_budget: RemovalBudget = field(init=False)
     """What may still be deleted in this run."""
-    stopwatch: Stopwatch = UNWATCHED
-    """Hears how long the steps take."""
     pulses: Heartbeats = field(default_factory=Heartbeats)
     """Who is at work, and whether each gets on."""
     told: set[str] = field(default_factory=set)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from mirrorsync.observe.stopwatch import Step
+from mirrorsync.observe.run_observer import Step
 from mirrorsync.sync.context import SyncContext
 
 _P = ParamSpec("_P")
@@ -14,7 +14,7 @@ _Work = Callable[Concatenate[SyncContext, _P], Awaitable[_T]]
 
 
 def timed(step: Step) -> Callable[[_Work[_P, _T]], _Work[_P, _T]]:
-    """Return a decorator that tells the context' stopwatch how long each call took, however it ended."""
+    """Return a decorator that reports each call's duration to the observer, however the call ended."""
 
     def decorate(work: _Work[_P, _T]) -> _Work[_P, _T]:
         @wraps(work)
@@ -23,7 +23,7 @@ def timed(step: Step) -> Callable[[_Work[_P, _T]], _Work[_P, _T]]:
             try:
                 return await work(context, *args, **kwargs)
             finally:
-                context.stopwatch.took(step, time.perf_counter() - began)
+                context.audience.took(step, time.perf_counter() - began)
 
         return measured
 

@@ -127,8 +127,8 @@ class WorkerPool:
             self._halt = self._halt or error
             return
         recorded = time.perf_counter()
-        self._context.stopwatch.took("project", recorded - began)
-        self._context.stopwatch.took("commit", recorded - brought_up)
+        self._context.audience.took("project", recorded - began)
+        self._context.audience.took("commit", recorded - brought_up)
         self._count(outcome)
         self._context.audience.ended(outcome)
 

@@ -6,9 +6,10 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrorsync.cli.render import aligned, exits, plain, print_error, print_json, print_line
+from mirrorsync.cli.render import aligned, exits, print_error, print_json, print_line
 from mirrorsync.config.rules import SecretUrl
 from mirrorsync.errors import AlreadyRunning, BadConfig, ExitCode, Malformed, MirrorsyncError, StoreFull
+from mirrorsync.model.wording import printable
 
 
 def test_an_error_is_two_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,9 +30,9 @@ def test_what_upstream_says_is_neither_markup_nor_a_terminals_command(capsys: py
 
 
 @given(st.text())
-def test_plain_text_is_one_printable_line_and_printable_text_stays_as_it_is(text: str) -> None:
-    assert plain(text).isprintable()
-    assert plain(text) == text or not text.isprintable()
+def test_printable_escapes_everything_but_printable_text(text: str) -> None:
+    assert printable(text).isprintable()
+    assert printable(text) == text or not text.isprintable()
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
