@@ -1,4 +1,4 @@
-"""The units in systemd/ are ones that systemd accepts, and they say what docs/operations.md promises."""
+"""systemd accepts the units in systemd/, and they do what docs/operations.md describes."""
 
 import shutil
 import signal
@@ -20,7 +20,7 @@ INSTALLED = "/opt/mirrorsync/bin/mirrorsync"
 
 
 def settings(unit: str, section: str, key: str) -> list[str]:
-    """Every value of a setting, in the order in which they stand."""
+    """Return every value of a setting, in file order."""
     here, values = "", []
     for line in (FOLDER / unit).read_text().splitlines():
         if line.startswith("["):
@@ -31,7 +31,7 @@ def settings(unit: str, section: str, key: str) -> list[str]:
 
 
 def setting(unit: str, section: str, key: str) -> str:
-    """One that is repeated has its last value."""
+    """Return the value of a setting; the last one where it is repeated."""
     return settings(unit, section, key)[-1]
 
 
@@ -41,20 +41,20 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def installed_units(tmp_path: Path) -> Path:
-    """Every unit as it would stand on a machine where mirrorsync is installed: here /opt is another program."""
+    """Return a folder with the units, whose ExecStart names a program that exists on this machine."""
     for name in UNITS:
         text = (FOLDER / name).read_text().replace(INSTALLED, sys.executable)
         (tmp_path / name).write_text(text)
     return tmp_path
 
 
-def test_there_is_a_daemon_and_a_one_shot_pair() -> None:
+def test_units_exist_for_the_daemon_and_for_timed_passes() -> None:
     assert {"mirrorsync.service", "mirrorsync-sync.service", "mirrorsync-sync.timer"} <= set(UNITS)
 
 
 @needs_systemd
 @pytest.mark.parametrize("name", UNITS)
-def test_systemd_has_nothing_to_say_against_the_unit(name: str, installed_units: Path) -> None:
+def test_systemd_analyze_verify_accepts_the_unit(name: str, installed_units: Path) -> None:
     done = analyze("verify", "--man=no", "--recursive-errors=yes", str(installed_units / name))
     complaints = [line for line in done.stderr.splitlines() if str(installed_units) in line or "mirrorsync" in line]
     assert complaints == []
@@ -63,55 +63,55 @@ def test_systemd_has_nothing_to_say_against_the_unit(name: str, installed_units:
 
 @needs_systemd
 @pytest.mark.parametrize("name", SERVICES)
-def test_systemd_rates_the_service_as_well_confined(name: str, installed_units: Path) -> None:
+def test_systemd_analyze_rates_the_service_below_the_threshold(name: str, installed_units: Path) -> None:
     done = analyze("security", "--offline=yes", "--threshold=15", "--no-pager", str(installed_units / name))
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
 
 
 @needs_systemd
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_remains_exposed_is_what_a_mirror_needs(name: str, installed_units: Path) -> None:
+def test_service_exposes_only_what_a_mirror_needs(name: str, installed_units: Path) -> None:
     shown = analyze("security", "--offline=yes", "--no-pager", str(installed_units / name)).stdout
     exposed = {line.split()[1] for line in shown.splitlines() if line.startswith("✗")}
     assert exposed <= {
         "RootDirectory=/RootImage=",
-        "RestrictAddressFamilies=~AF_UNIX",  # word to systemd
+        "RestrictAddressFamilies=~AF_UNIX",  # sd_notify
         "RestrictAddressFamilies=~AF_(INET|INET6)",
         "PrivateNetwork=",
         "IPAddressDeny=",
-        "DeviceAllow=",  # the clock's, to be read, which ProtectClock= brings
-        "UMask=",  # what is published is for everybody
+        "DeviceAllow=",  # ProtectClock= allows reading the clock
+        "UMask=",  # published files are world-readable
     }
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_can_write_to_the_mirror_and_to_nothing_else(name: str) -> None:
+def test_service_can_write_only_into_the_mirror(name: str) -> None:
     assert setting(name, "Service", "ProtectSystem") == "strict"
     assert setting(name, "Service", "ReadWritePaths") == "/srv/pypi"
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_web_server_of_another_user_may_read_what_a_service_publishes(name: str) -> None:
+def test_web_server_of_another_user_can_read_published_files(name: str) -> None:
     assert setting(name, "Service", "UMask") == "0022"
 
 
 @pytest.mark.parametrize(("name", "command"), [("mirrorsync.service", "run"), ("mirrorsync-sync.service", "sync")])
-def test_a_service_starts_the_installed_command(name: str, command: str) -> None:
+def test_service_starts_the_installed_command(name: str, command: str) -> None:
     assert setting(name, "Service", "ExecStart") == f"{INSTALLED} {command}"
 
 
-def test_the_daemon_is_not_restarted_for_what_only_a_person_can_mend() -> None:
+def test_systemd_does_not_restart_the_daemon_after_usage_or_config_errors() -> None:
     never = {int(code) for code in setting("mirrorsync.service", "Service", "RestartPreventExitStatus").split()}
     assert never == {ExitCode.USAGE, ExitCode.CONFIG}
 
 
-def test_the_daemon_is_restarted_forever_and_at_most_once_a_minute() -> None:
+def test_systemd_restarts_the_daemon_forever_once_a_minute() -> None:
     assert setting("mirrorsync.service", "Service", "Restart") == "on-failure"
     assert int(setting("mirrorsync.service", "Service", "RestartSec")) >= 60
     assert setting("mirrorsync.service", "Unit", "StartLimitIntervalSec") == "0"
 
 
-def test_the_daemon_says_when_it_is_ready_and_is_watched() -> None:
+def test_daemon_unit_uses_notify_reload_and_watchdog() -> None:
     assert setting("mirrorsync.service", "Service", "Type") == "notify"
     assert setting("mirrorsync.service", "Service", "NotifyAccess") == "main"
     assert setting("mirrorsync.service", "Service", "ExecReload") == "/bin/kill -HUP $MAINPID"
@@ -119,11 +119,16 @@ def test_the_daemon_says_when_it_is_ready_and_is_watched() -> None:
     assert 60 * minutes >= 300
 
 
-def test_a_stop_is_given_longer_than_the_daemon_takes() -> None:
+def test_stop_timeout_is_longer_than_the_daemons_grace() -> None:
     assert int(setting("mirrorsync.service", "Service", "TimeoutStopSec")) > GRACE
 
 
-def test_both_services_are_confined_alike() -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_limit_malloc_to_one_arena(name: str) -> None:
+    assert "MALLOC_ARENA_MAX=1" in settings(name, "Service", "Environment")
+
+
+def test_both_services_have_the_same_sandbox() -> None:
     confinement = [
         (FOLDER / name).read_text().partition("MemoryMax=")[2].partition("[Install]")[0] for name in SERVICES
     ]
@@ -135,7 +140,7 @@ def written(folder: Path, name: str) -> list[list[str]]:
 
 
 @needs_systemd
-def test_sysusers_and_tmpfiles_make_the_user_and_the_directories_that_the_units_name(tmp_path: Path) -> None:
+def test_sysusers_and_tmpfiles_create_what_the_units_name(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     for command in ("systemd-sysusers", "systemd-tmpfiles"):
         action = ["--create"] if command == "systemd-tmpfiles" else []
@@ -149,14 +154,14 @@ def test_sysusers_and_tmpfiles_make_the_user_and_the_directories_that_the_units_
     assert user[6] == "/usr/sbin/nologin"
     assert [group[0] for group in written(tmp_path, "group")] == [setting("mirrorsync.service", "Service", "Group")]
     mirror = tmp_path / setting("mirrorsync.service", "Service", "ReadWritePaths").removeprefix("/")
-    config = tmp_path / setting("mirrorsync.service", "Service", "Environment").partition("=/")[2]
+    config = tmp_path / settings("mirrorsync.service", "Service", "Environment")[0].partition("=/")[2]
     for folder, owner in ((mirror, int(user[2])), (config.parent, 0)):
         info = folder.stat()
         assert (info.st_uid, info.st_mode & 0o777) == (owner, 0o755)
 
 
 @needs_systemd
-def test_systemd_sysusers_has_nothing_to_say_against_its_file() -> None:
+def test_systemd_sysusers_accepts_its_file() -> None:
     done = subprocess.run(
         ["systemd-sysusers", "--dry-run", str(FOLDER / "mirrorsync.sysusers.conf")],
         capture_output=True,
@@ -167,14 +172,14 @@ def test_systemd_sysusers_has_nothing_to_say_against_its_file() -> None:
     assert "mirrorsync.sysusers.conf" not in done.stderr
 
 
-def test_a_pass_that_meets_a_running_one_or_is_stopped_is_no_failure() -> None:
+def test_pass_that_is_refused_or_stopped_counts_as_success() -> None:
     codes = setting("mirrorsync-sync.service", "Service", "SuccessExitStatus").split()
     assert set(map(int, codes)) == {ExitCode.ALREADY_RUNNING, 128 + signal.SIGTERM}
 
 
-def test_a_first_pass_of_days_is_not_killed_by_a_start_timeout() -> None:
+def test_start_timeout_does_not_kill_a_first_pass_of_days() -> None:
     assert setting("mirrorsync-sync.service", "Service", "TimeoutStartSec") == "infinity"
 
 
-def test_the_timer_starts_a_service_that_exists() -> None:
+def test_timer_starts_an_existing_service() -> None:
     assert setting("mirrorsync-sync.timer", "Timer", "Unit") in UNITS

@@ -17,7 +17,6 @@ from mirrorsync.app.redaction import cleaner
 from mirrorsync.app.wiring import open_rehearsal, web_directory
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.memory import keep_one_heap
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.observe.run_observer import Lines, RunObserver
 from mirrorsync.observe.sd_notify import Manager
@@ -123,6 +122,5 @@ async def run_daemon(settings: Settings, audience: RunObserver, reread: Callable
         # A configuration that a reload brings and that cannot be opened ends nothing: the one before it goes on.
         return monitored_context(now, audience, listens=True, notes_halt=now is settings)
 
-    keep_one_heap()
     with audience:
         await Daemon(settings, opening, audience, Manager.from_environment(), reread).run()

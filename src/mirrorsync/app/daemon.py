@@ -14,7 +14,6 @@ from mirrorsync.app.redaction import cleaner
 from mirrorsync.app.service_status import describe
 from mirrorsync.config.schema import PYPI_SHORTEST_POLL, Settings
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.memory import give_back
 from mirrorsync.observe.run_observer import RunObserver
 from mirrorsync.observe.sd_notify import Manager
 from mirrorsync.sync.context import SyncContext
@@ -27,8 +26,6 @@ _SHORTEST: Final = 5.0
 """Seconds between two looks at an index of one's own, however often SIGUSR1 comes."""
 _GLANCE: Final = 1.0
 """Seconds between two looks at ourselves, and at least between two lines to the manager."""
-_TIDIED_EVERY: Final = 30.0
-"""Seconds after which what a backlog had needed goes back to the system."""
 
 Opening = Callable[[Settings], AbstractAsyncContextManager[SyncContext]]
 
@@ -103,7 +100,6 @@ class Daemon:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._bound_the_end, follower)
                     nursery.start_soon(self._watch, context, follower)
-                    nursery.start_soon(_keep_tidy)
                     glance = await context.state.glance(context.clock())
                     await self._manager.ready(self._hide(describe(glance, follower, context, ())))
                     if self._reload_is_due:
@@ -184,9 +180,3 @@ class Daemon:
             if not stuck and trio.current_time() >= fed_at + feed_every:
                 fed_at = trio.current_time()
                 await self._manager.alive()
-
-
-async def _keep_tidy() -> None:
-    while True:
-        await trio.sleep(_TIDIED_EVERY)
-        give_back()

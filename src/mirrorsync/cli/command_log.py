@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from mirrorsync import __version__
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
-from mirrorsync.sparing import for_good
 
 if TYPE_CHECKING:
     from mirrorsync.observe.log import Log, LogFormat, LogLevel
@@ -20,8 +19,7 @@ def logged(wanted: "LogFormat", level: "LogLevel") -> Iterator["Log"]:
 
     Raises: SystemExit, in place of such an error; where the command line is to tell it, the error without secrets.
     """
-    with for_good():
-        from mirrorsync.observe.log import start  # noqa: PLC0415 -- who tells nothing over time needs no structlog
+    from mirrorsync.observe.log import start  # noqa: PLC0415 -- who tells nothing over time needs no structlog
 
     log = start(wanted, level)
     try:

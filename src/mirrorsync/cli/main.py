@@ -3,14 +3,11 @@
 import gc
 from typing import Annotated
 
+import typer
+
 from mirrorsync import __version__
-from mirrorsync.sparing import for_good
-
-with for_good():
-    import typer
-
-    from mirrorsync.cli import config, project, serve, status
-    from mirrorsync.cli import sync as mirror
+from mirrorsync.cli import config, project, serve, status
+from mirrorsync.cli import sync as mirror
 
 app = typer.Typer(
     name="mirrorsync",

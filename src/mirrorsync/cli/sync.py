@@ -16,7 +16,6 @@ from mirrorsync.errors import BadConfig, ExitCode, Malformed
 from mirrorsync.model.identity import ProjectName, project_name
 from mirrorsync.model.units import format_size
 from mirrorsync.model.wording import counted
-from mirrorsync.sparing import for_good
 
 if TYPE_CHECKING:
     from mirrorsync.observe.log import Log
@@ -53,8 +52,8 @@ def sync(
     """Make one pass until all that is due has been tried. Ends 0 when all is met, 1 when some projects are not."""
     with logged(log_format, log_level) as log:
         settings = load(find(config))
-        with for_good():
-            from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
+        from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
+
         chosen = _chosen(settings, names or [])
 
         try:
@@ -105,8 +104,8 @@ def run(log_format: LogFormat = "auto", log_level: LogLevel = "info", config: Co
     """Follow upstream until SIGTERM: the daemon. All that it says is its log, on standard error."""
     with logged(log_format, log_level) as log:
         settings = load(find(config))
-        with for_good():
-            from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
+        from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
+
         told = lines(log, settings, command="run", process=os.getpid())
 
         def reread() -> Settings:

@@ -1,31 +1,20 @@
-"""The one pipeline of log lines: what the program tells, and what its libraries do, in one format and without secrets.
-
-Loading this module loads structlog: commands that tell nothing over time leave it alone.
-"""
+"""The log: mirrorsync's events and the libraries' messages, in one format and without secrets."""
 
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 import msgspec
 
 from mirrorsync.model.wording import printable
 from mirrorsync.observe.events import sentence
 from mirrorsync.observe.redaction import mask
-from mirrorsync.sparing import sparing
-
-# Coloured tracebacks and loggers for asyncio, which nobody here uses: four fifths of what structlog takes to load.
-with sparing(without=("rich",), later=("asyncio",)):
-    import structlog
-    from structlog.stdlib import ProcessorFormatter
-
-if TYPE_CHECKING:
-    from structlog.typing import Processor
 
 LogFormat = Literal["auto", "text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -38,8 +27,6 @@ _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical
 """Source: sd-daemon(3)."""
 _CHATTY: Final = ("httpx", "httpcore", "hpack", "asyncio")
 """Libraries that tell of each request: what they say below a warning is not for a log of runs and troubles."""
-
-_Event = MutableMapping[str, Any]
 
 
 class Shape(Enum):
@@ -87,7 +74,8 @@ class Log:
 
     def say(self, level: LogLevel | Literal["critical"], event: str, **fields: Any) -> None:
         """Write one line, when `level` is asked for."""
-        structlog.stdlib.get_logger("mirrorsync").log(logging.getLevelNamesMapping()[level.upper()], event, **fields)
+        number = logging.getLevelNamesMapping()[level.upper()]
+        logging.getLogger("mirrorsync").log(number, event, extra={"event_fields": fields})
 
     def hide(self, secrets: frozenset[str]) -> None:
         """Let no line that comes after this one hold any of `secrets`."""
@@ -120,18 +108,22 @@ class Log:
         for line in lines if self.shape is not Shape.JSON else ():
             self.write(f"<2>{line}" if self.shape is Shape.JOURNAL else line)
 
-    def only_clean(self, _logger: Any, _name: str, told: _Event) -> _Event:
-        """Bring every value to a form that may be written: a processor."""
-        return {key: self._cleaned(value) for key, value in told.items()}
-
     def _cleaned(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
         return self.clean(chain(value) if isinstance(value, BaseException) else str(value))
 
-    def render(self, _logger: Any, _name: str, told: _Event) -> str:
-        """Return the line: the last processor."""
-        time, level, event = told.pop("time"), told.pop("level"), told.pop("event")
+    def line(self, record: logging.LogRecord) -> str:
+        """Return the line of `record`: an event of `say`, or what another logger said as a notice."""
+        fields: Mapping[str, Any] | None = getattr(record, "event_fields", None)
+        event = record.getMessage()
+        if fields is None:
+            fields, event = {"text": event, "logger": record.name}, "notice"
+            if record.exc_info and record.exc_info[1]:
+                fields["exception"] = record.exc_info[1]
+        level, event = record.levelname.lower(), self.clean(event)
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        told = {self.clean(key): self._cleaned(value) for key, value in fields.items()}
         if self.shape is Shape.JSON:
             return _json({"time": time, "level": level, "event": event, **told})
         hint = told.pop("hint", None)
@@ -152,31 +144,14 @@ def start(
     out: TextIO | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Log:
-    """Set up the process's log on `out` (standard error); structlog, `logging` and uncaught exceptions lead there.
+    """Set up the process's log on `out` (standard error); `logging`, warnings and uncaught exceptions lead there.
 
     Afterwards libraries are heard from a warning on, mirrorsync from `level` on.
     """
     log = Log(shape_of(wanted, out or sys.stderr, environ), out)
-    first: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-    ]
-    structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *first, ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-    handler = _Handler(log)
-    handler.setFormatter(
-        ProcessorFormatter(
-            foreign_pre_chain=[*first, structlog.stdlib.add_logger_name, _as_notice],
-            processors=[_exception, ProcessorFormatter.remove_processors_meta, log.only_clean, log.render],
-        )
-    )
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.raiseExceptions = False  # a line that cannot be written is lost, and not told in another format
-    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    logging.basicConfig(handlers=[_Handler(log)], level=max(number, logging.WARNING), force=True)
     logging.getLogger("mirrorsync").setLevel(number)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
@@ -213,27 +188,11 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line; one that cannot be formatted is lost."""
         try:
-            line = self.format(record)
+            line = self._log.line(record)
         except Exception:  # noqa: BLE001 -- as for every handler: a library's faulty line ends no mirror
             self.handleError(record)
         else:
             self._log.write(line)
-
-
-def _as_notice(_logger: Any, _name: str, told: _Event) -> _Event:
-    """Give what came through `logging` the form of our own events: a processor."""
-    told["text"], told["event"] = told["event"], "notice"
-    return told
-
-
-def _exception(_logger: Any, _name: str, told: _Event) -> _Event:
-    """Put an exception's chain in place of `exc_info`: a processor."""
-    found = told.pop("exc_info", None)
-    told.pop("stack_info", None)
-    error = found[1] if isinstance(found, tuple) else found
-    if isinstance(error, BaseException):
-        told["exception"] = error
-    return told
 
 
 def _short(text: str, longest: int) -> str:

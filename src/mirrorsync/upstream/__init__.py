@@ -3,11 +3,3 @@
 Everything that crosses the network passes `client.py`: it alone holds a connection, and it alone turns httpx's
 exceptions and HTTP's statuses into our errors (`answers.py`). Retries stand in `retry.py` and nowhere else.
 """
-
-from mirrorsync.sparing import sparing
-
-# httpx's own command line, which nobody here uses, loads click, rich and pygments: 45 ms of every start.
-with sparing(without=("httpx._main",)):
-    import httpx as _
-
-    del _

@@ -22,7 +22,6 @@ _HEAVY: Final = {
     "pip",
     "rich.progress",
     "sqlite_utils",
-    "structlog",
     "ssl",
     "tenacity",
     "mirrorsync.app.commands",
@@ -36,8 +35,6 @@ _NOT_OF_A_PASS: Final = {
     "httpcore",
     "hypercorn",
     "prometheus_client",
-    "pygments",
-    "rich",
     "sqlite_utils",
     "mirrorsync.app.monitor",
     "mirrorsync.app.daemon",
@@ -104,5 +101,5 @@ def test_a_pass_that_meets_no_trouble_loads_nothing_for_trouble(tmp_path: Path, 
     world.upload("alpha", "2.0")
     found = loaded_by("sync", "--config", str(path))
     assert "alpha-2.0" in (tmp_path / "web" / "simple" / "alpha" / "index.html").read_text()
-    assert {"structlog", "httpx", "mirrorsync.status.page"} <= found
+    assert {"logging", "mirrorsync.observe.log_lines", "mirrorsync.status.page"} <= found
     assert _NOT_OF_A_PASS & found == set()

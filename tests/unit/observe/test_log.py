@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,7 +12,6 @@ from contextlib import suppress
 from typing import Any, Final
 
 import pytest
-import structlog
 
 from mirrorsync.observe.log import LONGEST, Log, LogFormat, LogLevel, Shape, shape_of, start
 
@@ -56,7 +54,6 @@ def begin() -> Iterator[Begin]:
     for name, old in levels.items():
         logging.getLogger(name).setLevel(old)
     sys.excepthook, logging.raiseExceptions, warnings.showwarning = hook, raises, show
-    structlog.reset_defaults()
 
 
 def failure() -> Exception:
@@ -219,8 +216,3 @@ def test_a_terminal_is_for_a_person() -> None:
     with os.fdopen(terminal, "w") as out:
         assert shape_of("auto", out, {}) is Shape.TERMINAL
         assert shape_of("text", out, {}) is Shape.TEXT
-
-
-def test_short_commands_load_no_structlog() -> None:
-    code = "import sys, mirrorsync.cli.main; print('structlog' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
