@@ -1,15 +1,22 @@
-"""Mirrors that are as good as complete, made by hand: a first sync of 200,000 projects would take hours."""
+"""Complete or nearly complete mirrors, made without a sync: a first sync of 200,000 projects would take hours.
+
+The state is made by the mirrorsync that is measured: `home.python` runs this module where that is another checkout.
+"""
 
 import hashlib
 import os
 import random
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from bench.pages import UPLOADED, Upload
 from bench.peers import Home, configure_mirrorsync
@@ -21,9 +28,9 @@ from mirrorsync.state.schema import migrate
 from mirrorsync.upstream.address import resolve
 
 NEW: Final = 2
-"""Files, the last of each project that has changed, that a mirror behind has not yet."""
+"""The last files of each changed project, which a mirror that is behind does not have."""
 _FILES_EACH: Final = 4
-"""Files that the ledger knows of each project that is not changed."""
+"""Files in the state for each unchanged project."""
 _PROJECT: Final = """
 INSERT INTO project (id, name, display_name, wanted_serial, content_serial, mirrored_serial, page_serial, present,
     status, etag, page_digest) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 'active', ?, ?)
@@ -35,23 +42,23 @@ INSERT INTO file (project_id, place, filename, size, sha256, metadata_sha256, st
 
 
 def mirrorsync_complete(home: Home) -> None:
-    """Leave a mirrorsync mirror that has everything."""
+    """Make a complete mirrorsync mirror."""
     _fill(home, behind=False)
 
 
 def mirrorsync_behind(home: Home) -> None:
-    """Leave a mirrorsync mirror that lacks what the changed projects' last rows say."""
+    """Make a mirrorsync mirror without the changed projects' last files."""
     _fill(home, behind=True)
     _lay_out(home)
 
 
 def bandersnatch_complete(home: Home) -> None:
-    """Leave a bandersnatch mirror that has everything: it keeps no more of it than a number."""
+    """Make a complete bandersnatch mirror: its only state is a serial."""
     _number(home, home.recipe.last)
 
 
 def bandersnatch_behind(home: Home) -> None:
-    """Leave a bandersnatch mirror that lacks the changed projects' last files; its root index is its directories."""
+    """Make a bandersnatch mirror without the changed projects' last files; its root index lists directories."""
     _number(home, home.recipe.paged[0] - 1)
     _lay_out(home)
 
@@ -63,7 +70,7 @@ def _number(home: Home, serial: int) -> None:
 
 
 def _lay_out(home: Home) -> None:
-    """Make every project's directory, and the files that are no news."""
+    """Make every project's directory, and the files that have not changed."""
     simple = home.web / "simple"
     simple.mkdir(parents=True)
     for serial in home.recipe.serials:
@@ -78,7 +85,10 @@ def _lay_out(home: Home) -> None:
 
 
 def _fill(home: Home, *, behind: bool) -> None:
-    """Copy a state database into place, made once for each size, and tell it that all this was just now."""
+    """Copy a state database into place, made once for each size and schema, and set its times to now."""
+    if home.python != Path(sys.executable):
+        _fill_by_other(home, behind=behind)
+        return
     settings = load(configure_mirrorsync(home))
     kept = home.upstream.directory / f"state-{'behind' if behind else 'complete'}-{schema_digest()}.sqlite3"
     if not kept.exists():
@@ -100,8 +110,15 @@ def _fill(home: Home, *, behind: bool) -> None:
     connection.close()
 
 
+def _fill_by_other(home: Home, *, behind: bool) -> None:
+    """Let the other checkout's mirrorsync make the state, by its own schema. The module is this checkout's."""
+    words = [str(home.python), "-m", "bench.ledgers", "behind" if behind else "complete"]
+    order = msgspec.json.encode(home, enc_hook=str)
+    subprocess.run(words, input=order, check=True, cwd=Path(__file__).parent.parent)
+
+
 def schema_digest() -> str:
-    """Return a digest of the tables as they are now, so that no state of an older schema is taken up."""
+    """Return a digest of the current schema, so that a kept state of an older schema is not used."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrate(connection)
         tables = [row[0] or "" for row in connection.execute("SELECT sql FROM sqlite_schema ORDER BY name")]
@@ -124,7 +141,7 @@ def _write(home: Home, path: Path, *, behind: bool) -> None:
         {"cursor": cursor},
     )
     connection.execute("COMMIT")
-    # One file, to be copied.
+    # One file, which is copied.
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
@@ -157,7 +174,12 @@ def _known(number: int, upload: Upload) -> tuple[Any, ...]:
     return number, place, upload.filename, upload.size, sha256, sidecar, UPLOADED, UPLOADED if sidecar else None
 
 
-def is_known(connection: sqlite3.Connection) -> bool:
-    """Tell whether the ledger owes nothing."""
+def is_complete(connection: sqlite3.Connection) -> bool:
+    """Return whether no project is outstanding."""
     row = connection.execute("SELECT count(*) FROM project WHERE unmet_since IS NOT NULL OR recheck = 1").fetchone()
     return bool(row[0] == 0)
+
+
+if __name__ == "__main__":
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Home, dec_hook=lambda kind, value: kind(value))
+    _fill(msgspec.structs.replace(order, python=Path(sys.executable)), behind=sys.argv[1] == "behind")

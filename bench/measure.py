@@ -1,4 +1,4 @@
-"""One process, measured whole: wall, CPU, and its own peak of memory."""
+"""One process, measured from start to end: wall time, CPU time and its own peak memory."""
 
 import os
 import subprocess
@@ -9,37 +9,39 @@ from pathlib import Path
 
 import msgspec
 
-_LOOK = 0.01
-"""Seconds between two looks at the high-water mark; it only ever rises, so that the last look is what counts."""
+_INTERVAL = 0.01
+"""Seconds between two reads of the high-water mark. It never falls, so only the last read counts."""
 
 
 class Command(msgspec.Struct, frozen=True):
     words: Sequence[str]
     environment: Mapping[str, str] = {}
-    """Beside what this process has."""
+    """Added to this process's own."""
     directory: Path | None = None
-    """Where it is started."""
+    """Its working directory."""
+    exits: tuple[int, ...] = (0,)
+    """Exit codes that mean success."""
 
 
 class Figures(msgspec.Struct, frozen=True):
     wall: float
     """Seconds."""
     cpu: float
-    """Seconds, user and system, of the process and the children it waited for."""
+    """Seconds, user and system, of the process and of its children."""
     peak: int
-    """Bytes: VmHWM. (`ru_maxrss` would be at least this process's own size, from before the exec.)"""
+    """Bytes: VmHWM. (`ru_maxrss` is at least this process's own size, from before the exec.)"""
 
 
-class Failed(Exception):  # noqa: N818 -- a fact of a run, told and not caught
-    """A peer that did not do its work."""
+class Failed(Exception):  # noqa: N818 -- the result of a run, printed and not handled
+    """A peer did not do its work."""
 
 
 def run(command: Command, log: Path) -> Figures:
-    """Run `command` to its end, its words going to `log`. Raises: Failed, when it does not exit 0."""
+    """Run `command` to its end, its output going to `log`. Raises: Failed, when it exits with another code."""
     peak = _Peak()
     with log.open("wb") as output:
         begun = time.perf_counter()
-        # The peer is waited for with wait4, which tells what it used; Popen would throw that away.
+        # wait4 returns the resources that the peer used; Popen discards them.
         process = subprocess.Popen(
             command.words,
             stdin=subprocess.DEVNULL,
@@ -59,19 +61,19 @@ def run(command: Command, log: Path) -> Figures:
         finally:
             peak.stop()
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode not in command.exits:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise Failed(f"{' '.join(command.words)} ended with {process.returncode}; {log} ends:\n{end}")
+        raise Failed(f"{' '.join(command.words)} exited with {process.returncode}; {log} ends:\n{end}")
     return Figures(wall=wall, cpu=usage.ru_utime + usage.ru_stime, peak=peak.bytes)
 
 
 class _Peak:
-    """Looks at a process's high-water mark until it is told to stop."""
+    """Reads a process's high-water mark until stopped."""
 
     def __init__(self) -> None:
         self.bytes = 0
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._poll)
         self._status = Path()
 
     def watch(self, pid: int) -> None:
@@ -82,8 +84,8 @@ class _Peak:
         self._stopped.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._stopped.wait(_LOOK):
+    def _poll(self) -> None:
+        while not self._stopped.wait(_INTERVAL):
             try:
                 text = self._status.read_text()
             except OSError:

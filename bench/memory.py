@@ -1,4 +1,4 @@
-"""Peak memory of `mirrorsync sync` as a process: one 1 GiB file, and 10,000 small ones.
+"""Peak memory of a `mirrorsync sync` process: one file of 1 GiB, and 10,000 small files.
 
 .venv/bin/python -m bench.memory
 """
@@ -55,7 +55,7 @@ def measure(name: str, world: World, directory: Path) -> None:
 
 
 def high_water(pid: int) -> int:
-    """Return the process's own peak in bytes; what wait4 tells includes its parent's, who holds the world."""
+    """Return the process's own peak in bytes; the figure of wait4 includes its parent, which holds the world."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

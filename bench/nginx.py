@@ -6,11 +6,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from bench import line
 from bench.measure import Failed
+from bench.recipes import Recipe
 from bench.upstreams import Upstream
 
 _PROGRAM: Final = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
@@ -93,48 +95,61 @@ http {
 
 
 def authority(prefix: Path) -> Path:
-    """Return the certificate of the authority that vouches for the upstreams below `prefix`."""
+    """Return the certificate of the authority that signs the upstreams' certificates."""
     return prefix / "authority.pem"
 
 
 @contextmanager
-def serving(upstreams: Sequence[Upstream], prefix: Path) -> Iterator[int]:
-    """Serve the upstreams while the context lasts; gives the process id. Raises: Failed."""
+def serving(upstreams: Sequence[Upstream], prefix: Path) -> Iterator[None]:
+    """Serve the upstreams while the context lasts, those with a delay through a relay. Raises: Failed."""
     for recipe in (upstream.recipe for upstream in upstreams):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", recipe.port))
-            except OSError as error:
-                raise Failed(f"port {recipe.port} is taken, and the pages of {recipe.name} name it: {error}") from error
+        _refuse_taken_port(recipe)
+    ports = [_free_port() if upstream.recipe.delay else upstream.recipe.port for upstream in upstreams]
     prefix.mkdir(parents=True, exist_ok=True)
     if any(upstream.recipe.tls for upstream in upstreams):
         _make_certificates(prefix)
     (prefix / "xmlrpc.js").write_text(_SCRIPT)
-    (prefix / "nginx.conf").write_text(_configuration(upstreams, prefix))
+    (prefix / "nginx.conf").write_text(_configuration(upstreams, ports, prefix))
     command = [_PROGRAM, "-p", str(prefix), "-c", str(prefix / "nginx.conf"), "-e", str(prefix / "error.log")]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command) as process, ExitStack() as relays:
         try:
-            for upstream in upstreams:
-                _wait_for(upstream.recipe.port, process)
-            yield process.pid
+            for upstream, port in zip(upstreams, ports, strict=True):
+                recipe = upstream.recipe
+                _wait_for(port, process)
+                if recipe.delay:
+                    _wait_for(recipe.port, relays.enter_context(line.relaying(recipe.port, port, recipe.delay)))
+            yield
         finally:
             process.terminate()
             process.wait(timeout=20)
 
 
-def _configuration(upstreams: Sequence[Upstream], prefix: Path) -> str:
+def _refuse_taken_port(recipe: Recipe) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", recipe.port))
+        except OSError as error:
+            raise Failed(f"port {recipe.port} is in use, and the pages of {recipe.name} link to it: {error}") from error
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _configuration(upstreams: Sequence[Upstream], ports: Sequence[int], prefix: Path) -> str:
     servers = "".join(
         _filled(
             _SERVER,
-            port=str(upstream.recipe.port),
+            port=str(port),
             tls=_filled(_CERTIFIED, prefix=str(prefix)) if upstream.recipe.tls else ";",
             root=str(upstream.directory),
             last=str(upstream.recipe.last),
         )
-        for upstream in upstreams
+        for upstream, port in zip(upstreams, ports, strict=True)
     )
-    # The trees may be readable by nobody else, so a root nginx must not change to www-data.
+    # Other users may be unable to read the trees, so a root nginx must not change to www-data.
     user = "user root;" if os.geteuid() == 0 else ""
     return _filled(_MAIN, prefix=str(prefix), njs=_NJS, user=user, servers=servers)
 
@@ -152,14 +167,14 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f"nginx does not serve port {port}") from error
+                raise Failed(f"no server listens on port {port}") from error
             time.sleep(0.02)
         else:
             return
 
 
 def _make_certificates(prefix: Path) -> None:
-    """Make an authority and a certificate for the loopback address, good for a week."""
+    """Make an authority and a certificate for the loopback address, both valid for a week."""
     key, common = prefix / "authority.key", ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-x509", "-days", "7"]
     ours = ["-subj", "/CN=bench", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
     server = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]

@@ -1,6 +1,7 @@
-"""What an upstream says: pages, lists and XML-RPC answers, in PyPI's own shapes. Pure."""
+"""An upstream's pages, lists and XML-RPC responses, in PyPI's own shapes. Pure."""
 
-from collections.abc import Iterable, Sequence
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from xmlrpc import client
 
@@ -9,9 +10,10 @@ import msgspec
 from bench.recipes import Recipe, project
 
 UPLOADED: Final = 1_714_564_800.25
-"""Seconds since the epoch at which every file was uploaded; exact as a float, and as a file's time."""
-_UPLOADED_ISO: Final = "2024-05-01T12:00:00.250000Z"
-_DESCRIPTION: Final = "A parcel that holds nothing of use, so that a mirror has something to carry. " * 40
+"""Upload time of each file that has no other, in seconds since the epoch; exact as a float and as a file's time."""
+_DESCRIPTION: Final = "A project without a purpose, so that a mirror has something to copy. " * 45
+_NEW_PAGE_KEY: Final = {"organization": {"name": "parcels", "verified": True}}
+_NEW_FILE_KEY: Final = {"uploaded-via": "Parcel CI"}
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -24,40 +26,59 @@ class Upload(msgspec.Struct, frozen=True):
     metadata_sha256: str = ""
     """Empty: it has no sidecar."""
     metadata_size: int = 0
+    uploaded: float = UPLOADED
+    """Seconds since the epoch."""
+    requires_python: str | None = ">=3.9"
+    yanked: bool | str = False
+    provenance: bool = False
 
     @property
     def path(self) -> str:
         return f"packages/{self.place[:2]}/{self.place[2:4]}/{self.place[4:]}/{self.filename}"
 
+    @property
+    def core_metadata(self) -> Mapping[str, str] | bool:
+        return {"sha256": self.metadata_sha256} if self.metadata_sha256 else False
+
+    @property
+    def iso_time(self) -> str:
+        return f"{dt.datetime.fromtimestamp(self.uploaded, dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
 
 def simple(recipe: Recipe, serial: int, uploads: Sequence[Upload]) -> bytes:
     page = {
-        "files": [_simple_file(recipe, upload) for upload in uploads],
+        "files": [_simple_file(recipe, serial, upload) for upload in uploads],
         "meta": {"_last-serial": serial, "api-version": "1.4"},
         "name": project(serial),
+        **(_NEW_PAGE_KEY if recipe.new_key else {}),
         "project-status": {"status": "active"},
-        "versions": [upload.version for upload in uploads],
+        "versions": list(dict.fromkeys(upload.version for upload in uploads)),
     }
     return msgspec.json.encode(page)
 
 
-def _simple_file(recipe: Recipe, upload: Upload) -> dict[str, Any]:
-    metadata = {"sha256": upload.metadata_sha256} if upload.metadata_sha256 else False
+def _simple_file(recipe: Recipe, serial: int, upload: Upload) -> dict[str, Any]:
+    integrity = f"{recipe.base}/integrity/{project(serial)}/{upload.version}/{upload.filename}/provenance"
     return {
-        "core-metadata": metadata,
-        "data-dist-info-metadata": metadata,
+        "core-metadata": upload.core_metadata,
+        "data-dist-info-metadata": upload.core_metadata,
         "filename": upload.filename,
         "hashes": {"sha256": upload.sha256},
-        "provenance": None,
-        "requires-python": ">=3.9",
+        "provenance": integrity if upload.provenance else None,
+        "requires-python": upload.requires_python,
         "size": upload.size,
-        "upload-time": _UPLOADED_ISO,
+        "upload-time": upload.iso_time,
+        **(_NEW_FILE_KEY if recipe.new_key else {}),
         "url": f"{recipe.base}/{upload.path}",
-        "yanked": False,
+        "yanked": upload.yanked,
     }
 
 
 def legacy(recipe: Recipe, serial: int, uploads: Sequence[Upload]) -> bytes:
+    releases: dict[str, list[dict[str, Any]]] = {}
+    for upload in uploads:
+        releases.setdefault(upload.version, []).append(_legacy_file(recipe, upload))
+    newest = uploads[-1]
     document = {
         "info": {
             "author": "The parcel authors",
@@ -66,13 +87,13 @@ def legacy(recipe: Recipe, serial: int, uploads: Sequence[Upload]) -> bytes:
             "description_content_type": "text/markdown",
             "name": project(serial),
             "requires_dist": ["requests>=2", "rich"],
-            "requires_python": ">=3.9",
+            "requires_python": newest.requires_python,
             "summary": _DESCRIPTION[:70],
-            "version": uploads[-1].version,
+            "version": newest.version,
         },
         "last_serial": serial,
-        "releases": {upload.version: [_legacy_file(recipe, upload)] for upload in uploads},
-        "urls": [_legacy_file(recipe, uploads[-1])],
+        "releases": releases,
+        "urls": releases[newest.version],
         "vulnerabilities": [],
     }
     return msgspec.json.encode(document)
@@ -82,6 +103,7 @@ def _legacy_file(recipe: Recipe, upload: Upload) -> dict[str, Any]:
     wheel = upload.filename.endswith(".whl")
     return {
         "comment_text": None,
+        "core-metadata": upload.core_metadata,
         "digests": {"blake2b_256": upload.place, "md5": upload.sha256[:32], "sha256": upload.sha256},
         "downloads": -1,
         "filename": upload.filename,
@@ -89,13 +111,13 @@ def _legacy_file(recipe: Recipe, upload: Upload) -> dict[str, Any]:
         "md5_digest": upload.sha256[:32],
         "packagetype": "bdist_wheel" if wheel else "sdist",
         "python_version": "py3" if wheel else "source",
-        "requires_python": ">=3.9",
+        "requires_python": upload.requires_python,
         "size": upload.size,
-        "upload_time": _UPLOADED_ISO[:19],
-        "upload_time_iso_8601": _UPLOADED_ISO,
+        "upload_time": upload.iso_time[:19],
+        "upload_time_iso_8601": upload.iso_time,
         "url": f"{recipe.base}/{upload.path}",
-        "yanked": False,
-        "yanked_reason": None,
+        "yanked": upload.yanked is not False,
+        "yanked_reason": upload.yanked if isinstance(upload.yanked, str) else None,
     }
 
 
@@ -104,14 +126,14 @@ def root(recipe: Recipe) -> bytes:
     return msgspec.json.encode({"meta": {"_last-serial": recipe.last, "api-version": "1.4"}, "projects": listed})
 
 
-def xmlrpc_answers(recipe: Recipe) -> Iterable[tuple[str, bytes]]:
-    """Yield the answer to each method by its name; `nothing` is an empty changelog."""
+def xmlrpc_responses(recipe: Recipe) -> Iterable[tuple[str, bytes]]:
+    """Yield each method's name and its response; `nothing` is an empty changelog."""
     rows = [[project(serial), "11.0", int(UPLOADED), "new release", serial] for serial in recipe.paged]
-    yield "changelog_since_serial", _answer(rows)
-    yield "nothing", _answer([])
-    yield "changelog_last_serial", _answer(recipe.last)
-    yield "list_packages_with_serial", _answer({project(serial): serial for serial in recipe.serials})
+    yield "changelog_since_serial", _response(rows)
+    yield "nothing", _response([])
+    yield "changelog_last_serial", _response(recipe.last)
+    yield "list_packages_with_serial", _response({project(serial): serial for serial in recipe.serials})
 
 
-def _answer(value: Any) -> bytes:
+def _response(value: Any) -> bytes:
     return client.dumps((value,), methodresponse=True).encode()

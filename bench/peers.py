@@ -1,4 +1,4 @@
-"""Who is measured: mirrorsync, bandersnatch and curl, each with its best fair settings and ten connections."""
+"""The measured programs: mirrorsync, bandersnatch and curl, with their best fair settings and ten connections."""
 
 import os
 import subprocess
@@ -21,12 +21,14 @@ _RIVALS: Final = _ROOT / ".venv" / "rivals"
 
 
 class Home(msgspec.Struct, frozen=True):
-    """Where a peer works in one run; all of it is deleted afterwards."""
+    """A peer's directories in one run, deleted afterwards."""
 
     directory: Path
     upstream: Upstream
     prefix: Path
-    """nginx's own."""
+    """nginx's own directory."""
+    python: Path = Path(sys.executable)
+    """The interpreter whose mirrorsync runs: this checkout's, or that of the checkout it is compared with."""
 
     @property
     def recipe(self) -> Recipe:
@@ -38,7 +40,7 @@ class Home(msgspec.Struct, frozen=True):
 
     @property
     def web(self) -> Path:
-        """The tree: what a peer makes of `packages/` and `simple/` stands here."""
+        """The tree with `packages/` and `simple/`."""
         return self.mirror / "web"
 
 
@@ -56,25 +58,31 @@ def configure_mirrorsync(home: Home, *, files: bool = True) -> Path:
 
 
 def mirrorsync(home: Home, *, files: bool = True) -> Command:
-    program = Path(sys.executable).with_name("mirrorsync")
+    program = home.python.with_name("mirrorsync")
     return Command([str(program), "sync", "--config", str(configure_mirrorsync(home, files=files))])
 
 
+def status(home: Home) -> Command:
+    """`mirrorsync status`, whatever its verdict."""
+    program = home.python.with_name("mirrorsync")
+    return Command([str(program), "status", "--config", str(configure_mirrorsync(home))], exits=(0, 1, 2))
+
+
 def undurable(home: Home) -> Command:
-    """mirrorsync with its flushes taken out (bench/undurable.py)."""
+    """mirrorsync without its flushes (bench/undurable.py)."""
     configuration = configure_mirrorsync(home)
     return Command([sys.executable, "-m", "bench.undurable", "sync", "--config", str(configuration)], directory=_ROOT)
 
 
 def profiled(command: Command, table: Path) -> Command:
-    """Return `command`, a Python program, run under cProfile: its main thread, where all of trio runs."""
+    """Return `command`, a Python program, under cProfile, which sees the main thread: all of trio runs there."""
     words = [sys.executable, "-m", "cProfile", "-o", str(table), *command.words]
     return msgspec.structs.replace(command, words=words)
 
 
 def bandersnatch(home: Home, *, files: bool = True) -> Command:
-    """Its own defaults, its log among them, but for: ten workers (the most it takes), no JSON copies, times and
-    sizes compared.
+    """Its defaults, its log included, except for ten workers (its maximum), no JSON copies, and files compared by
+    time and size.
     """
     recipe = home.recipe
     home.mirror.mkdir(parents=True, exist_ok=True)
@@ -90,7 +98,7 @@ def bandersnatch(home: Home, *, files: bool = True) -> Command:
 
 
 def curl(home: Home) -> Command:
-    """The same files and sidecars, their addresses known beforehand, nothing checked: a floor."""
+    """The same files and sidecars without reading an index or checking a digest: a lower bound."""
     path = home.directory / "urls.conf"
     lines = [f'cacert = "{nginx.authority(home.prefix)}"'] if home.recipe.tls else []
     for upload in home.upstream.files:
@@ -104,27 +112,54 @@ def curl(home: Home) -> Command:
 
 
 def install_rivals() -> None:
-    """Make the rivals' own venv, from whatever package index pip is set up for, if it is not there."""
+    """Install bandersnatch into its own venv, from the package index that pip is configured for, unless it is there."""
     if (_RIVALS / "bin" / "bandersnatch").exists():
         return
-    print("installing bandersnatch …", flush=True)
-    # bandersnatch 8, which fetches sidecars too, wants a newer Python than mirrorsync does.
-    subprocess.run([os.environ.get("RIVAL_PYTHON", sys.executable), "-m", "venv", str(_RIVALS)], check=True)
+    python = _rival_python()
+    print(f"installing bandersnatch with {python} …", flush=True)
+    subprocess.run([python, "-m", "venv", str(_RIVALS)], check=True)
     pip = [str(_RIVALS / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, "bandersnatch"], check=True)
 
 
+def _rival_python() -> str:
+    """Return a Python for bandersnatch, whose version 8 needs 3.13: $RIVAL_PYTHON, else a 3.13, else ours."""
+    named = os.environ.get("RIVAL_PYTHON")
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = ["python3.13", *map(str, sorted(pyenv.glob("versions/3.13.*/bin/python3.13"), reverse=True))]
+    return named or next(filter(_runs, candidates), sys.executable)
+
+
+def _runs(python: str) -> bool:
+    """Return whether `python` starts; a pyenv shim exists for versions that are not selected."""
+    try:
+        return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def python_of(checkout: Path) -> Path:
+    """Return the interpreter of a checkout's .venv."""
+    return checkout.absolute() / ".venv" / "bin" / "python"
+
+
+def compile_modules(checkout: Path) -> None:
+    """Compile the modules of this checkout and of another one, so that no first run does."""
+    for place, python in ((_ROOT, Path(sys.executable)), (checkout, python_of(checkout))):
+        subprocess.run([str(python), "-m", "compileall", "-q", str(place / "src")], check=True)
+
+
 def versions() -> dict[str, str]:
-    """Return each peer's version, as it says it itself; asking also compiles what Python has not compiled yet."""
-    asked = {
+    """Return each peer's version as it reports it. As a side effect Python compiles their modules."""
+    commands = {
         "mirrorsync": [str(Path(sys.executable).with_name("mirrorsync")), "--version"],
         "bandersnatch": [str(_RIVALS / "bin" / "bandersnatch"), "--version"],
         "curl": ["curl", "--version"],
     }
-    return {name: " ".join(_said(words).split()[:2]) for name, words in asked.items()}
+    return {name: " ".join(_output(words).split()[:2]) for name, words in commands.items()}
 
 
-def _said(words: list[str]) -> str:
+def _output(words: list[str]) -> str:
     try:
         return subprocess.run(words, check=True, capture_output=True, text=True).stdout
     except OSError:

@@ -1,4 +1,4 @@
-"""Tables of what was measured, and the facts of the machine that it was measured on."""
+"""Tables of the figures, and the facts of the machine that they come from."""
 
 import os
 import platform
@@ -16,6 +16,7 @@ from bench.measure import Figures
 from bench.workloads import Comparison, Workload
 
 _README: Final = Path(__file__).parent / "README.md"
+_HEADING: Final = "\n## Figures\n"
 
 
 def line(figures: Figures) -> str:
@@ -23,18 +24,18 @@ def line(figures: Figures) -> str:
 
 
 def facts(directory: Path) -> str:
-    """Return what a reader must know of the machine to compare the figures."""
+    """Return what a reader needs to know about the machine to compare the figures."""
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
     versions = ", ".join(f"{name} {version.split()[-1]}" for name, version in peers.versions().items())
     return (
         f"{time.strftime('%Y-%m-%d %H:%M')} · {os.cpu_count()} cores ({_processor()}) · Linux {platform.release()}"
-        f" · Python {platform.python_version()} · {versions} · commit {_commit()}"
+        f" · Python {platform.python_version()} · {versions} · commit {commit(Path(__file__).parent)}"
         f" · load average at the start {load} · targets on {_file_system(directory)}"
     )
 
 
 def table(workload: Workload, found: Mapping[str, Sequence[Figures]]) -> str:
-    """Return a table of medians (least to most), and the ratios of wall times, pair by pair."""
+    """Return a table of medians (least to most), and the ratios, pair by pair."""
     lines = [f"\n#### {workload.title}\n", "| | wall s | CPU s | peak MB |", "|---|---|---|---|"]
     for name, figures in found.items():
         columns = (
@@ -45,7 +46,7 @@ def table(workload: Workload, found: Mapping[str, Sequence[Figures]]) -> str:
         lines.append(f"| {name} | {' | '.join(columns)} |")
     compared = [each for each in workload.comparisons if {each.one, each.other} <= found.keys()]
     if compared:
-        lines += ["", "| ratio | wall | wanted | | CPU | peak |", "|---|---|---|---|---|---|"]
+        lines += ["", "| ratio | wall | CPU | peak | wanted | |", "|---|---|---|---|---|---|"]
     lines += [_ratio(each, found[each.one], found[each.other]) for each in compared]
     return "\n".join(lines)
 
@@ -54,13 +55,13 @@ def _ratio(comparison: Comparison, one: Sequence[Figures], other: Sequence[Figur
     def of(value: Callable[[Figures], float]) -> list[float]:
         return [value(a) / max(value(b), 1e-9) for a, b in zip(one, other, strict=True)]
 
-    wall = of(lambda figures: figures.wall)
-    met = statistics.median(wall) <= (comparison.wanted or 0)
-    wanted, verdict = (
-        ("reported", "") if comparison.wanted is None else (f"<= {comparison.wanted}", "met" if met else "NOT MET")
-    )
-    cpu, peak = _span(of(lambda figures: figures.cpu)), _span(of(lambda figures: figures.peak))
-    return f"| {comparison.one} / {comparison.other} | {_span(wall)} | {wanted} | {verdict} | {cpu} | {peak} |"
+    ratios = {"wall": of(lambda figures: figures.wall), "CPU": of(lambda figures: figures.cpu)}
+    wanted, verdict = "reported", ""
+    if comparison.wanted is not None:
+        wanted = f"{comparison.of} <= {comparison.wanted}"
+        verdict = "met" if statistics.median(ratios[comparison.of]) <= comparison.wanted else "NOT MET"
+    wall, cpu, peak = _span(ratios["wall"]), _span(ratios["CPU"]), _span(of(lambda figures: figures.peak))
+    return f"| {comparison.one} / {comparison.other} | {wall} | {cpu} | {peak} | {wanted} | {verdict} |"
 
 
 def _span(values: Sequence[float], digits: int = 2) -> str:
@@ -68,14 +69,14 @@ def _span(values: Sequence[float], digits: int = 2) -> str:
     return f"{middle:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
 
 
-def record(facts_told: str, tables: Sequence[str]) -> None:
-    """Append a run to the history in bench/README.md."""
-    with _README.open("a") as stream:
-        stream.write(f"\n### {facts_told}\n" + "\n".join(tables) + "\n")
+def record(machine: str, tables: Sequence[str]) -> None:
+    """Add the tables to bench/README.md, as the first ones below its heading."""
+    before, heading, after = _README.read_text().partition(_HEADING)
+    _README.write_text(f"{before}{heading}\n### {machine}\n" + "\n".join(tables) + f"\n{after}")
 
 
 def profile(path: Path, shown: int) -> None:
-    """Print where the time went: by each function itself, then with what it calls."""
+    """Print the functions that took the most time, without and with the functions that they call."""
     stats = pstats.Stats(str(path), stream=sys.stdout)
     for order in ("tottime", "cumtime"):
         stats.sort_stats(order).print_stats(shown)
@@ -91,11 +92,10 @@ def _processor() -> str:
 
 
 def _file_system(directory: Path) -> str:
-    told = subprocess.run(["df", "--output=fstype", str(directory)], capture_output=True, text=True, check=False)
-    return told.stdout.split()[-1] if told.returncode == 0 else "?"
+    done = subprocess.run(["df", "--output=fstype", str(directory)], capture_output=True, text=True, check=False)
+    return done.stdout.split()[-1] if done.returncode == 0 else "?"
 
 
-def _commit() -> str:
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    told = subprocess.run(words, capture_output=True, text=True, check=False)
-    return told.stdout.strip() or "?"
+def commit(checkout: Path) -> str:
+    words = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() or "?"

@@ -1,4 +1,4 @@
-"""What it costs to write the root index of a mirror that is as large as PyPI.
+"""The cost of writing the root index of a mirror as large as PyPI.
 
 .venv/bin/python -m bench.root                      750,000 projects, three times
 .venv/bin/python -m bench.root --projects 20000 --gzip
@@ -40,7 +40,7 @@ INSERT INTO project (name, display_name, wanted_serial, content_serial, mirrored
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make a ledger, write its root index some times, and say what each cost."""
+    """Make a state, write its root index several times, and print the cost of each."""
     options = _options(arguments)
     with tempfile.TemporaryDirectory(prefix="mirrorsync-root-", dir=options.directory) as directory:
         trio.run(_run, Path(directory), options)
@@ -60,26 +60,26 @@ async def _run(directory: Path, options: argparse.Namespace) -> None:
 
 
 async def _measure(context: SyncContext, simple: Path, turn: int) -> None:
-    """Let one project change, write the root index, and print what that took."""
+    """Change one project, write the root index, and print the time and memory that it took."""
     await context.state.database.write(
         lambda connection: (
             connection.execute("UPDATE mirror SET root_version = root_version + 1").rowcount
             + connection.execute("UPDATE project SET page_serial = page_serial + 1 WHERE id = 1").rowcount
         )
     )
-    _begin_anew()
+    _reset_high_water_mark()
     before, wall, processor = _memory("VmRSS"), time.perf_counter(), time.process_time()
     await publish_root(context)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     growth = _memory("VmHWM") - before
     print(
-        f"  {turn + 1}: {processor:.2f} s of processor, {wall:.2f} s in all, memory +{growth / 2**20:.1f} MiB,"
-        f" {_size(simple) / 2**20:.0f} MiB stand"
+        f"  {turn + 1}: {processor:.2f} s CPU, {wall:.2f} s wall, memory +{growth / 2**20:.1f} MiB,"
+        f" {_size(simple) / 2**20:.0f} MiB on disk"
     )
 
 
 def _projects(count: int) -> Iterator[dict[str, Any]]:
-    """Yield rows in the order of their names, as a first sync makes them; one of five is spelt otherwise."""
+    """Yield rows in the order of their names, as a first sync inserts them; a fifth have another display name."""
     names = sorted(
         f"{hashlib.sha256(b'%d' % number).hexdigest()[: 5 + number % 12]}-{number}" for number in range(count)
     )
@@ -94,13 +94,13 @@ def _projects(count: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _begin_anew() -> None:
-    """Let the high-water mark of this process's memory begin at what it is now."""
+def _reset_high_water_mark() -> None:
+    """Reset the high-water mark of this process to its current memory."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def _size(simple: Path) -> int:
-    """Return the bytes of the root index in all its forms."""
+    """Return the bytes of the root index in all formats."""
     return sum(path.stat().st_size for path in simple.glob("index.*"))
 
 
@@ -114,8 +114,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench.root", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--projects", type=int, default=750_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--gzip", action="store_true", help="with the compressed siblings")
-    parser.add_argument("--directory", type=Path, default=_MEMORY, help=f"where the mirror is made ({_MEMORY})")
+    parser.add_argument("--gzip", action="store_true", help="write the compressed copies, too")
+    parser.add_argument("--directory", type=Path, default=_MEMORY, help=f"parent of the mirror ({_MEMORY})")
     return parser.parse_args(arguments)
 
 

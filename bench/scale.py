@@ -1,6 +1,6 @@
 """The state at PyPI's size: 750,000 projects and 16 million files, made by SQL and kept in bench/work/.
 
-Twice: complete, and at the beginning of a first sync, when every project is owed and no file is known.
+There are two: a complete one, and one at the start of a first sync, when every project is due and no file is known.
 
 .venv/bin/python -m bench.scale            the table; making the states takes some minutes and 5 GB
 .venv/bin/python -m bench.scale --quick    small: does it still work?
@@ -44,7 +44,7 @@ SELECT n, 'parcel-' || n, 'Parcel-' || n, 10000000 + n, 10000000 + n,
     iif(:owed, NULL, 10000000 + n), iif(:owed, NULL, 10000000 + n), NOT :owed, iif(:owed, NULL, 'active'),
     iif(:owed, 1, NULL), '"' || hex(randomblob(8)) || '"', randomblob(32) FROM number
 """  # noqa: S608 -- constants
-# Neighbours in the table are a project's: as a first sync leaves them.
+# A project's files are next to each other, as after a first sync.
 _FILES: Final = f"""
 {_NUMBERS}
 INSERT INTO file (project_id, place, filename, size, sha256, metadata_sha256, stored_at, metadata_stored_at)
@@ -61,7 +61,7 @@ class Size(msgspec.Struct, frozen=True):
     projects: int
     files: int
     owed: bool = False
-    """Nothing is mirrored yet: every project is due, as in a first sync."""
+    """Nothing is mirrored yet and every project is due, as in a first sync."""
 
     @property
     def name(self) -> str:
@@ -86,15 +86,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench.scale", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes: for a smoke test, the figures mean nothing")
-    parser.add_argument("--work", type=Path, default=upstreams.WORK, help="where the states are made and kept")
+    parser.add_argument("--quick", action="store_true", help="small sizes: a smoke test, whose figures mean nothing")
+    parser.add_argument("--work", type=Path, default=upstreams.WORK, help="directory that keeps the states")
     parser.add_argument("--step", choices=tuple(_STEPS), help=argparse.SUPPRESS)
     parser.add_argument("--state", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
 def make(size: Size, work: Path) -> Path:
-    """Return a mirror's directory with a state of that size, made now if it is not there."""
+    """Return a mirror's directory with a state of that size; make it if it is absent."""
     mirror = work / f"{size.name}-{schema_digest()}"
     state = state_path(mirror)
     if not state.exists():
@@ -116,7 +116,7 @@ def make(size: Size, work: Path) -> Path:
 
 @contextmanager
 def _unindexed(connection: sqlite3.Connection) -> Iterator[None]:
-    """Take indices and triggers away, and make them again at the end: sixteen million rows in minutes."""
+    """Drop indices and triggers and restore them at the end, so that 16 million rows take minutes."""
     found = connection.execute(
         "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
     ).fetchall()
@@ -156,7 +156,7 @@ def _fill(connection: sqlite3.Connection, size: Size) -> None:
 
 
 def figures(mirror: Path, work: Path, *, rounds: int) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the table's rows: what was done, wall and CPU milliseconds, peak memory of its process."""
+    """Yield the table's rows: step, wall and CPU milliseconds, peak memory of its process."""
     with tempfile.TemporaryDirectory(prefix="scale-", dir=work) as scratch:
         log = Path(scratch) / "log"
         for step in _STEPS:
@@ -173,7 +173,7 @@ def figures(mirror: Path, work: Path, *, rounds: int) -> Iterator[tuple[str, str
 
 
 def _process(words: list[str], rounds: int) -> tuple[float, float, int]:
-    """Return the fastest run's wall and CPU seconds and its memory; how `status` ends tells of the mirror."""
+    """Return wall and CPU seconds and memory of the fastest run; `status` exits 1 or 2 for a mirror in trouble."""
     found = []
     for _ in range(rounds):
         begun = time.perf_counter()
@@ -181,7 +181,7 @@ def _process(words: list[str], rounds: int) -> tuple[float, float, int]:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in {0, 1, 2}:
-            raise measure.Failed(f"{' '.join(words)} ended with {process.returncode}")
+            raise measure.Failed(f"{' '.join(words)} exited with {process.returncode}")
         found.append((time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024))
     return min(found)
 
@@ -218,7 +218,7 @@ async def _pass(path: Path) -> Timed:
     found: Timed = {}
     async with open_state(path) as state:
         now = time.time()
-        # The audit's next share would be work, and more of it the longer ago the last run was.
+        # The audit would do work here, and more of it the longer ago the last run was.
         await state.database.write(
             lambda connection: connection.execute("UPDATE mirror SET audit_stepped_at = ?", (now,))
         )
@@ -268,7 +268,7 @@ async def _project(path: Path) -> Timed:
 
 
 async def _gone(state: State, name: ProjectName) -> None:
-    """Leave the kept state as it was found."""
+    """Delete the project, so that the kept state is unchanged."""
 
     def forget(connection: sqlite3.Connection) -> None:
         (number,) = connection.execute("SELECT id FROM project WHERE name = ?", (name,)).fetchone()

@@ -1,4 +1,4 @@
-"""`mirrorsync` without its flushes: what durability costs is the difference. Never for a real mirror.
+"""`mirrorsync` without its flushes, to measure the cost of durability. Never use it for a real mirror.
 
 .venv/bin/python -m bench.undurable sync --config FILE
 """
@@ -13,7 +13,7 @@ from mirrorsync.store import durable
 _connect = database.connect
 
 
-def _connect_carelessly(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def _connect_undurably(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     connection = _connect(path, read_only=read_only)
     if not read_only:
         connection.execute("PRAGMA synchronous = OFF")
@@ -21,13 +21,13 @@ def _connect_carelessly(path: Path, *, read_only: bool = False) -> sqlite3.Conne
 
 
 def _flush_nothing(descriptor: int) -> None:
-    """Take the place of syncfs."""
+    """Replace syncfs."""
 
 
 if __name__ == "__main__":
-    database.connect = _connect_carelessly
+    database.connect = _connect_undurably
     defaults = durable.GroupSync.__init__.__kwdefaults__ or {}
     if "flush_file_system" not in defaults:
-        raise SystemExit("mirrorsync flushes in another way now: bench/undurable.py must learn it")
+        raise SystemExit("mirrorsync flushes in another way now: update bench/undurable.py")
     defaults["flush_file_system"] = _flush_nothing
     main()
