@@ -21,7 +21,8 @@ import msgspec
 from bench.pages import UPLOADED, Upload
 from bench.peers import Home, configure_mirrorsync
 from bench.recipes import FIRST_SERIAL, project
-from mirrorsync.app.wiring import policy_of, state_path
+from mirrorsync.app.mirror_directory import state_path
+from mirrorsync.app.wiring import policy_of
 from mirrorsync.config.load import load
 from mirrorsync.state.connection import connect
 from mirrorsync.state.schema import migrate

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import trio
 
-from mirrorsync.app.wiring import open_context, state_path
+from mirrorsync.app.mirror_directory import state_path
+from mirrorsync.app.wiring import open_context
 from mirrorsync.config.load import parse
 from mirrorsync.observe.run_observer import Lines
 from mirrorsync.sync.context import SyncContext

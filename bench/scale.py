@@ -24,7 +24,7 @@ import trio
 
 from bench import measure, upstreams
 from bench.ledgers import schema_digest
-from mirrorsync.app.wiring import state_path
+from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Mirrored, StoredFile
 from mirrorsync.model.page import DistFile, Hashes

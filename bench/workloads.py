@@ -15,7 +15,7 @@ from bench import ledgers, peers, recipes
 from bench.measure import Command, Failed
 from bench.peers import Home
 from bench.recipes import Recipe
-from mirrorsync.app.wiring import state_path
+from mirrorsync.app.mirror_directory import state_path
 
 _SAMPLE: Final = 200
 """Files whose digest is checked after each run, and pages whose files are counted."""

@@ -1,7 +1,7 @@
-"""What can go wrong, what mirrorsync does about it, and what an operator can do.
+"""The expected failures: what went wrong, how mirrorsync recovers, and what an operator can do.
 
-Every expected failure is a `MirrorsyncError`. Anything else that is raised is a bug: it ends the process,
-the service manager starts it again, and starting is recovering (ARCHITECTURE.md, invariant I3).
+Every expected failure is a `MirrorsyncError`. Any other exception is a bug: it ends the process, the service manager
+restarts it, and every start recovers the mirror (ARCHITECTURE.md, invariant I3).
 """
 
 from enum import Enum
@@ -9,18 +9,18 @@ from typing import ClassVar, Self
 
 
 class Recovery(Enum):
-    """What follows from a failure."""
+    """How the run continues after a failure."""
 
     RETRY = "retry"
-    """Try the same request again within its budget, after `retry_after` seconds where upstream says so."""
+    """Repeat the request within its budget, after `retry_after` seconds where upstream named a time."""
     DEFER = "defer"
-    """Leave this project for later; everything else goes on."""
+    """Defer this project; the run continues with the others."""
     HALT = "halt"
-    """Stop the run: going on would lose or falsify something, or fail for every project alike."""
+    """Stop the run: continuing would lose or falsify data, or fail for every project."""
 
 
 class ExitCode:
-    """The process's exit codes (README.md, "Exit codes"; the numbers above 63 are those of sysexits.h)."""
+    """The process's exit codes (README.md, "Exit codes"). Numbers above 63 are from sysexits.h."""
 
     OK = 0
     UNMET = 1
@@ -32,10 +32,10 @@ class ExitCode:
 
 
 class MirrorsyncError(Exception):
-    """An expected failure: what happened to what, why, and what to do about it.
+    """An expected failure.
 
-    `what` names the thing and the numbers with their units; `why` the cause where it is known;
-    `hint` what an operator can do. `str()` is `what` and `why` on one line.
+    `what` says what happened, with names, numbers and units; `why` gives the cause if it is known; `hint` says what an
+    operator can do. `str()` is `what` and `why` on one line.
     """
 
     recovery: ClassVar[Recovery] = Recovery.DEFER
@@ -46,83 +46,83 @@ class MirrorsyncError(Exception):
         self.why = why
         self.hint = hint
         self.retry_after = retry_after
-        """Seconds that upstream asked us to wait, None where it did not say."""
+        """Seconds that upstream asked us to wait; None if it named no time."""
         super().__init__(what)
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}" if self.why else self.what
 
     def as_value(self) -> Self:
-        """Return this error without the frames that it, and what led to it, came through: they hold whole bodies."""
-        told: BaseException | None = self
-        while told is not None:
-            told.__traceback__ = None
-            told = told.__cause__ or told.__context__
+        """Return this error after dropping its traceback and those of its causes, whose frames hold whole bodies."""
+        error: BaseException | None = self
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
         return self
 
 
 class UpstreamError(MirrorsyncError):
-    """The index did not answer as its protocol promises."""
+    """The index failed, or its response violates the protocol."""
 
     exit_code = ExitCode.UNAVAILABLE
 
 
 class Unreachable(UpstreamError):
-    """No answer: no route, no TLS, silence, or a 5xx."""
+    """No usable response: no route, a TLS failure, a timeout, or a 5xx status."""
 
     recovery = Recovery.RETRY
 
 
 class Throttled(UpstreamError):
-    """Upstream asked us to slow down: 429, 503 with Retry-After, or XML-RPC's rate-limit fault."""
+    """Upstream limits our rate: 429, 503 with Retry-After, or the XML-RPC rate-limit fault."""
 
     recovery = Recovery.RETRY
 
 
 class StalePage(UpstreamError):
-    """A cache between us and the index is behind the serial that we want; try again in minutes."""
+    """A cache returned a page older than the wanted serial; it is renewed within minutes."""
 
 
 class ProjectGone(UpstreamError):
-    """404 for a project's page: a fact, and not yet proof that the project was removed."""
+    """A project's page is 404. This alone does not prove that the project was removed."""
 
 
 class Malformed(UpstreamError):
-    """An answer that is not what its content type or protocol promises."""
+    """A response does not match its content type or protocol."""
 
 
 class NoChangelog(UpstreamError):
-    """This index has no XML-RPC changelog, or a broken one; the root list or the pages themselves must do."""
+    """The index has no working XML-RPC changelog; the root list or the pages are used instead."""
 
 
 class NoListing(UpstreamError):
-    """This index has no root list that could tell what it holds."""
+    """The index has no root list, so its projects are unknown."""
 
 
 class DownloadError(MirrorsyncError):
-    """A file could not be had as its page promises it."""
+    """A file could not be downloaded as its page describes it."""
 
 
 class Truncated(DownloadError):
-    """The body ended before its promised size."""
+    """The body ended before its declared size."""
 
     recovery = Recovery.RETRY
 
 
 class WrongSize(DownloadError):
-    """The body is not of the promised size."""
+    """The body is larger than its declared size, or complete with another size."""
 
 
 class WrongDigest(DownloadError):
-    """The body is not the bytes that the page promises."""
+    """The body's digest differs from the one in the page."""
 
 
 class Missing(DownloadError):
-    """The file host answers 403 or 404 (PyPI's object store says either of a missing object)."""
+    """The file host returns 403 or 404 (PyPI's object store returns either for a missing object)."""
 
 
 class Refused(DownloadError):
-    """The URL leads where we do not go: another host, plain HTTP, or an unfit path."""
+    """The URL is not allowed: another host, plain HTTP, or an invalid path."""
 
 
 class StoreError(MirrorsyncError):
@@ -132,64 +132,72 @@ class StoreError(MirrorsyncError):
 
 
 class StoreUnreachable(StoreError):
-    """Storage does not answer for the moment."""
+    """The storage is temporarily unavailable."""
 
     recovery = Recovery.RETRY
 
 
 class StoreFull(StoreError):
-    """No space or no inodes."""
+    """The disk has no free space or no free inodes."""
 
     recovery = Recovery.HALT
 
 
 class LowSpace(StoreError):
-    """Less would stay free than `min-free`: downloads wait, index updates and removals go on."""
+    """A download would leave less free space than `min-free`. Index updates and removals continue."""
 
 
 class StoreDenied(StoreError):
-    """Storage refuses: permissions, a read-only or failing disk, a directory that is not there."""
+    """The storage refuses access: permissions, a read-only or failing disk, a missing directory."""
 
     recovery = Recovery.HALT
 
 
+class FileConflict(MirrorsyncError):
+    """A project needs a file that another project describes differently or that is being deleted; this passes."""
+
+
+class UnknownProject(MirrorsyncError):
+    """Neither the mirror nor, where it was asked, upstream knows the project of this name."""
+
+
 class SafetyError(MirrorsyncError):
-    """Going on could falsify or destroy the mirror; a person decides."""
+    """Continuing could falsify or destroy the mirror; a person must decide."""
 
     recovery = Recovery.HALT
 
 
 class TooManyDeletions(SafetyError):
-    """More would be removed than the limits allow without a person's consent; only the removal waits."""
+    """A removal exceeds the limits. It is held until a person allows it; the run continues."""
 
     recovery = Recovery.DEFER
 
 
 class TooManyDeselected(SafetyError):
-    """The selection leaves out more than the limits allow to remove without a person's consent."""
+    """The selection drops more than the limits allow to remove until a person allows it."""
 
     exit_code = ExitCode.CONFIG
 
 
 class SerialWentBack(SafetyError):
-    """Upstream's serial is below our cursor: another upstream, or one that was restored."""
+    """Upstream's serial is below our cursor: it is another upstream, or was restored from a backup."""
 
 
 class DifferentUpstream(SafetyError):
-    """The configured index is not the one that this mirror was made from."""
+    """The mirror was created from another index than the configured one."""
 
     exit_code = ExitCode.CONFIG
 
 
 class SetupError(MirrorsyncError):
-    """mirrorsync cannot start as it is set up."""
+    """mirrorsync cannot start with this setup."""
 
     recovery = Recovery.HALT
     exit_code = ExitCode.CONFIG
 
 
 class BadConfig(SetupError):
-    """The configuration is absent, unreadable or wrong."""
+    """The configuration is missing, unreadable or invalid."""
 
 
 class AlreadyRunning(SetupError):
@@ -199,4 +207,4 @@ class AlreadyRunning(SetupError):
 
 
 class NewerSchema(SetupError):
-    """The state was written by a newer mirrorsync."""
+    """A newer mirrorsync wrote the state."""

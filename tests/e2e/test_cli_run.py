@@ -122,7 +122,7 @@ def test_a_directory_that_is_gone_ends_it_with_one_clear_message(tmp_path: Path,
     operator.directory.rmdir()
     told = ended(operator.begins("run"))
     assert told.code == ExitCode.CANNOT_WRITE
-    assert f"error: [mirror] directory {operator.directory} is not there" in told.err
+    assert f"error: [mirror] directory {operator.directory} does not exist" in told.err
 
 
 def test_an_upstream_that_is_down_for_long_is_told_and_followed_again(

@@ -90,8 +90,8 @@ def test_a_mirror_directory_that_is_not_there_is_named_and_not_made(operator: Op
     operator.configure(mirror={"directory": str(missing)})
     told = operator.does("sync")
     assert told.code == ExitCode.CANNOT_WRITE
-    assert f"[mirror] directory {missing} is not there" in told.err
-    assert "hint: make it" in told.err
+    assert f"[mirror] directory {missing} does not exist" in told.err
+    assert "hint: create it" in told.err
     assert not missing.exists()
 
 
@@ -100,7 +100,7 @@ def test_a_mirror_directory_below_a_file_is_refused(operator: Operator) -> None:
     operator.configure(mirror={"directory": str(operator.home / "file" / "mirror")})
     told = operator.does("run")
     assert told.code == ExitCode.CANNOT_WRITE
-    assert "hint: make it" in told.err
+    assert "hint: create it" in told.err
 
 
 def test_a_read_only_disk_is_called_so(operator: Operator) -> None:
@@ -139,7 +139,7 @@ def test_a_name_that_the_configuration_leaves_out_is_refused_before_any_work(ope
     operator.configure(select={"exclude": ["Beta"]})
     told = operator.does("sync", "BETA")
     assert told.code == ExitCode.CONFIG
-    assert "beta is not selected by this mirror" in told.err
+    assert "[select] does not select beta" in told.err
     assert "hint: " in told.err
     assert snapshot(operator.directory) == {}
     assert operator.pypi.requests == []

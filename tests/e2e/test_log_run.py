@@ -176,7 +176,7 @@ def test_a_run_that_cannot_go_on_says_why_with_the_journals_priority(tmp_path: P
     with logging(operator, "run", is_journal=True) as (process, journal):
         assert process.wait(20) == ExitCode.CANNOT_WRITE
     journal.close()
-    assert journal.lines[-1].startswith(f"<3>[mirror] directory {operator.directory} is not there")
+    assert journal.lines[-1].startswith(f"<3>[mirror] directory {operator.directory} does not exist")
 
 
 def test_a_bad_configuration_is_told_in_the_format_that_was_asked_for(tmp_path: Path) -> None:

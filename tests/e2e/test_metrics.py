@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from mirrorsync.app.wiring import state_path
+from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import ExitCode
 from tests.support.process.cli import Operator, ended, soon, terminate
 from tests.support.pypi.faults import DelayHeaders, Status

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from mirrorsync.app.wiring import state_path
+from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import ExitCode
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
 from tests.notify.standin import Says, standing_in

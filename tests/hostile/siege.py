@@ -11,8 +11,8 @@ import trio
 from msgspec.structs import replace
 
 from mirrorsync.app import wiring
-from mirrorsync.app.lock import hold
-from mirrorsync.app.wiring import policy_of, state_path
+from mirrorsync.app.mirror_directory import hold_lock, state_path
+from mirrorsync.app.wiring import policy_of
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Outcome
 from mirrorsync.observe.run_observer import trouble
@@ -55,7 +55,7 @@ class Siege(Mirror):
         self.ears = Ears()
         settings = self.settings
         policy = replace(policy_of(settings), allow_removals=allow_removals)
-        with hold(self.directory / "state" / "lock"):
+        with hold_lock(self.directory):
             async with (
                 open_state(state_path(self.directory)) as state,
                 open_upstream(

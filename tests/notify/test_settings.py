@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mirrorsync.app.notify import telling_of
+from mirrorsync.app.sinks import notify_config
 from mirrorsync.config.load import parse
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import BadConfig
@@ -26,11 +26,11 @@ def settings(**sections: dict[str, Any]) -> Settings:
 
 
 def test_nobody_is_told_unless_somebody_is_named() -> None:
-    assert telling_of(settings()).sinks == ()
+    assert notify_config(settings()).sinks == ()
 
 
 def test_everybody_who_is_named_is_told_under_a_name_of_their_own_without_a_secret() -> None:
-    telling = telling_of(
+    telling = notify_config(
         settings(
             notify={
                 "command": ["/bin/true"],
@@ -67,7 +67,7 @@ def test_everybody_who_is_named_is_told_under_a_name_of_their_own_without_a_secr
 async def test_caches_of_one_host_have_names_of_their_own_and_none_changes_for_another_hosts_sake(
     caches: list[str], tmp_path: Path
 ) -> None:
-    names = [sink.name for sink in telling_of(settings(purge={"caches": caches})).sinks]
+    names = [sink.name for sink in notify_config(settings(purge={"caches": caches})).sinks]
     assert len(set(names)) == len(names) == len({cache.rstrip("/") for cache in caches})
     assert ("varnish 10.0.0.2" in names) == ("http://10.0.0.2" in caches)
     async with open_state(tmp_path / "state.sqlite3") as state:

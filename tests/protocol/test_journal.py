@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from mirrorsync.app.wiring import state_path
+from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import SerialWentBack, Unreachable
 from tests.protocol.kit import REPEAT, Meanwhile, asked_for, cursors, listed, page_asks, serves, tree
 from tests.support.mirror import Mirror

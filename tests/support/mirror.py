@@ -7,7 +7,8 @@ from typing import Any
 
 import trio
 
-from mirrorsync.app.wiring import open_context, state_path
+from mirrorsync.app.mirror_directory import state_path
+from mirrorsync.app.wiring import open_context
 from mirrorsync.config.load import parse
 from mirrorsync.config.schema import Settings
 from mirrorsync.model.outcome import Outcome

@@ -9,7 +9,8 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from mirrorsync.app.wiring import open_context, state_path
+from mirrorsync.app.mirror_directory import state_path
+from mirrorsync.app.wiring import open_context
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.state.ledger import open_state
 from mirrorsync.sync import single_pass as passes

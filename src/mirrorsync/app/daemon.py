@@ -10,8 +10,9 @@ from typing import Final
 
 import trio
 
-from mirrorsync.app.redaction import cleaner
+from mirrorsync.app.monitoring import monitored_context
 from mirrorsync.app.service_status import describe
+from mirrorsync.app.wiring import cleaner
 from mirrorsync.config.schema import PYPI_SHORTEST_POLL, Settings
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.observe.run_observer import RunObserver
@@ -180,3 +181,17 @@ class Daemon:
             if not stuck and trio.current_time() >= fed_at + feed_every:
                 fed_at = trio.current_time()
                 await self._manager.alive()
+
+
+async def run_daemon(settings: Settings, observer: RunObserver, reread: Callable[[], Settings]) -> None:
+    """Follow upstream until SIGTERM or SIGINT; `reread` loads the configuration again on SIGHUP.
+
+    Raises: as `Daemon.run`.
+    """
+
+    def opening(now: Settings) -> AbstractAsyncContextManager[SyncContext]:
+        # A reloaded configuration that cannot be opened ends no run: the daemon continues with the previous one.
+        return monitored_context(now, observer, listens=True, notes_halt=now is settings)
+
+    with observer:
+        await Daemon(settings, opening, observer, Manager.from_environment(), reread).run()

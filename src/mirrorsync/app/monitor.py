@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from mirrorsync.app.wiring import state_path
+from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError, StoreUnreachable
 from mirrorsync.observe.counters import Counters

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from mirrorsync.app.listener import bound
-from mirrorsync.app.lock import refuse_second
-from mirrorsync.app.wiring import lock_path, open_context
+from mirrorsync.app.mirror_directory import refuse_second
+from mirrorsync.app.wiring import open_context
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.observe.counters import Counters
@@ -58,7 +58,7 @@ async def monitored_context(
         return
     from mirrorsync.app.monitor import Monitoring  # noqa: PLC0415 -- prometheus-client is only for those who want it
 
-    refuse_second(lock_path(settings.mirror.directory))
+    refuse_second(settings.mirror.directory)
     async with bound(wanted.listen if listens else None) as listener:
         tally, news = Counters(), _News()
         told = RunObservers(audience, tally, news)

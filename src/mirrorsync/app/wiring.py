@@ -1,21 +1,26 @@
-"""From a configuration to the context that the pipeline works with."""
+"""From `Settings` to objects: the policy, the store, the upstream, the secrets, and the context of a run."""
 
+import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import trio
 from msgspec.structs import replace
 
-from mirrorsync.app.lock import hold
-from mirrorsync.app.notify import telling_of
-from mirrorsync.app.redaction import cleaner
+from mirrorsync.app.mirror_directory import hold_lock, staging_directory, state_path, web_directory
+from mirrorsync.app.sinks import notify_config
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import StorePath
+from mirrorsync.notify.errors import PurgeError
+from mirrorsync.notify.secret import read_secret
 from mirrorsync.observe.counters import Counters
+from mirrorsync.observe.redaction import SHORTEST_SECRET, mask, secrets_of
 from mirrorsync.observe.run_observer import RunObserver
 from mirrorsync.ports import Upstream
 from mirrorsync.select.rules import Selection
@@ -28,23 +33,30 @@ from mirrorsync.sync.single_pass import note_halt, prepare
 from mirrorsync.upstream.build import open_upstream
 from mirrorsync.upstream.http.request_metrics import NO_METRICS
 
-_DISK_THREADS = 8
+_DISK_THREADS: Final = 8
 """Threads that wait for the disk at the same time."""
+_SECRET_PATH: Final = re.compile(r"(?=.{12}).*[/0-9]", re.DOTALL)
+"""A webhook's path that is a secret by itself. A short word such as "mirror" is not, and occurs in other texts."""
 
 
-def web_directory(directory: Path) -> Path:
-    """Return the document root."""
-    return directory / "web"
+def secrets_in(settings: Settings) -> frozenset[str]:
+    """Return the proxy's password, the webhooks' addresses and all tokens, in every form that a text may contain."""
+    found = set(secrets_of(settings.upstream.proxy))
+    for url in settings.notify.webhooks:
+        _, _, address = url.partition("://")
+        path = address.partition("/")[2]
+        found |= {address} if path else set()
+        found |= {path} if _SECRET_PATH.match(path) else set()
+    files = (settings.notify.webhook_secret_file, settings.fastly.token_file, settings.cloudflare.token_file)
+    for file in filter(None, files):
+        with suppress(PurgeError):  # the first use of the file reports that it cannot be read
+            found.add(read_secret(file, "mirrorsync"))
+    return frozenset(one for one in found if len(one) >= SHORTEST_SECRET)
 
 
-def state_path(directory: Path) -> Path:
-    """Return the database's path."""
-    return directory / "state" / "mirrorsync.sqlite3"
-
-
-def lock_path(directory: Path) -> Path:
-    """Return the path of the lock that a run holds for its life."""
-    return directory / "state" / "lock"
+def cleaner(settings: Settings) -> Callable[[str], str]:
+    """Return a function that masks the current secrets of `settings`, and what looks like a secret, in a text."""
+    return partial(mask, secrets=sorted(secrets_in(settings), key=len, reverse=True))
 
 
 def name_of(settings: Settings) -> str:
@@ -94,7 +106,7 @@ async def open_context(
     """
     directory = settings.mirror.directory
     policy = replace(policy_of(settings), allow_removals=allow_removals)
-    with hold(lock_path(directory)):
+    with hold_lock(directory):
         state_there = open_state(state_path(directory), clean=cleaner(settings))
         async with state_there as state, _upstream(settings, tally) as upstream:
             context = SyncContext(
@@ -105,7 +117,7 @@ async def open_context(
                 clock,
                 audience,
                 sleep,
-                telling=telling_of(settings),
+                telling=notify_config(settings),
             )
             await context.store.check()
             await state.outbox.keep_for([sink.name for sink in context.telling.sinks])
@@ -139,7 +151,7 @@ def _store(settings: Settings) -> FilesystemStore:
     directory = settings.mirror.directory
     return FilesystemStore(
         web_directory(directory),
-        directory / "staging",
+        staging_directory(directory),
         disk=trio.CapacityLimiter(_DISK_THREADS),
         min_free=settings.limits.min_free,
     )

@@ -1,4 +1,4 @@
-"""The log of a command that works for long: begun before anything can fail, and with the command's last word."""
+"""The log of a long-running command: started before anything can fail, and holding the error that ends it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 from mirrorsync import __version__
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.observe.log import Log, LogFormat, LogLevel, start
 
 if TYPE_CHECKING:
-    from mirrorsync.observe.log import Log, LogFormat, LogLevel
     from mirrorsync.observe.log_lines import LogLines
 
 
 @contextmanager
-def logged(wanted: "LogFormat", level: "LogLevel") -> Iterator["Log"]:
-    """Start the process's log; where all goes into it, an error that ends the command does too.
+def logged(wanted: LogFormat, level: LogLevel) -> Iterator[Log]:
+    """Start the process's log. Where all output goes to the log, write the error that ends the command there too.
 
-    Raises: SystemExit, in place of such an error; where the command line is to tell it, the error without secrets.
+    Raises: SystemExit, in place of that error; otherwise the error, without secrets, for the command line to print.
     """
-    from mirrorsync.observe.log import start  # noqa: PLC0415 -- who tells nothing over time needs no structlog
-
     log = start(wanted, level)
     try:
         yield log
@@ -32,17 +30,17 @@ def logged(wanted: "LogFormat", level: "LogLevel") -> Iterator["Log"]:
         raise SystemExit(error.exit_code) from None
 
 
-def lines(log: "Log", settings: Settings, **told: Any) -> "LogLines":
-    """Return the audience that writes the log of a run; from now on no line holds the settings' secrets."""
-    from mirrorsync.observe.log_lines import LogLines  # noqa: PLC0415 -- structlog is a tenth of a second to load
+def log_lines(log: Log, settings: Settings, **fields: Any) -> "LogLines":
+    """Return the observer that logs a run; from now on the log masks the settings' secrets."""
+    from mirrorsync.observe.log_lines import LogLines  # noqa: PLC0415 -- only runs need it
 
-    hide_secrets(log, settings)
+    mask_secrets(log, settings)
     upstream, directory = settings.upstream.index, str(settings.mirror.directory)
-    return LogLines(log.say, **told, upstream=upstream, directory=directory, version=__version__)
+    return LogLines(log.say, **fields, upstream=upstream, directory=directory, version=__version__)
 
 
-def hide_secrets(log: "Log", settings: Settings) -> None:
-    """Let no line hold the settings' secrets from now on: the proxy's password, the webhooks' paths, all tokens."""
-    from mirrorsync.app.redaction import secrets_in  # noqa: PLC0415 -- `--help` and bad arguments hide nothing
+def mask_secrets(log: Log, settings: Settings) -> None:
+    """Mask the settings' secrets in every later line: the proxy's password, the webhooks' paths, all tokens."""
+    from mirrorsync.app.wiring import secrets_in  # noqa: PLC0415 -- loads trio, which `status` and `--help` do without
 
     log.hide(secrets_in(settings))

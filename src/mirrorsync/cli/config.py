@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from mirrorsync.cli.options import Config, Json, take_config
 from mirrorsync.cli.render import aligned, exits, print_json, print_line, print_warning
 from mirrorsync.config.advice import warnings
 from mirrorsync.config.example import EXAMPLE_DIRECTORY, example
@@ -19,7 +20,7 @@ from mirrorsync.model.units import format_duration, format_size
 
 _WIDTH: Final = 96
 _INDENT: Final = " " * 4
-_config = typer.Typer(no_args_is_help=True)
+_config = typer.Typer(no_args_is_help=True, callback=take_config)
 
 
 def register(app: typer.Typer) -> None:
@@ -30,22 +31,25 @@ def register(app: typer.Typer) -> None:
 
 @exits()
 def init(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(help="The file to write.")] = PLACES[0],
     directory: Annotated[
         Path | None,
-        typer.Option(help=f"Where the mirror will live. Default: {EXAMPLE_DIRECTORY}.", show_default=False),
+        typer.Option(help=f"The mirror's directory. Default: {EXAMPLE_DIRECTORY}.", show_default=False),
     ] = None,
     contact: Annotated[
-        str | None, typer.Option(help="Your e-mail or web address, sent to the index with every request.")
+        str | None, typer.Option(help="Your e-mail or web address, sent with every request to the index.")
     ] = None,
 ) -> None:
-    """Write a configuration in which every setting is explained.
+    """Write a configuration file that explains every setting.
 
-    A file that is there already is left as it is.
+    An existing file is never overwritten.
     """
-    # The shell's folder is what an operator means here; in the file a relative path would start at the file's.
+    if context.obj is not None:
+        raise typer.BadParameter("init writes a new file and takes no --config: mirrorsync init PATH")
+    # Relative to the shell's directory here; in the file a relative path starts at the file's directory.
     absolute = Path(os.path.abspath(directory)) if directory else None  # noqa: PTH100 -- resolve() follows links
-    # Refuses what `config check` would refuse, before anything is written.
+    # Refuse what `config check` would refuse, before writing anything.
     MirrorSettings(directory=absolute or Path(EXAMPLE_DIRECTORY), contact=contact or PLACEHOLDER_CONTACT)
     _write_new(path, example(str(absolute) if absolute else None, contact))
     print_line(f"Wrote {path}.")
@@ -58,17 +62,15 @@ def init(
 @_config.command("check", epilog="Example: mirrorsync config check --config /etc/mirrorsync/mirrorsync.toml")
 @exits()
 def check(
-    config: Annotated[
-        Path | None,
-        typer.Option(help=f"The file to check. Default: ${VARIABLE}, ./{PLACES[0]}, {PLACES[1]}.", show_default=False),
-    ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON: sizes in bytes, durations in seconds.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say what each setting is for.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Explain each setting.")] = False,
 ) -> None:
-    """Check the configuration and show what is in force, defaults included.
+    """Check the configuration and show the settings in force, defaults included.
 
-    Warnings do not make it fail; a configuration that mirrorsync would refuse ends with code 78.
+    Exits 78 when mirrorsync would refuse the configuration, 0 otherwise; warnings do not count. In JSON, sizes are
+    bytes and durations are seconds.
     """
     path = find(config)
     settings = load(path)
@@ -76,7 +78,7 @@ def check(
     if as_json:
         print_json({"path": path.absolute(), "settings": settings, "warnings": advice})
         return
-    print_line(f"{path} is in order.")
+    print_line(f"{path} is valid.")
     for line in _shown(settings, explain=explain):
         print_line(line)
     for sentence in advice:
@@ -84,10 +86,7 @@ def check(
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write `text` to a file that must not be there yet; after a failure there is none.
-
-    Raises: StoreDenied.
-    """
+    """Write `text` to a new file, and remove the file after a failure. Raises: StoreDenied, also when it exists."""
     try:
         with path.open("xb") as file:
             try:
@@ -97,26 +96,26 @@ def _write_new(path: Path, text: str) -> None:
                 path.unlink()
                 raise
     except FileExistsError as error:
-        hint = "edit it, move it away, or name another: mirrorsync init PATH"
-        raise StoreDenied(f"{path} is there already", why="it was left as it is", hint=hint) from error
+        hint = "edit it, move it away, or name another file: mirrorsync init PATH"
+        raise StoreDenied(f"{path} already exists", why="it was not changed", hint=hint) from error
     except OSError as error:
-        hint = f"is there a folder {path.absolute().parent}, and may this user write to it?"
+        hint = f"check that the directory {path.absolute().parent} exists and that this user can write to it"
         raise StoreDenied(f"{path} cannot be written", why=error.strerror or str(error), hint=hint) from error
 
 
 def _next_steps(path: Path, contact: str | None) -> tuple[str, ...]:
     found = path.absolute() in {place.absolute() for place in PLACES}
     return (
-        *(() if contact else (f"write your e-mail or web address into {path}: contact = …",)),
+        *(() if contact else (f"edit {path}: set contact to your e-mail or web address",)),
         *(() if found else (f"export {VARIABLE}={path.absolute()}",)),
-        "mirrorsync config check    shows what is in force",
-        "mirrorsync sync --dry-run  shows what a sync would do",
-        "mirrorsync sync            does it once; mirrorsync run keeps the mirror up to date",
+        "mirrorsync config check    shows the settings in force",
+        "mirrorsync sync --dry-run  shows what a pass would do",
+        "mirrorsync sync            makes one pass; mirrorsync run keeps the mirror up to date",
     )
 
 
 def _shown(settings: Settings, *, explain: bool) -> tuple[str, ...]:
-    """Return what is in force, the columns aligned over all sections."""
+    """Return the settings in force, one a line, with columns aligned over all sections."""
     known = {name: settings_of(name, kind) for name, kind in SECTIONS.items()}
     rows = [
         (setting.key, _words(setting, getattr(getattr(settings, name), setting.attribute)))

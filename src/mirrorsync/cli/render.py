@@ -1,7 +1,4 @@
-"""How errors and values are shown to people and to scripts.
-
-Everything is plain text: what upstream or a file says is never taken for markup or for a terminal's commands.
-"""
+"""Print errors and values for people and for scripts, as plain text without markup or terminal commands."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,7 +20,7 @@ def print_line(text: str = "") -> None:
 
 
 def print_error(error: MirrorsyncError) -> None:
-    """Write `error: what: why` and, where there is one, `hint: …` to standard error, without secrets."""
+    """Write `error: what: why`, and `hint: …` if there is a hint, to standard error, without secrets."""
     sys.stderr.write(f"error: {printable(mask(str(error)))}\n")
     if error.hint:
         sys.stderr.write(f"hint: {printable(mask(error.hint))}\n")
@@ -41,7 +38,7 @@ def print_json(value: Any) -> None:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> tuple[str, ...]:
-    """Return one line a row, each column as wide as its widest cell; rows have the same number of cells."""
+    """Return one line per row, with each column as wide as its widest cell. All rows have the same number of cells."""
     escaped = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*escaped, strict=True)]
     return tuple(
@@ -51,10 +48,9 @@ def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> tuple[str, ...]:
 
 @contextmanager
 def exits() -> Iterator[None]:
-    """Turn a MirrorsyncError, also alone in exception groups, into a printed error and its exit code.
+    """Print a MirrorsyncError, bare or alone in exception groups, and exit with its code.
 
-    As a block, `with exits():`, or as a decorator below a command's, `@exits()`. Any other exception is a bug and
-    goes through.
+    Use it as a block or as the decorator `@exits()` below a command's. Any other exception is a bug and propagates.
     Raises: SystemExit.
     """
     try:

@@ -1,4 +1,4 @@
-"""`mirrorsync serve`: the tree, served by mirrorsync itself."""
+"""`mirrorsync serve`: serve the tree from mirrorsync itself."""
 
 import sys
 from functools import partial
@@ -21,12 +21,12 @@ def register(app: typer.Typer) -> None:
 @exits()
 def serve(
     *,
-    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one.")] = "127.0.0.1:8080",
+    listen: Annotated[str, typer.Option(help="HOST:PORT to listen on; port 0 takes a free port.")] = "127.0.0.1:8080",
     log_format: LogFormat = "auto",
     log_level: LogLevel = "info",
     config: Config = None,
 ) -> None:
-    """Serve the tree: for a lab or a small site. docs/serving.md tells how a web server does it."""
+    """Serve the tree, for a lab or a small site. docs/serving.md shows how a web server does it."""
 
     def ready(web: Path, addresses: list[str]) -> None:
         print_line(f"serving {web} at {' and '.join(addresses)}")
@@ -34,6 +34,7 @@ def serve(
 
     with logged(log_format, log_level):
         settings = load(find(config))
-        from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` needs no web server
+        from mirrorsync.app.one_shot import serve_tree  # noqa: PLC0415 -- `--help` and usage errors need no trio
+        from mirrorsync.app.process import run_to_end  # noqa: PLC0415 -- as above
 
-        daemon.run_to_end(partial(daemon.serve_tree, settings, listen, ready))
+        run_to_end(partial(serve_tree, settings, listen, ready))

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from mirrorsync import __version__
+from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.cli.options import Config, Json
 from mirrorsync.cli.render import print_error, print_json, print_line
 from mirrorsync.config.load import find, load
@@ -101,7 +102,7 @@ def _find_out(settings: Settings, around: Host, *, warning: float, critical: flo
         poll_interval=settings.upstream.poll_interval,
         min_free=settings.limits.min_free if settings.content.files else 0,
     )
-    path = settings.mirror.directory / "state" / "mirrorsync.sqlite3"
+    path = state_path(settings.mirror.directory)
     found, now = read_report(path), time.time()
     return _Facts(found, around, limits, judge(found, around, limits, now), now)
 

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mirrorsync.cli.command_log import hide_secrets, lines, logged
-from mirrorsync.cli.options import Config, LogFormat, LogLevel
+from mirrorsync.cli.command_log import log_lines, logged, mask_secrets
+from mirrorsync.cli.options import Config, LogFormat, LogLevel, normalised
 from mirrorsync.cli.render import exits, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.config.schema import Settings
-from mirrorsync.errors import BadConfig, ExitCode, Malformed
-from mirrorsync.model.identity import ProjectName, project_name
+from mirrorsync.errors import ExitCode
 from mirrorsync.model.units import format_size
 from mirrorsync.model.wording import counted
+from mirrorsync.observe.log import Log, Shape
 
 if TYPE_CHECKING:
-    from mirrorsync.observe.log import Log
+    from mirrorsync.app.one_shot import PassResult
+    from mirrorsync.app.process import Stopped
     from mirrorsync.observe.run_observer import RunObserver
-    from mirrorsync.state.runs import Totals
     from mirrorsync.sync.dry_run import Plan
 
 _UNMET_HINT: Final = (
-    "`mirrorsync status` says which, why, and when each is tried again; `mirrorsync sync NAME` tries one at once"
+    "`mirrorsync status` lists them with the reason and the next attempt; `mirrorsync sync NAME` retries one now"
 )
 
 
@@ -37,59 +37,65 @@ def register(app: typer.Typer) -> None:
 @exits()
 def sync(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Only these projects, due or not. Default: all due.")
+        list[str] | None, typer.Argument(help="Only these projects, due or not. Default: all that are due.")
     ] = None,
     *,
     allow_removals: Annotated[
         bool,
-        typer.Option("--allow-removals", help=r"Agree, for this pass, to removals beyond the limits in \[limits]."),
+        typer.Option("--allow-removals", help=r"Allow this pass to remove more than the limits in \[limits]."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what the pass would do, without changing anything.")
+    ] = False,
     log_format: LogFormat = "auto",
     log_level: LogLevel = "info",
     config: Config = None,
 ) -> None:
-    """Make one pass until all that is due has been tried. Ends 0 when all is met, 1 when some projects are not."""
+    """Make one pass over all projects that are due. Exits 0 when all are met, 1 when some are not."""
+    chosen = [normalised(name) for name in names or []]
     with logged(log_format, log_level) as log:
         settings = load(find(config))
-        from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
-
-        chosen = _chosen(settings, names or [])
+        from mirrorsync.app import one_shot  # noqa: PLC0415 -- `--help` and usage errors need no trio
+        from mirrorsync.app.process import Stopped, run_to_end  # noqa: PLC0415 -- as above
 
         try:
             if dry_run:
-                _print_plan(daemon.run_to_end(partial(daemon.plan_once, settings, chosen)))
+                _print_plan(run_to_end(partial(one_shot.plan_once, settings, chosen)))
                 return
-            totals, unmet = daemon.run_to_end(
-                partial(daemon.sync_once, settings, _audience(log, settings), chosen, allow_removals=allow_removals)
-            )
-        except daemon.Stopped as stopped:
-            if log.shape.is_only_log:
-                log.say("warning", "stopped", signal=str(stopped))
-            else:
-                print_line(f"stopped by {stopped}; what was brought up is kept, and the next sync goes on from there")
+            observer = _observer(log, settings)
+            result = run_to_end(partial(one_shot.sync_once, settings, observer, chosen, allow_removals=allow_removals))
+        except Stopped as stopped:
+            _report_stop(log, stopped)
             raise SystemExit(128 + stopped.signal) from None
-    if log.shape.is_only_log:
-        log.say("warning" if unmet else "info", "unmet", unmet=unmet, hint=_UNMET_HINT if unmet else "")
-    else:
-        _print_totals(totals, unmet)
-    if unmet or (chosen and totals.errors):
+        _report(log, result)
+        if result.unknown is not None:
+            raise result.unknown
+    if result.unmet or (chosen and result.totals.errors):
         raise SystemExit(ExitCode.UNMET)
 
 
-def _audience(log: "Log", settings: Settings) -> "RunObserver":
-    """Return the bar on a terminal, and the log elsewhere."""
-    told = lines(log, settings, command="sync", process=os.getpid())
-    from mirrorsync.observe.log import Shape  # noqa: PLC0415 -- `--help` and bad arguments need no trio
-
+def _observer(log: Log, settings: Settings) -> "RunObserver":
+    """Return a progress bar on a terminal, and the log elsewhere."""
+    lines = log_lines(log, settings, command="sync", process=os.getpid())
     if log.shape is not Shape.TERMINAL:
-        return told
-    from mirrorsync.observe.progress_bar import Bar  # noqa: PLC0415 -- only a terminal has one
+        return lines
+    from mirrorsync.observe.progress_bar import Bar  # noqa: PLC0415 -- loads rich, which only a terminal needs
 
     return Bar(log.clean)
 
 
-def _print_totals(totals: "Totals", unmet: int) -> None:
+def _report_stop(log: Log, stopped: "Stopped") -> None:
+    if log.shape.is_only_log:
+        log.say("warning", "stopped", signal=str(stopped))
+    else:
+        print_line(f"stopped by {stopped}; finished projects are kept, and the next sync continues from there")
+
+
+def _report(log: Log, result: "PassResult") -> None:
+    totals, unmet = result.totals, result.unmet
+    if log.shape.is_only_log:
+        log.say("warning" if unmet else "info", "unmet", unmet=unmet, hint=_UNMET_HINT if unmet else "")
+        return
     print_line(
         f"{counted(totals.projects, 'project')} brought up,"
         f" {counted(totals.files, 'file')} fetched ({format_size(totals.fetched)}),"
@@ -101,32 +107,32 @@ def _print_totals(totals: "Totals", unmet: int) -> None:
 
 @exits()
 def run(log_format: LogFormat = "auto", log_level: LogLevel = "info", config: Config = None) -> None:
-    """Follow upstream until SIGTERM: the daemon. All that it says is its log, on standard error."""
+    """Run the daemon, which follows upstream until SIGTERM. It logs to standard error."""
     with logged(log_format, log_level) as log:
         settings = load(find(config))
-        from mirrorsync.app import commands as daemon  # noqa: PLC0415 -- `--help` and bad arguments need no trio
+        from mirrorsync.app.daemon import run_daemon  # noqa: PLC0415 -- `--help` and usage errors need no trio
+        from mirrorsync.app.process import Stopped, run_to_end  # noqa: PLC0415 -- as above
 
-        told = lines(log, settings, command="run", process=os.getpid())
+        observer = log_lines(log, settings, command="run", process=os.getpid())
 
         def reread() -> Settings:
             fresh = load(find(config))
-            hide_secrets(log, fresh)
+            mask_secrets(log, fresh)
             return fresh
 
-        with suppress(daemon.Stopped):  # a signal that came before there was anything to stop
-            daemon.run_to_end(partial(daemon.run_daemon, settings, told, reread))
+        with suppress(Stopped):  # a signal before the daemon handles signals itself
+            run_to_end(partial(run_daemon, settings, observer, reread))
 
 
 def _print_plan(plan: "Plan") -> None:
     for step in plan.steps:
         does = step.says or (
-            f"{counted(step.files, 'file')} ({format_size(step.bytes)}) to fetch,"
-            f" {counted(step.vanishing, 'object')} to drop"
+            f"fetch {counted(step.files, 'file')} ({format_size(step.bytes)}), drop {counted(step.vanishing, 'object')}"
         )
         print_line(f"{step.name}: {does}")
     if plan.projects > len(plan.steps):
         more = counted(plan.projects - len(plan.steps), "project")
-        print_line(f"… and {more} more, not looked at: waiting for another attempt, or too many for a forecast")
+        print_line(f"… and {more} more, not examined: they wait for another attempt, or are too many for a forecast")
     files, size = sum(step.files for step in plan.steps), sum(step.bytes for step in plan.steps)
     print_line(
         f"would bring up {counted(plan.projects, 'project')} and fetch {counted(files, 'file')}"
@@ -135,25 +141,5 @@ def _print_plan(plan: "Plan") -> None:
     if plan.leaving.projects:
         print_line(
             f"would REMOVE {counted(plan.leaving.projects, 'project')}, {counted(plan.leaving.files, 'file')}"
-            f" ({format_size(plan.leaving.size)}), which [select] leaves out"
+            f" ({format_size(plan.leaving.size)}), which [select] no longer includes"
         )
-
-
-def _chosen(settings: Settings, names: list[str]) -> list[ProjectName]:
-    from mirrorsync.app.wiring import policy_of  # noqa: PLC0415 -- `--help` and bad arguments need no trio
-
-    selection = policy_of(settings).selection
-    chosen = []
-    for name in names:
-        try:
-            normalised = project_name(name)
-        except Malformed as error:
-            raise typer.BadParameter(str(error)) from error
-        if not selection.selects(normalised):
-            raise BadConfig(
-                f"{normalised} is not selected by this mirror",
-                why="[select] in the configuration leaves it out",
-                hint="add it to [select] projects, or take it out of exclude",
-            )
-        chosen.append(normalised)
-    return chosen

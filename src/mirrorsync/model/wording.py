@@ -1,5 +1,7 @@
 """Numbers, times and lists as people are told them, everywhere alike: in the log, by `status`, on the status page."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
 _UNITS: Final = ((86_400, "day", "d"), (3_600, "hour", "h"), (60, "minute", "min"), (1, "second", "s"))
@@ -10,6 +12,12 @@ _EXACT_BELOW: Final = 10.0
 def counted(number: int, thing: str) -> str:
     """Return "1 file", "1,234 files"."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean numpy?" for the known word that is most like `word`; empty when none is similar."""
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def lasting(seconds: float) -> str:

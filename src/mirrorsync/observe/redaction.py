@@ -13,7 +13,7 @@ _ENDING: Final = ")]}>'\",;:."
 """What follows a URL in prose, and is no part of it."""
 _BEFORE: Final = "('\"<[{=,/"
 """What a user name begins behind, in a URL without its scheme."""
-_SHORTEST: Final = 4
+SHORTEST_SECRET: Final = 4
 """Characters: anything shorter stands in half of all words."""
 _TOKENS: Final = (
     # An Authorization header, or a piece of one: RFC 9110 11.6.2.
@@ -54,7 +54,7 @@ def secrets_of(url: str | None) -> frozenset[str]:
     found = {userinfo, parts.password or ""}
     found |= {unquote(one) for one in found}
     found |= {form(one) for one in found for form in (quote, quote_plus)}
-    return frozenset(one for one in found if len(one) >= _SHORTEST)
+    return frozenset(one for one in found if len(one) >= SHORTEST_SECRET)
 
 
 def _masked_word(match: re.Match[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from mirrorsync.errors import Malformed, StoreUnreachable
+from mirrorsync.errors import FileConflict, Malformed
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.outcome import StoredFile
 from mirrorsync.model.page import DistFile
@@ -84,7 +84,7 @@ def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[Di
     """Write down every object that `name` is to have, lifting condemnations; return what is lacking.
 
     Raises: Malformed, when a path already holds other bytes for another page (a place is a digest: no honest
-    index asks for that); StoreUnreachable, while an object is being deleted, or another page promises another
+    index asks for that); FileConflict, while an object is being deleted, or another page promises another
     sidecar for the same file.
     """
     project_id, tree_was_there, condemned = rows(connection, _PROJECT, name).fetchone()
@@ -178,8 +178,8 @@ def _take_up(
     return here
 
 
-def _other_sidecar(file: DistFile) -> StoreUnreachable:
-    return StoreUnreachable(
+def _other_sidecar(file: DistFile) -> FileConflict:
+    return FileConflict(
         f"{file.filename}: another project's page promises another metadata sidecar for the same file",
         hint="nothing to do: it is taken up once that project is brought up to date or removed",
         retry_after=300,
@@ -193,7 +193,7 @@ def _lift(
     found = [row for row in rows(connection, _CONDEMNED, project_id) if row[:2] in taken]
     for _, filename, _, delete_after in found:
         if delete_after == BEING_DELETED:
-            raise StoreUnreachable(
+            raise FileConflict(
                 f"{filename} came back while it is being deleted",
                 hint="nothing to do: it is fetched again in a moment",
                 retry_after=5,

@@ -23,6 +23,7 @@ from mirrorsync.state.listing import Missing
 from mirrorsync.state.notification_queue import SinkReport
 from mirrorsync.state.outbox import Outbox
 from mirrorsync.state.progress import Mirror, ProjectRow, Raised, Weight
+from mirrorsync.state.project_report import similar_names
 from mirrorsync.state.report import Report
 from mirrorsync.state.summary import Summary, glance
 
@@ -169,6 +170,10 @@ class State:
     async def named(self, name: ProjectName) -> ProjectRow | None:
         """Return one project's ledger."""
         return await self.database.read(lambda connection: progress.named(connection, name))
+
+    async def similar_names(self, name: ProjectName) -> list[ProjectName]:
+        """Return known names that `name` may be a misspelling of."""
+        return await self.database.read(lambda connection: similar_names(connection, name))
 
     async def waiting(self) -> tuple[int, float | None]:
         """Return how many projects wait, and the earliest attempt (seconds since the epoch)."""

@@ -42,7 +42,7 @@ def inspect_host(directory: Path) -> Host:
 
 
 def _at_work(lock: Path) -> tuple[bool | None, str]:
-    """Try the lock shared, for an instant: who wants it for work waits that long (app/lock.py)."""
+    """Try the lock shared, for an instant: who wants it for work waits that long (app/mirror_directory.py)."""
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from mirrorsync.app.wiring import web_directory
+from mirrorsync.app.mirror_directory import web_directory
 from tests.support.pypi.checker import check_links, check_tree
 from tests.support.pypi.server import PyPI
 

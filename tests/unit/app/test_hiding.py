@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorsync.app.redaction import cleaner
+from mirrorsync.app.wiring import cleaner
 from mirrorsync.config.load import parse
 from mirrorsync.config.schema import Settings
 

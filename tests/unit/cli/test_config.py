@@ -58,7 +58,7 @@ class TestInit:
     def test_without_a_contact_the_first_step_is_to_write_one(self, here: Path) -> None:
         code, out, _ = run("init")
         assert code == 0
-        assert "1. write your e-mail or web address into mirrorsync.toml" in out
+        assert "1. edit mirrorsync.toml: set contact to your e-mail or web address" in out
         assert (here / "mirrorsync.toml").read_text() == example(None, None)
         assert run("config", "check")[0] == ExitCode.CONFIG
 
@@ -71,13 +71,13 @@ class TestInit:
         (here / "mirrorsync.toml").write_text("mine")
         code, out, err = run("init")
         assert (code, out) == (ExitCode.CANNOT_WRITE, "")
-        assert "error: mirrorsync.toml is there already: it was left as it is\nhint: " in err
+        assert "error: mirrorsync.toml already exists: it was not changed\nhint: " in err
         assert (here / "mirrorsync.toml").read_text() == "mine"
 
     def test_a_folder_that_is_not_there_is_named(self, here: Path) -> None:
         code, _, err = run("init", "etc/site.toml")
         assert code == ExitCode.CANNOT_WRITE
-        assert f"is there a folder {here / 'etc'}" in err
+        assert f"check that the directory {here / 'etc'}" in err
 
     @pytest.mark.parametrize("option", [("--contact", "nobody"), ("--directory", "a\x1bb"), ("--directory", "\udcff")])
     def test_what_check_would_refuse_is_not_written(self, here: Path, option: tuple[str, ...]) -> None:
@@ -100,7 +100,7 @@ class TestCheck:
         code, out, err = run("config", "check")
         assert (code, err) == (0, "")
         lines = out.splitlines()
-        assert lines[0] == "mirrorsync.toml is in order."
+        assert lines[0] == "mirrorsync.toml is valid."
         assert "directory             /srv/pypi" in lines
         assert "contact               ops@site.test" in lines
         assert "poll-interval         60s" in lines
@@ -162,7 +162,7 @@ class TestCheck:
     def test_the_variable_names_the_file(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (here / "site.toml").write_text(HEAD)
         monkeypatch.setenv("MIRRORSYNC_CONFIG", str(here / "site.toml"))
-        assert run("config", "check")[1].startswith(f"{here / 'site.toml'} is in order.")
+        assert run("config", "check")[1].startswith(f"{here / 'site.toml'} is valid.")
 
 
 @pytest.mark.parametrize("command", [("init",), ("config",), ("config", "check")])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.unit.state.ledgers import fill
 
-from mirrorsync.app.lock import hold
+from mirrorsync.app.mirror_directory import hold_lock, lock_path
 from mirrorsync.cli.status import status
 from mirrorsync.state.connection import connect
 from mirrorsync.state.runs import Totals, log
@@ -72,17 +72,18 @@ def test_no_damage_ends_in_anything_but_a_verdict(mirror: Path, capsys: pytest.C
 
 
 def test_looking_at_the_lock_for_an_instant_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
+    lock = lock_path(tmp_path)
+    lock.parent.mkdir()
     looking = os.open(lock, os.O_RDONLY | os.O_CREAT)
     fcntl.flock(looking, fcntl.LOCK_SH)
     instant = threading.Timer(0.02, os.close, (looking,))
     instant.start()
-    with hold(lock):
+    with hold_lock(tmp_path):
         instant.join()
 
 
 def test_who_holds_the_lock_is_seen_and_so_is_that_nobody_does(tmp_path: Path) -> None:
     assert inspect_host(tmp_path).at_work is False
-    with hold(tmp_path / "state" / "lock"):
+    with hold_lock(tmp_path):
         assert inspect_host(tmp_path).at_work is True
     assert inspect_host(tmp_path).at_work is False

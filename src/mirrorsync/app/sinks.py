@@ -1,4 +1,4 @@
-"""From a configuration to those who are told of what changed in public."""
+"""From `Settings` to the caches, CDNs, webhooks and commands that are notified of public changes."""
 
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
@@ -12,14 +12,14 @@ from mirrorsync.notify.webhook import Webhook
 from mirrorsync.sync.notify_config import NotifyConfig, Sink
 
 
-def telling_of(settings: Settings) -> NotifyConfig:
-    """Return who is told of what changes, nobody where the configuration names nobody."""
+def notify_config(settings: Settings) -> NotifyConfig:
+    """Return the sinks to notify and how often; no sinks where the configuration names none."""
     notify = settings.notify
     return NotifyConfig(sinks=tuple(_sinks(settings)), interval=notify.interval, flood=notify.flood_limit)
 
 
 def public_urls(settings: Settings) -> Sequence[str]:
-    """Return the addresses that clients know the mirror by, as far as the configuration tells them."""
+    """Return the base URLs that clients use for the mirror, as far as the configuration names them."""
     root_url = settings.content.root_url
     return settings.purge.public_urls or (() if root_url is None else (root_url,))
 
@@ -29,7 +29,7 @@ def _sinks(settings: Settings) -> Iterator[Sink]:
     caches = tuple(dict.fromkeys(purge.caches))
     hosts = [urlsplit(url).netloc for url in caches]
     for url, host in zip(caches, hosts, strict=True):
-        # Its place in the list stands under its name: two of one host are told apart by their whole address.
+        # The queue stores progress under the sink's name, so two caches on one host are named by their whole URL.
         yield Cache(purge.kind, url, sites=public_urls(settings), called=host if hosts.count(host) == 1 else url)
     if fastly.service is not None and fastly.token_file is not None:
         yield Fastly(api=fastly.api_url, service=fastly.service, token_file=fastly.token_file, soft=fastly.soft)
