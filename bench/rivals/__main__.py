@@ -1,9 +1,10 @@
-"""Play the cases of tests/field against mirrorsync and its rivals, for real, and print the table of README.md.
+"""Play the cases of tests/field against mirrorsync and its rivals, and write the table of docs/comparison.md.
 
     .venv/bin/python -m bench.rivals [--python PYTHON]... [--shadowmire CHECKOUT] [--case WORDS] [--why FILE]
 
-bandersnatch is installed from the package index that pip is configured for, once for each PYTHON (the newest
-version that this Python can run). shadowmire is on no index: give the path of a git checkout, or go without.
+bandersnatch is installed from the package index that pip is configured for, once for each PYTHON, in the newest
+version for it. shadowmire is on no index: pass the path of a git checkout, or leave it out. With --case the table is
+only printed.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from tests.field import everyday, rare
@@ -25,17 +27,21 @@ from tests.support.pypi.world import World
 import mirrorsync
 from bench.rivals import bandersnatch, shadowmire
 
+_DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "comparison.md"
+_BEGIN: Final = "<!-- bench.rivals replaces everything between these two comments. -->\n"
+_END: Final = "<!-- end -->\n"
+
 
 class Verdict(msgspec.Struct, frozen=True):
-    """How a program stood a case."""
+    """The result of one program in one case."""
 
     word: str
-    """What stands in the table."""
+    """The cell of the table."""
     why: tuple[str, ...] = ()
 
 
 def judge(case: Case, program: type[Contender], scratch: Path) -> Verdict:
-    """Play one case against one program, in directories of its own."""
+    """Play one case against one program, in new directories."""
     home = Path(tempfile.mkdtemp(dir=scratch))
     world = World()
     try:
@@ -44,7 +50,7 @@ def judge(case: Case, program: type[Contender], scratch: Path) -> Verdict:
             problems = tuple(case.play(Scene(world=world, pypi=pypi, mirror=mirror)))
     except (AssertionError, Unreadable) as trouble:
         return Verdict("**no**", (f"{trouble}"[:300],))
-    except Exception as trouble:  # noqa: BLE001 - a case that cannot be judged must not be counted for or against
+    except Exception as trouble:  # noqa: BLE001 - a case that cannot be judged must not count for or against a program
         return Verdict("?", (f"{type(trouble).__name__}: {trouble}"[:300],))
     finally:
         shutil.rmtree(home)
@@ -58,18 +64,25 @@ def table(programs: Sequence[type[Contender]], rows: Sequence[tuple[Case, Sequen
     lines += [
         f"| {case.sentence} | " + " | ".join(verdict.word for verdict in verdicts) + " |" for case, verdicts in rows
     ]
-    stood = (sum(verdicts[number].word == "yes" for _, verdicts in rows) for number in range(len(programs)))
-    lines.append("| **stood** | " + " | ".join(f"{count} of {len(rows)}" for count in stood) + " |")
+    passed = (sum(verdicts[number].word == "yes" for _, verdicts in rows) for number in range(len(programs)))
+    lines.append("| **passed** | " + " | ".join(f"{count} of {len(rows)}" for count in passed) + " |")
     return "\n".join(lines) + f"\n\nRun on {dt.datetime.now(dt.UTC):%Y-%m-%d}, Python {sys.version.split()[0]}.\n"
 
 
+def replace_table(written: str) -> None:
+    """Put the table into docs/comparison.md, between its two comments."""
+    before, _, rest = _DOCUMENT.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    _DOCUMENT.write_text(f"{before}{_BEGIN}{written}{_END}{after}")
+
+
 def main() -> None:
-    """Install, play, print."""
+    """Install the programs, play the cases, write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", action="append", default=[], help="run bandersnatch under this Python, too")
+    parser.add_argument("--python", action="append", default=[], help="run bandersnatch on this Python")
     parser.add_argument("--shadowmire", type=Path, help="a git checkout of shadowmire")
-    parser.add_argument("--case", default="", help="only cases whose sentence holds these words")
-    parser.add_argument("--why", type=Path, help="write there what was wrong in each case")
+    parser.add_argument("--case", default="", help="only cases whose sentence contains these words")
+    parser.add_argument("--why", type=Path, help="write the reason for each failure to this file")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="rivals"))
     try:
@@ -92,7 +105,10 @@ def main() -> None:
         shutil.rmtree(scratch)
     if arguments.why:
         arguments.why.write_text("\n".join(reasons) + "\n")
-    print(table(programs, rows))
+    written = table(programs, rows)
+    print(written)
+    if not arguments.case:
+        replace_table(written)
 
 
 if __name__ == "__main__":

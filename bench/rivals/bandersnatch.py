@@ -1,4 +1,4 @@
-"""bandersnatch as an operator has it: installed from a package index into a venv, its best settings switched on."""
+"""bandersnatch as an operator runs it: installed from a package index into a venv, with its best settings."""
 
 import subprocess
 import sys
@@ -16,13 +16,13 @@ initialise = Master.__init__
 Master.__init__ = lambda self, *values, **named: initialise(self, *values, **{**named, "allow_non_https": True})
 sys.exit(main())
 """
-"""`verify` refuses plain HTTP whatever the configuration allows; the test PyPI has nothing else."""
+"""`verify` refuses plain HTTP whatever the configuration allows, and the simulated PyPI has nothing else."""
 
 
 class Bandersnatch(Contender):
-    """One pass is `bandersnatch mirror`, a clean-up is `bandersnatch verify --delete`.
+    """A pass is `bandersnatch mirror`, a clean-up is `bandersnatch verify --delete`.
 
-    `delete_missing_packages` and `cleanup_todo` are switched on for those versions that know them.
+    `delete_missing_packages` and `cleanup_todo` are on; versions that do not know them ignore them.
     """
 
     program: ClassVar[Path]

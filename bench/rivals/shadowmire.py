@@ -1,4 +1,4 @@
-"""shadowmire as its checkout has it. Where PyPI lives is a constant of its code: it is set before it starts."""
+"""shadowmire from a checkout. The address of PyPI is a constant in its code, which is set before it starts."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ server.serve_forever()
 
 
 class Shadowmire(Contender):
-    """One pass is `shadowmire sync --sync-packages`, a clean-up is `shadowmire verify --sync-packages`."""
+    """A pass is `shadowmire sync` with `sync_packages`, a clean-up is `shadowmire verify`."""
 
     python: ClassVar[Path]
     _wishes: Wishes

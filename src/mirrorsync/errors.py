@@ -20,7 +20,7 @@ class Recovery(Enum):
 
 
 class ExitCode:
-    """The process's exit codes (README.md, "Exit codes"). Numbers above 63 are from sysexits.h."""
+    """The process's exit codes (docs/operations.md, "Exit codes"). Numbers above 63 are from sysexits.h."""
 
     OK = 0
     UNMET = 1
