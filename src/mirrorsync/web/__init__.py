@@ -1,1 +1,1 @@
-"""Serving the tree as it lies: a lab, a small site, the tests. Large sites use nginx (docs/serving.md)."""
+"""`mirrorsync serve`: serve the tree over HTTP. Large sites use nginx (docs/serving.md)."""

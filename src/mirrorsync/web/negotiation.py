@@ -1,4 +1,4 @@
-"""Which of a page's three representations a client gets. Pure."""
+"""Content negotiation: which of a page's three representations a client gets. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 
 class Representation(Enum):
-    """A page's media type and the file that holds it, in the order of our own preference."""
+    """A page's media type and its file, in the server's order of preference."""
 
     HTML = ("text/html", "index.html")
     V1_HTML = ("application/vnd.pypi.simple.v1+html", "index.v1_html")
@@ -28,11 +28,11 @@ _WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
 def choose(accept: str | None, query: str = "") -> Representation:
-    """Return the representation that the client likes best; text/html where it accepts none, never a refusal.
+    """Return the representation that the client prefers; text/html if it accepts none of them.
 
-    `accept` is the header's value (several lines joined by commas), None where there is none. `query` is the raw
-    query string: its `format=` names one exact type and overrules `accept`. Equal weights go by our own order.
-    The `latest` aliases stand for the v1 types.
+    `accept` is the header's value (several lines joined by commas), None without the header. `query` is the raw
+    query string; its `format=` names one exact type and overrides `accept`. The server's order breaks ties.
+    The `latest` aliases mean the v1 types.
     Source: RFC 9110 section 12.5.1; PEP 691, "Version + Format Selection".
     """
     wanted = _requested_format(query)
@@ -59,9 +59,9 @@ def _exact(media_type: str) -> Representation:
 
 
 def _media_ranges(accept: str) -> Iterator[tuple[str, float]]:
-    """Yield (media range, weight); what is not well formed is passed over.
+    """Yield (media range, weight); skip malformed elements.
 
-    A range with parameters matches only representations that have them, and ours have none.
+    A range with parameters matches none of our representations: they have no parameters.
     """
     for element in accept.lower().split(","):
         media_range, *parameters = (part.strip() for part in element.split(";"))

@@ -1,4 +1,4 @@
-"""What a request's path asks for. Pure: nothing here looks at the disk."""
+"""The meaning of a request's path. Pure: nothing here looks at the disk."""
 
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -16,13 +16,13 @@ _PAGE_FILES: Final = frozenset(representation.filename for representation in Rep
 
 
 class Redirect(msgspec.Struct, frozen=True):
-    """The thing has another address, an absolute path on this host."""
+    """Redirect to the canonical address, an absolute path on this host."""
 
     location: str
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A page of the simple index, in whatever representation the client likes best."""
+    """A page of the simple index; the request's Accept chooses the representation."""
 
     directory: StorePath
 
@@ -33,35 +33,35 @@ class File(msgspec.Struct, frozen=True):
     path: StorePath
 
 
-class Start(msgspec.Struct, frozen=True):
-    """The mirror's root address."""
+class Root(msgspec.Struct, frozen=True):
+    """The address `/`."""
 
 
-class Nothing(msgspec.Struct, frozen=True):
-    """No object of the tree can have this path."""
+class NotFound(msgspec.Struct, frozen=True):
+    """A path that no object of the tree can have."""
 
 
-Route = Redirect | Page | File | Start | Nothing
+Route = Redirect | Page | File | Root | NotFound
 
 
 def route(raw_path: bytes) -> Route:
-    r"""Return what `raw_path`, the path as it came over the wire without its query, asks for.
+    r"""Return what `raw_path`, the path as the client sent it, without its query, refers to.
 
-    Percent-escapes are decoded once, segment by segment, so that `%2F` is never a separator; a segment that is
-    empty, `.`, `..`, not UTF-8, or holds `/`, `\` or NUL leads to Nothing.
+    Percent-escapes are decoded once, segment by segment, so that `%2F` is never a separator. A segment that is
+    empty, `.`, `..`, not UTF-8, or contains `/`, `\` or NUL leads to NotFound.
     Source: PEP 503 (names are normalised, addresses end in a slash).
     """
     if raw_path == b"/":
-        return Start()
+        return Root()
     if not raw_path.startswith(b"/"):
-        return Nothing()
+        return NotFound()
     is_directory = raw_path.endswith(b"/")
     try:
         segments = tuple(unquote_to_bytes(part).decode() for part in raw_path.strip(b"/").split(b"/"))
     except UnicodeDecodeError:
-        return Nothing()
+        return NotFound()
     if raw_path.startswith(b"//") or raw_path.endswith(b"//") or not all(map(is_segment, segments)):
-        return Nothing()
+        return NotFound()
     return _directory(segments) if is_directory else _object(segments)
 
 
@@ -72,11 +72,11 @@ def _directory(segments: tuple[str, ...]) -> Route:
         case ("simple", text):
             name = _normalised(text)
             if not name:
-                return Nothing()
+                return NotFound()
             return Page(store_path("simple", name)) if name == text else Redirect(f"/simple/{name}/")
         case ("mirrorsync",):
             return File(store_path("mirrorsync", "index.html"))
-    return Nothing()
+    return NotFound()
 
 
 def _object(segments: tuple[str, ...]) -> Route:
@@ -85,18 +85,18 @@ def _object(segments: tuple[str, ...]) -> Route:
             return Redirect(f"/{segments[0]}/")
         case ("simple", text) if text not in _PAGE_FILES:
             name = _normalised(text)
-            return Redirect(f"/simple/{name}/") if name else Nothing()
+            return Redirect(f"/simple/{name}/") if name else NotFound()
         case ("pypi", text, "json"):
             name = _normalised(text)
             if name and name != text:
                 return Redirect(f"/pypi/{name}/json")
         case ("packages", *_) if len(segments) != _PACKAGE_DEPTH:
-            return Nothing()
+            return NotFound()
     return File(store_path(*segments))
 
 
 def _normalised(text: str) -> ProjectName | str:
-    """Return the name in its normalised form, empty where it is no project name."""
+    """Return the normalised name; empty if `text` is not a project name."""
     try:
         return project_name(text)
     except Malformed:

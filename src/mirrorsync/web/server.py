@@ -1,28 +1,23 @@
-"""An HTTP server for the tree as it lies: for a lab, a small site and the tests (docs/serving.md)."""
+"""`mirrorsync serve`: hypercorn on trio with the tree's application."""
 
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import hypercorn.trio
 import trio
 from hypercorn.config import Config
-from hypercorn.typing import ASGIFramework
 
 from mirrorsync.errors import BadConfig
-from mirrorsync.web.exchange import respond
+from mirrorsync.web.application import application
 
-_DISK_THREADS: Final = 16
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
 _BACKLOG: Final = 128
 _PORT_MAX: Final = 65535
-
-
-def application(web: Path) -> ASGIFramework:
-    """Return an ASGI application that serves the tree at `web`; each request takes 1 MiB of memory at most."""
-    return partial(respond, web, trio.CapacityLimiter(_DISK_THREADS))
 
 
 async def serve(
@@ -33,12 +28,12 @@ async def serve(
     shutdown_trigger: Callable[[], Awaitable[None]] | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the tree at `web` on `listen` until `shutdown_trigger` returns, or for ever without one.
+    """Serve the tree at `web` on `listen` until `shutdown_trigger` returns; without one, until cancelled.
 
     `listen` is "HOST:PORT", an IPv6 host in brackets; port 0 takes a free one. `task_status` gets the bound
     addresses ("http://127.0.0.1:8080") once connections are accepted. `access_log` is a file, "-" standard output.
     Cancellation closes the listeners and all connections.
-    Raises: BadConfig, when `listen` is no address or cannot be bound, or `web` is no directory.
+    Raises: BadConfig, if `listen` is no address or cannot be bound, or `web` is no directory.
     """
     if not await trio.Path(web).is_dir():
         raise BadConfig(f"{web} is not a directory", hint="run `mirrorsync sync` first, or check mirror.directory")
@@ -48,7 +43,7 @@ async def serve(
     config.errorlog = logging.getLogger(__name__)
     config.include_server_header = False
     await hypercorn.trio.serve(
-        application(web),
+        cast("ASGIFramework", application(web)),
         config,
         shutdown_trigger=shutdown_trigger or trio.sleep_forever,
         task_status=task_status,
@@ -57,9 +52,9 @@ async def serve(
 
 
 async def _bind(listen: str) -> list[str]:
-    """Bind every address of `listen`; return the sockets in hypercorn's notation, which takes them over."""
+    """Bind every address of `listen`; return the sockets in hypercorn's notation. hypercorn closes them."""
     host, separator, port = listen.rpartition(":")
-    # Checked here: the C library takes port 99999 for 34463 (modulo 2^16).
+    # The C library would take port 99999 as 34463 (modulo 2^16).
     if not separator or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _PORT_MAX:
         raise BadConfig(f"{listen!r} is not HOST:PORT", hint="for example 127.0.0.1:8080, or [::1]:8080")
     try:

@@ -52,7 +52,7 @@ def test_the_best_accepted_type_is_served(accept: str | None, expected: Represen
         ("*/*;q=0", HTML),
     ],
 )
-def test_a_more_specific_range_overrules_a_wider_one(accept: str, expected: Representation) -> None:
+def test_a_more_specific_range_overrides_a_wider_one(accept: str, expected: Representation) -> None:
     assert choose(accept) is expected
 
 
@@ -60,7 +60,7 @@ def test_a_more_specific_range_overrules_a_wider_one(accept: str, expected: Repr
     "broken",
     ["application/vnd.pypi.simple.v1+json;q=2", "application/vnd.pypi.simple.v1+json;q=-1", ";;;", "q=1", "json", "/"],
 )
-def test_an_element_that_is_not_well_formed_counts_for_nothing(broken: str) -> None:
+def test_a_malformed_element_is_ignored(broken: str) -> None:
     assert choose(broken) is HTML
     assert choose(f"{broken}, application/vnd.pypi.simple.v1+html") is V1_HTML
 
@@ -83,7 +83,7 @@ def test_a_range_with_parameters_does_not_match_a_type_without() -> None:
         ("format=", HTML),
     ],
 )
-def test_format_names_one_exact_type_and_overrules_accept(query: str, expected: Representation) -> None:
+def test_format_names_one_exact_type_and_overrides_accept(query: str, expected: Representation) -> None:
     assert choose("application/vnd.pypi.simple.v1+json;q=0.3, text/html;q=0.1", query) is expected
 
 
@@ -92,7 +92,7 @@ def test_other_query_parameters_change_nothing() -> None:
 
 
 @given(st.text(), st.text())
-def test_whatever_is_sent_some_representation_is_served(accept: str, query: str) -> None:
+def test_every_request_gets_some_representation(accept: str, query: str) -> None:
     assert choose(accept, query) in Representation
 
 

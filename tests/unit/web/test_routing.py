@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirrorsync.model.identity import is_segment, store_path
-from mirrorsync.web.routing import File, Nothing, Page, Redirect, Start, route
+from mirrorsync.web.routing import File, NotFound, Page, Redirect, Root, route
 
 PLACE = b"packages/aa/bb/" + b"0" * 60
 
@@ -23,14 +23,14 @@ PLACE = b"packages/aa/bb/" + b"0" * 60
         (b"/mirrorsync", "/mirrorsync/"),
     ],
 )
-def test_other_spellings_lead_to_the_one_address(path: bytes, location: str) -> None:
+def test_other_spellings_redirect_to_the_canonical_address(path: bytes, location: str) -> None:
     assert route(path) == Redirect(location)
 
 
 def test_the_index_and_its_projects_are_pages() -> None:
     assert route(b"/simple/") == Page(store_path("simple"))
     assert route(b"/simple/foo-bar/") == Page(store_path("simple", "foo-bar"))
-    assert route(b"/") == Start()
+    assert route(b"/") == Root()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_the_index_and_its_projects_are_pages() -> None:
         (b"/mirrorsync/", "mirrorsync/index.html"),
     ],
 )
-def test_a_path_is_decoded_once_into_the_objects_own(path: bytes, expected: str) -> None:
+def test_a_path_is_decoded_once(path: bytes, expected: str) -> None:
     assert route(path) == File(store_path(*expected.split("/")))
 
 
@@ -77,8 +77,8 @@ def test_a_path_is_decoded_once_into_the_objects_own(path: bytes, expected: str)
         b"/" + b"a" * 256,
     ],
 )
-def test_a_path_that_no_object_can_have_leads_nowhere(path: bytes) -> None:
-    assert route(path) == Nothing()
+def test_a_path_that_no_object_can_have_is_not_found(path: bytes) -> None:
+    assert route(path) == NotFound()
 
 
 @given(

@@ -4,13 +4,13 @@ from mirrorsync.model.identity import Serial, project_name, store_path
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
 from mirrorsync.simple import encode_html, encode_json
 from mirrorsync.simple.layout import relative_link
-from mirrorsync.web.serial import excerpts, find_serial
+from mirrorsync.web.headers import find_serial, serial_excerpts
 
 FORGERY = '","meta":{"_last-serial":666,"api-version":"1.4"},"x":"<!--SERIAL 666-->'
 
 
 def found(filename: str, content: bytes) -> int | None:
-    for excerpt in excerpts(store_path("simple", "foo", filename)):
+    for excerpt in serial_excerpts(store_path("simple", "foo", filename)):
         part = content[excerpt.offset :][: excerpt.length]
         serial = find_serial(excerpt, part)
         if serial is not None:
@@ -30,21 +30,21 @@ def page(*, serial: int | None, versions: int = 1) -> ProjectPage:
 
 @pytest.mark.parametrize("serial", [0, 7, 2**31])
 @pytest.mark.parametrize("versions", [1, 400, 15_000])
-def test_a_page_tells_the_serial_that_it_carries_and_no_uploader_can_forge_it(serial: int, versions: int) -> None:
+def test_the_serial_of_a_page_is_found_and_no_uploader_can_forge_it(serial: int, versions: int) -> None:
     written = page(serial=serial, versions=versions)
     assert found("index.v1_json", encode_json.encode_page(written, relative_link).body) == serial
     assert found("index.html", encode_html.encode_page(written, relative_link)) == serial
     assert found("index.v1_html", encode_html.encode_page(written, relative_link)) == serial
 
 
-def test_a_page_without_a_serial_tells_none() -> None:
+def test_a_page_without_a_serial_has_none() -> None:
     written = page(serial=None)
     assert found("index.v1_json", encode_json.encode_page(written, relative_link).body) is None
     assert found("index.html", encode_html.encode_page(written, relative_link)) is None
 
 
-def test_the_roots_own_serial_is_not_that_of_a_project() -> None:
-    (excerpt,) = excerpts(store_path("simple", "index.html"))
+def test_the_serial_of_the_root_list_is_not_that_of_a_project() -> None:
+    (excerpt,) = serial_excerpts(store_path("simple", "index.html"))
     assert excerpt.sibling == "index.v1_json"
     head = b'{"meta":{"_last-serial":9,"api-version":"1.4"},"projects":[{"_last-serial":3,"name":"a"}'
     assert find_serial(excerpt, head) == 9

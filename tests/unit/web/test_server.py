@@ -1,6 +1,6 @@
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,19 @@ import trio
 import trio.testing
 
 from mirrorsync.errors import BadConfig
-from mirrorsync.web.server import application, serve
+from mirrorsync.web.application import application
+from mirrorsync.web.server import serve
 
 PLACE = f"packages/aa/bb/{'0' * 60}"
 LARGE = 5 << 20
+SCOPE = {
+    "type": "http",
+    "method": "GET",
+    "path": f"/{PLACE}/foo-1.0.zip",
+    "raw_path": f"/{PLACE}/foo-1.0.zip".encode(),
+    "query_string": b"",
+    "headers": [],
+}
 
 
 @pytest.fixture
@@ -26,9 +35,13 @@ def web(tmp_path: Path) -> Path:
     return tree
 
 
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
 @pytest.fixture
 async def client(web: Path) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(application(web))  # type: ignore[arg-type] # httpx types ASGI loosely
+    transport = httpx.ASGITransport(application(web))
     async with httpx.AsyncClient(transport=transport, base_url="http://mirror.test") as client:
         yield client
 
@@ -40,7 +53,7 @@ async def test_a_link_within_the_tree_is_followed(client: httpx.AsyncClient, web
     assert reply.headers["x-pypi-last-serial"] == "5"
 
 
-async def test_no_link_leads_out_of_the_tree(client: httpx.AsyncClient, web: Path) -> None:
+async def test_a_link_out_of_the_tree_is_not_followed(client: httpx.AsyncClient, web: Path) -> None:
     secret = web.parent / "web-secret"
     secret.mkdir()
     (secret / "index.html").write_text("secret")
@@ -50,7 +63,7 @@ async def test_no_link_leads_out_of_the_tree(client: httpx.AsyncClient, web: Pat
     assert (await client.get("/last-modified")).status_code == 404
 
 
-async def test_what_is_no_file_is_not_there(client: httpx.AsyncClient, web: Path) -> None:
+async def test_pipes_and_directories_are_not_found(client: httpx.AsyncClient, web: Path) -> None:
     os.mkfifo(web / "last-modified")
     (web / "mirrorsync" / "status.json").mkdir(parents=True)
     with trio.fail_after(5):
@@ -58,7 +71,7 @@ async def test_what_is_no_file_is_not_there(client: httpx.AsyncClient, web: Path
         assert (await client.get("/mirrorsync/status.json")).status_code == 404
 
 
-async def test_a_page_that_is_replaced_has_another_tag(client: httpx.AsyncClient, web: Path) -> None:
+async def test_a_replaced_page_has_another_entity_tag(client: httpx.AsyncClient, web: Path) -> None:
     page = web / "simple" / "foo" / "index.html"
     first = await client.get("/simple/foo/")
     replacement = web / "new"
@@ -69,19 +82,19 @@ async def test_a_page_that_is_replaced_has_another_tag(client: httpx.AsyncClient
     assert second.headers["x-pypi-last-serial"] == "6"
 
 
-async def test_the_trees_own_directory_may_be_a_link(web: Path) -> None:
+async def test_the_document_root_may_be_a_link(web: Path) -> None:
     link = web.parent / "link"
     link.symlink_to(web)
-    transport = httpx.ASGITransport(application(link))  # type: ignore[arg-type] # httpx types ASGI loosely
+    transport = httpx.ASGITransport(application(link))
     async with httpx.AsyncClient(transport=transport, base_url="http://mirror.test") as client:
         assert (await client.get("/simple/foo/")).status_code == 200
 
 
-async def test_a_client_that_leaves_ends_the_reading(web: Path) -> None:
+async def test_a_client_that_disconnects_ends_the_reading(web: Path) -> None:
     sent: list[Mapping[str, Any]] = []
     left = trio.Event()
 
-    async def receive() -> Mapping[str, Any]:
+    async def receive() -> MutableMapping[str, Any]:
         await left.wait()
         return {"type": "http.disconnect"}
 
@@ -91,19 +104,41 @@ async def test_a_client_that_leaves_ends_the_reading(web: Path) -> None:
             left.set()
             await trio.testing.wait_all_tasks_blocked()
 
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "raw_path": f"/{PLACE}/foo-1.0.zip".encode(),
-        "query_string": b"",
-        "headers": [],
-    }
     with trio.fail_after(5):
-        await application(web)(scope, receive, send)  # type: ignore[arg-type] # a scope of what is read
+        await application(web)({**SCOPE}, receive, send)
     assert len(sent) < 2 + LARGE // (1 << 20)
 
 
-async def test_it_serves_on_a_free_port_until_it_is_told_to_stop(web: Path) -> None:
+async def test_a_file_replaced_while_it_is_sent_is_sent_as_it_was(web: Path) -> None:
+    file = web / PLACE / "foo-1.0.zip"
+    content = file.read_bytes()
+    sent = bytearray()
+
+    async def send(message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            replacement = web / "new"
+            replacement.write_bytes(b"another file")
+            replacement.replace(file)
+        sent.extend(message.get("body", b""))
+
+    await application(web)({**SCOPE}, trio.sleep_forever, send)
+    assert sent == content
+
+
+async def test_no_response_leaves_a_file_open(client: httpx.AsyncClient) -> None:
+    target = f"/{PLACE}/foo-1.0.zip"
+    etag = (await client.head(target)).headers["etag"]
+    before = open_files()
+    for value in ("bytes=0-", f"bytes={LARGE}-", "bytes=0-1,3-4"):
+        await client.get(target, headers={"Range": value})
+    assert (await client.get(target, headers={"If-None-Match": etag})).status_code == 304
+    await client.head(target)
+    await client.get("/simple/foo/")
+    await client.get("/")
+    assert open_files() == before
+
+
+async def test_it_serves_on_a_free_port_until_the_shutdown_trigger(web: Path) -> None:
     stop = trio.Event()
 
     async def start(task_status: trio.TaskStatus[list[str]]) -> None:
@@ -120,19 +155,19 @@ async def test_it_serves_on_a_free_port_until_it_is_told_to_stop(web: Path) -> N
 
 
 @pytest.mark.parametrize("listen", ["", "8080", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999", "127.0.0.1:-1"])
-async def test_what_is_no_address_is_refused_with_an_example(web: Path, listen: str) -> None:
+async def test_a_malformed_address_is_refused_with_an_example(web: Path, listen: str) -> None:
     with trio.fail_after(5), pytest.raises(BadConfig) as refusal:
         await serve(web, listen=listen)
     assert refusal.value.hint
 
 
-async def test_an_address_that_is_taken_is_refused(web: Path) -> None:
+async def test_an_address_in_use_is_refused(web: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(BadConfig, match=f"cannot listen on {address}"):
             await serve(web, listen=address)
 
 
-async def test_a_tree_that_is_not_there_is_refused(tmp_path: Path) -> None:
+async def test_a_missing_tree_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="is not a directory"):
         await serve(tmp_path / "web", listen="127.0.0.1:0")
