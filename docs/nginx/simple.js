@@ -1,15 +1,15 @@
-// What nginx cannot decide by itself for a simple index: q-values, normalised names, a page's serial.
+// The parts of a simple index that nginx does not have: q-values, normalised names, a page's serial.
 // For njs 0.7.7 and later (Debian 12: libnginx-mod-http-js). Used by mirrorsync.conf.
 import fs from 'fs';
 
-// In the order of our own preference, which decides between equal q-values.
+// In order of preference, which decides between equal q-values.
 const PAGES = [
     {type: 'text/html', file: 'index.html'},
     {type: 'application/vnd.pypi.simple.v1+html', file: 'index.v1_html'},
     {type: 'application/vnd.pypi.simple.v1+json', file: 'index.v1_json'},
 ];
 
-// $mirrorsync_page: the file that answers this request. What is not accepted gets text/html, never a 406.
+// $mirrorsync_page: the file for this request. If no type is acceptable, text/html, never a 406.
 function page(r) {
     const format = /(?:^|&)format=([^&]*)/.exec(r.variables.args || '');
     if (format) {
@@ -38,13 +38,13 @@ function decoded(text) {
     }
 }
 
-// The "latest" aliases stand for the v1 types.
+// Resolve the "latest" aliases to the v1 types.
 function exact(type) {
     return type.replace(/^application\/vnd\.pypi\.simple\.latest\+/, 'application/vnd.pypi.simple.v1+');
 }
 
-// RFC 9110, 12.5.1: {media range: weight}. What is not well formed is passed over, and so are ranges with
-// parameters of their own, for the pages' types have none.
+// RFC 9110, 12.5.1: {media range: weight}. Malformed elements are ignored, and so are ranges with parameters,
+// because the types of the pages have none.
 function weightsOf(accept) {
     const weights = {};
     accept.toLowerCase().split(',').forEach(element => {
@@ -64,13 +64,13 @@ function weightsOf(accept) {
     return weights;
 }
 
-// The most specific range counts: the type, then type/*, then */*.
+// The most specific range applies: the type, then type/*, then */*.
 function weightOf(type, weights) {
     const ranges = [type, type.split('/')[0] + '/*', '*/*'].filter(range => weights[range] !== undefined);
     return ranges.length ? weights[ranges[0]] : 0;
 }
 
-// PEP 503: another spelling of a name, or an address without its slash, leads to the normalised one.
+// PEP 503: redirect other spellings of a name, and addresses without the slash, to the normalised one.
 function redirect(r) {
     const parts = /^\/(simple|pypi)\/([^\/]+)(\/|\/json)?$/.exec(r.uri);
     const isName = parts && /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(parts[2]);
@@ -84,8 +84,8 @@ function redirect(r) {
     r.return(301, '/' + parts[1] + '/' + name + tail + query);
 }
 
-// $mirrorsync_serial: the serial that the page itself carries. The root list has it at its head, and lends it to
-// the root's HTML; a project's JSON has it after the files and before the versions; its HTML in the last line.
+// $mirrorsync_serial: the serial in the page itself. The JSON of the root index has it at its start, also for the
+// root's HTML; a project's JSON has it after the files and before the versions, and its HTML in the last line.
 function serial(r) {
     const path = r.variables.request_filename;
     const inDirectory = /^(.*\/simple\/)([^\/]+\/)?(index\.(?:html|v1_html|v1_json))$/.exec(path);
@@ -104,14 +104,14 @@ function serial(r) {
     return jsonSerial(part(path, true, 4096)) || jsonSerial(part(path, true, 262144));
 }
 
-// A quotation mark inside a JSON text is escaped, so no uploader can write this key.
+// A quotation mark in a JSON string is escaped, so no uploader can write this key.
 function jsonSerial(text) {
     const at = text.lastIndexOf('"_last-serial":');
     const found = at < 0 ? null : /^"_last-serial":([0-9]{1,18})[,}]/.exec(text.slice(at, at + 40));
     return found ? found[1] : '';
 }
 
-// The first or last bytes of a file, '' where there is none.
+// The first or last bytes of a file, '' if it does not exist.
 function part(path, isTail, length) {
     let descriptor;
     try {

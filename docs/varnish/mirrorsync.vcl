@@ -3,12 +3,12 @@
 vcl 4.1;
 
 backend mirror {
-    .host = "127.0.0.1";    # (1) the web server that has the tree
+    .host = "127.0.0.1";    # (1) the web server that serves the tree
     .port = "8080";
 }
 
 acl purgers {
-    "127.0.0.1";            # (2) where mirrorsync runs
+    "127.0.0.1";            # (2) the host of mirrorsync
     "::1";
 }
 
@@ -23,13 +23,13 @@ sub vcl_recv {
         ban("obj.http.X-Mirrorsync-Url ~ " + req.http.X-Ban);
         return (synth(200, "Banned"));
     }
-    # Accept decides between HTML and JSON; of all else that clients send nothing makes a difference.
+    # Accept selects HTML or JSON; no other request header changes the response.
     unset req.http.Cookie;
     unset req.http.Authorization;
 }
 
 sub vcl_hash {
-    # One host, one cache: whatever name a client or a purge uses for the mirror.
+    # One copy for all host names that clients and purges use for the mirror.
     hash_data(req.url);
     return (lookup);
 }
@@ -37,7 +37,7 @@ sub vcl_hash {
 sub vcl_backend_response {
     set beresp.http.X-Mirrorsync-Url = bereq.url;
     if (bereq.url ~ "^/(simple|pypi)/") {
-        # A purge ends a page's stay; the day is for the case that nobody purges any more.
+        # A purge removes a page; the limit of a day applies when purges stop.
         set beresp.ttl = 1d;
         set beresp.grace = 0s;
         if (beresp.status != 200) {
