@@ -3,7 +3,7 @@
 Each has a conformance suite in tests/contract/ that every implementation passes.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, StorePath
 from mirrorsync.model.objects import Chunk, Expect, ObjectInfo, Remote, Small
-from mirrorsync.model.page import PageAnswer, PageAsk, ProjectPage, Unchanged
+from mirrorsync.model.page import PageRequest, PageResult
 
 
 class Staged(Protocol):
@@ -139,20 +139,17 @@ class Upstream(Protocol):
         """
         ...
 
-    async def page(self, ask: PageAsk, *, failed: MirrorsyncError | None = None) -> ProjectPage | Unchanged:
-        """Return a project's page as of `ask.at_least` or later; `failed` is how a first attempt ended just now.
+    def pages(
+        self, requests: Sequence[PageRequest]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[PageResult]]]:
+        """Request project pages together; iterate over their results in groups, as they arrive.
 
-        Cancel-safe: nothing is written.
-        Raises: StalePage (a cache is behind), ProjectGone (404), Malformed, Unreachable, Throttled.
+        Each request has exactly one result. A group holds all results that are available without waiting. A request
+        that is retried, or held up for more than 2 seconds behind a slow response, is sent again on its own, so that
+        it delays no other; its result is in a later group.
+        Errors in results: StalePage (a cache is behind), ProjectGone (404), Malformed, Unreachable, Throttled.
+        Leaving the context cancels the requests that have no result yet. Cancel-safe: nothing is written.
         Source: PEP 691.
-        """
-        ...
-
-    async def pages(self, asks: Sequence[PageAsk], take: Callable[[int, PageAnswer], None]) -> None:
-        """Ask for all of them once, together; `take` is given each one's index and answer, as it comes.
-
-        An answer is what `page` returns or raises. None, or an error that may pass: `page` is to be asked, so that
-        nobody waits for another's second attempt, nor long for another's slow answer.
         """
         ...
 

@@ -25,12 +25,13 @@ from mirrorsync.errors import (
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.objects import Remote
-from mirrorsync.model.page import PageAsk, ProjectPage, Unchanged
+from mirrorsync.model.page import ProjectPage, Unchanged
 from mirrorsync.ports import Upstream
 from tests.support.pypi.faults import Endless, Portal, Status, Throttle429, Truncate, TruncatedXML
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.values import WorldFile
 from tests.support.pypi.world import World
+from tests.support.upstream import request_page
 
 HOLY: Final = ProjectName("holy-grail")
 NOTHING: Final = Serial(0)
@@ -47,7 +48,7 @@ async def listing_of(upstream: Upstream) -> list[SnapshotPart]:
 
 
 async def page_of(upstream: Upstream, name: str = HOLY, *, at_least: int | None = 0) -> ProjectPage:
-    page = await upstream.page(PageAsk(name=ProjectName(name), at_least=Serial(at_least or 0), etag=None, attempt=0))
+    page = await request_page(upstream, name, at_least=at_least or 0)
     assert isinstance(page, ProjectPage)
     return page
 
@@ -143,7 +144,7 @@ class UpstreamSuite:
     ) -> None:
         page = await page_of(upstream)
         assert page.files[0].filename == file.filename
-        again = await upstream.page(PageAsk(name=HOLY, at_least=NOTHING, etag=page.etag, attempt=0))
+        again = await request_page(upstream, HOLY, etag=page.etag)
         assert again == Unchanged(name=HOLY)
         pypi.faults.add("^/simple/holy-grail/", Status(304))
         with pytest.raises(UpstreamError):

@@ -8,9 +8,7 @@ from typing import Any, Final
 import pytest
 import trio
 
-from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Mirrored
-from mirrorsync.model.page import PageAsk
 from mirrorsync.upstream.build import open_upstream
 from mirrorsync.upstream.http.retry import RetryPolicy
 from tests.hostile.siege import Siege, entry_of, page_of, place_in
@@ -33,6 +31,7 @@ from tests.support.pypi.faults import (
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.values import Shape
 from tests.support.pypi.world import World
+from tests.support.upstream import request_page
 
 _SIZES: Final[tuple[Any, ...]] = (
     0,
@@ -153,7 +152,7 @@ async def test_a_page_that_drips_for_ever_is_given_up(pypi: PyPI, world: World) 
         silence=0.1,
     ) as upstream:
         with trio.fail_after(0.1 * 30), pytest.raises(Exception, match="slow"):
-            await upstream.page(PageAsk(name=ProjectName("victim"), at_least=Serial(0)))
+            await request_page(upstream, "victim")
 
 
 _XML: Final[dict[str, Fault]] = {
@@ -261,4 +260,4 @@ async def test_a_proxy_that_redirects_to_what_is_no_url_is_a_failure_and_no_bug(
                 patience=RetryPolicy(attempts=1),
             ) as upstream:
                 with pytest.raises(Siege.expected):
-                    await upstream.page(PageAsk(name=ProjectName("victim"), at_least=Serial(0)))
+                    await request_page(upstream, "victim")

@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Literal
 
 import trio
@@ -21,7 +21,7 @@ from mirrorsync.errors import (
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, project_name
 from mirrorsync.model.objects import Remote
-from mirrorsync.model.page import DistFile, Hashes, PageAnswer, PageAsk, ProjectPage, Unchanged
+from mirrorsync.model.page import DistFile, Hashes, PageRequest, PageResult, ProjectPage, Unchanged
 from mirrorsync.upstream.journal import to_batch
 from tests.contract.memory_store import Steps
 from tests.support.pypi.values import Page, WorldFile
@@ -106,18 +106,22 @@ class NotifyConfig:
             yield SnapshotPart(serial=serial, projects=rows[start : start + 3])
             await trio.lowlevel.checkpoint()
 
-    async def pages(self, asks: Sequence[PageAsk], take: Callable[[int, PageAnswer], None]) -> None:
-        for index, ask in enumerate(asks):
-            try:
-                take(index, await self.page(ask))
-            except MirrorsyncError as error:
-                take(index, error)
+    @asynccontextmanager
+    async def pages(self, requests: Sequence[PageRequest]) -> AsyncIterator[AsyncIterator[Sequence[PageResult]]]:
+        async with aclosing(self._groups(requests)) as groups:
+            yield groups
 
-    async def page(self, ask: PageAsk, *, failed: MirrorsyncError | None = None) -> ProjectPage | Unchanged:
-        project = ask.name
-        if failed is not None:
-            raise failed
-        await trio.lowlevel.checkpoint()
+    async def _groups(self, requests: Sequence[PageRequest]) -> AsyncGenerator[Sequence[PageResult], None]:
+        for request in requests:
+            await trio.lowlevel.checkpoint()
+            try:
+                outcome: ProjectPage | Unchanged | MirrorsyncError = self._page(request)
+            except MirrorsyncError as error:
+                outcome = error
+            yield [PageResult(request=request, outcome=outcome)]
+
+    def _page(self, request: PageRequest) -> ProjectPage | Unchanged:
+        project = request.name
         self.asked[project] += 1
         fault = self.lies.pages.get(project)
         if fault == "unreachable":
@@ -125,9 +129,9 @@ class NotifyConfig:
         page = self.world.page_before(project, None) if fault == "stale" else self.world.page(project)
         if page is None or fault == "absent":
             raise ProjectGone(f"{project} has no page")
-        if page.serial < ask.at_least:
-            raise StalePage(f"{project}: serial {page.serial}, {ask.at_least} is wanted")
-        if ask.etag == f'"{page.revision}"':
+        if page.serial < request.at_least:
+            raise StalePage(f"{project}: serial {page.serial}, {request.at_least} is wanted")
+        if request.etag == f'"{page.revision}"':
             return Unchanged(name=project)
         return as_told(page)
 

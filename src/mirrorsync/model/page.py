@@ -69,17 +69,20 @@ class Unchanged(msgspec.Struct, frozen=True):
     name: ProjectName
 
 
-PageAnswer = ProjectPage | Unchanged | MirrorsyncError | None
-"""What came of asking for a page once; None where the answer stayed away."""
-
-
-class PageAsk(msgspec.Struct, frozen=True):
-    """A project's page, as it is asked for."""
+class PageRequest(msgspec.Struct, frozen=True):
+    """A request for one project's page."""
 
     name: ProjectName
     at_least: Serial
-    """An older page than of this serial is a cache's."""
+    """A page with an older serial is stale: a cache is behind the index."""
     etag: str | None = None
-    """The validator of the page that we hold; only with it the answer can be `Unchanged`."""
+    """The validator of the page that the mirror holds; without it the outcome is never `Unchanged`."""
     attempt: int = 0
-    """Earlier stale answers: each asks the caches for another variant."""
+    """Number of earlier stale pages; each further request asks the caches for another variant."""
+
+
+class PageResult(msgspec.Struct, frozen=True):
+    """The final outcome of one request, after its retries."""
+
+    request: PageRequest
+    outcome: ProjectPage | Unchanged | MirrorsyncError

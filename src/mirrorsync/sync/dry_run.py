@@ -7,7 +7,7 @@ import msgspec
 
 from mirrorsync.errors import MirrorsyncError, ProjectGone
 from mirrorsync.model.identity import ProjectName
-from mirrorsync.model.page import PageAsk, ProjectPage
+from mirrorsync.model.page import PageRequest, PageResult, ProjectPage
 from mirrorsync.model.wording import counted
 from mirrorsync.select import content
 from mirrorsync.state.progress import ProjectRow, Weight
@@ -16,6 +16,8 @@ from mirrorsync.sync.ingest import ingest
 
 _LOOKED_AT: Final = 1000
 """Projects whose pages a plan asks for; of more, only their number is told."""
+_TOGETHER: Final = 16
+"""Pages that are requested together."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -59,7 +61,24 @@ async def make_plan(context: SyncContext, names: Sequence[ProjectName]) -> Plan:
         works = [work for work in due if context.policy.selection.selects(work.name)]
         count = max(len(works), (await context.state.waiting())[0] - len(leaving))
     weight = await context.state.weigh(leaving)
-    return Plan(projects=count, steps=tuple([await _step(context, work) for work in works]), leaving=weight)
+    return Plan(projects=count, steps=tuple(await _steps(context, works)), leaving=weight)
+
+
+async def _steps(context: SyncContext, works: Sequence[ProjectRow]) -> list[Step]:
+    steps: list[Step] = []
+    for start in range(0, len(works), _TOGETHER):
+        group = {work.name: work for work in works[start : start + _TOGETHER]}
+        requests = [
+            PageRequest(name=work.name, at_least=work.content_serial, etag=work.etag, attempt=work.attempts)
+            for work in group.values()
+        ]
+        found: dict[ProjectName, Step] = {}
+        async with context.upstream.pages(requests) as groups:
+            async for results in groups:
+                for result in results:
+                    found[result.request.name] = await _step(context, group[result.request.name], result)
+        steps.extend(found[name] for name in group)
+    return steps
 
 
 async def _leaving(context: SyncContext) -> Sequence[ProjectName]:
@@ -70,11 +89,11 @@ async def _leaving(context: SyncContext) -> Sequence[ProjectName]:
     return [name for name in await context.state.names() if not selection.selects(name)]
 
 
-async def _step(context: SyncContext, work: ProjectRow) -> Step:
+async def _step(context: SyncContext, work: ProjectRow, result: PageResult) -> Step:
     try:
-        page = await context.upstream.page(
-            PageAsk(name=work.name, at_least=work.content_serial, etag=work.etag, attempt=work.attempts)
-        )
+        page = result.outcome
+        if isinstance(page, MirrorsyncError):
+            raise page
         if not isinstance(page, ProjectPage):
             return Step(name=work.name, says="unchanged")
         if not context.policy.files:

@@ -7,7 +7,7 @@ import msgspec
 from mirrorsync.errors import MirrorsyncError, ProjectGone, Recovery
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.outcome import Confirmed, Mirrored, Outcome, Removed, StoredFile
-from mirrorsync.model.page import DistFile, PageAnswer, PageAsk, ProjectPage, Unchanged
+from mirrorsync.model.page import DistFile, PageRequest, PageResult, ProjectPage, Unchanged
 from mirrorsync.select import content
 from mirrorsync.simple.encode_json import encode_page
 from mirrorsync.simple.wire import API_VERSION
@@ -26,7 +26,7 @@ class PageTask(msgspec.Struct, frozen=True):
     """A project that is due, and the page that is to be had of it."""
 
     work: ProjectRow
-    ask: PageAsk
+    request: PageRequest
     settles: bool
     """What the page then carries settles the matter, whatever was wanted."""
 
@@ -35,22 +35,24 @@ def errand(work: ProjectRow, now: float) -> PageTask:
     """Return how the page of `work` is asked for."""
     at_least, settles = _wanted(work, now)
     trusted = work.present and not settles and at_least <= (work.mirrored_serial or 0)
-    ask = PageAsk(name=work.name, at_least=at_least, etag=work.etag if trusted else None, attempt=work.attempts)
-    return PageTask(work=work, ask=ask, settles=settles)
+    request = PageRequest(name=work.name, at_least=at_least, etag=work.etag if trusted else None, attempt=work.attempts)
+    return PageTask(work=work, request=request, settles=settles)
 
 
-async def bring_up(context: SyncContext, errand: PageTask, answer: PageAnswer) -> Outcome:
+async def bring_up(context: SyncContext, errand: PageTask, result: PageResult) -> Outcome:
     """Make the served tree say of one project what upstream says; the outcome is what may be recorded.
 
-    `answer`: what came of asking once. Order (invariants I1, I4): intend, store, publish. Nothing is recorded here.
+    Order (invariants I1, I4): intend, store, publish. Nothing is recorded here.
     Raises: MirrorsyncError; the project's page is then as it was, and what came in is found again.
     Cancel-safe at every step.
     """
     work = errand.work
     try:
-        page = await _settled(context, errand, answer)
+        if isinstance(result.outcome, MirrorsyncError):
+            raise result.outcome
     except ProjectGone as gone:
         return await _gone(context, work, gone)
+    page = result.outcome
     if isinstance(page, Unchanged):
         return Confirmed(name=work.name, content_serial=work.content_serial)
     if page.later_version is not None:
@@ -60,14 +62,6 @@ async def bring_up(context: SyncContext, errand: PageTask, answer: PageAnswer) -
             " does not know is passed on as it is; look for a newer mirrorsync",
         )
     return await _mirror(context, work, content.apply(page, metadata=context.policy.metadata), settles=errand.settles)
-
-
-async def _settled(context: SyncContext, errand: PageTask, answer: PageAnswer) -> ProjectPage | Unchanged:
-    if isinstance(answer, ProjectPage | Unchanged):
-        return answer
-    if answer is None or answer.recovery is Recovery.RETRY:
-        return await context.upstream.page(errand.ask, failed=answer)
-    raise answer
 
 
 def _wanted(work: ProjectRow, now: float) -> tuple[Serial, bool]:

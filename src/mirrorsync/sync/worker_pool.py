@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from mirrorsync.errors import MirrorsyncError, Recovery, Unreachable
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
-from mirrorsync.model.page import PageAnswer
+from mirrorsync.model.page import PageResult
 from mirrorsync.state.progress import ProjectRow
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync.context import SyncContext
@@ -81,26 +81,26 @@ class WorkerPool:
             await self._wait_until_freed()
 
     async def _bring_up_all(self, group: Sequence[ProjectRow], nursery: trio.Nursery) -> None:
-        errands = [errand(work, self._context.clock()) for work in group]
-        waiting = {work.name: work for work in group}
-
-        def take(index: int, answer: PageAnswer) -> None:
-            del waiting[group[index].name]
-            nursery.start_soon(self._bring_up, errands[index], answer)
-
+        waiting = {work.name: errand(work, self._context.clock()) for work in group}
+        requests = [task.request for task in waiting.values()]
         others = f" and {len(group) - 1} more" if len(group) > 1 else ""
         try:
             with self._context.pulses.bearing(f"asking for {group[0].name}{others}"):
-                await self._context.upstream.pages([each.ask for each in errands], take)
+                async with self._context.upstream.pages(requests) as groups:
+                    async for results in groups:
+                        for result in results:
+                            nursery.start_soon(self._bring_up, waiting.pop(result.request.name), result)
+                        if self._halt is not None:
+                            break
         finally:
-            for work in waiting.values():
-                self._end(work)
+            for task in waiting.values():
+                self._end(task.work)
 
-    async def _bring_up(self, each: PageTask, answer: PageAnswer) -> None:
+    async def _bring_up(self, each: PageTask, result: PageResult) -> None:
         try:
             if self._halt is None:
                 with self._context.pulses.bearing(each.work.name):
-                    await self._bring_up_and_record(each, answer)
+                    await self._bring_up_and_record(each, result)
         finally:
             self._end(each.work)
 
@@ -109,10 +109,10 @@ class WorkerPool:
         self._free += 1
         self._freed.set()
 
-    async def _bring_up_and_record(self, each: PageTask, answer: PageAnswer) -> None:
+    async def _bring_up_and_record(self, each: PageTask, result: PageResult) -> None:
         began = time.perf_counter()
         try:
-            outcome: Outcome = await bring_up(self._context, each, answer)
+            outcome: Outcome = await bring_up(self._context, each, result)
             self._unreachable = 0
         except MirrorsyncError as error:
             if error.recovery is Recovery.HALT:

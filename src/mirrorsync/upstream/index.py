@@ -1,8 +1,8 @@
 """Any index with PEP 691 pages: the root list, the pages, the files."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Final, Literal
 
@@ -13,15 +13,17 @@ from mirrorsync.errors import Malformed, MirrorsyncError, NoChangelog, NoListing
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.objects import Chunk, Remote
-from mirrorsync.model.page import PageAnswer, PageAsk, ProjectPage, Unchanged
+from mirrorsync.model.page import PageRequest, PageResult, ProjectPage, Unchanged
 from mirrorsync.simple.decode import decode_page
 from mirrorsync.upstream import legacy
 from mirrorsync.upstream.file_body import fetch_all, open_body
 from mirrorsync.upstream.http import errors as answers
+from mirrorsync.upstream.http.arrivals import Arrivals
 from mirrorsync.upstream.http.client import Client, Question
 from mirrorsync.upstream.http.inflate import Inflater
 from mirrorsync.upstream.http.pipeline import Fields
 from mirrorsync.upstream.http.response import PAGE_LIMIT, ROOT_LIMIT, Ask, Reply
+from mirrorsync.upstream.http.retry import is_worth_retrying
 from mirrorsync.upstream.http.url import Url, parse
 from mirrorsync.upstream.root_list import RootReader
 from mirrorsync.upstream.trace import TraceReader
@@ -106,25 +108,50 @@ class SimpleIndex:
         for start in range(0, max(len(waiting), 1), _PART):
             yield SnapshotPart(serial=reader.serial, projects=tuple(waiting[start : start + _PART]))
 
-    async def page(self, ask: PageAsk, *, failed: MirrorsyncError | None = None) -> ProjectPage | Unchanged:
-        """Return a project's page; see `ports.Upstream.page`.
+    @asynccontextmanager
+    async def pages(self, requests: Sequence[PageRequest]) -> AsyncIterator[AsyncIterator[Sequence[PageResult]]]:
+        """Request pages together; see `ports.Upstream.pages`."""
+        results = Arrivals[PageResult](len(requests))
+        raised: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            if requests:
+                nursery.start_soon(self._send_together, requests, results, nursery)
+            try:
+                yield results
+            except Exception as error:  # noqa: BLE001 -- raised below, outside the nursery, which would wrap it
+                raised = error
+            nursery.cancel_scope.cancel()
+        if raised is not None:
+            raise raised
 
-        Raises: StalePage, ProjectGone, Malformed, Unreachable, Throttled. Source: PEP 691.
-        """
-        question = self._question(ask)
-        return await self._client.ask(question.ask, question.read, failed=failed)
+    async def _send_together(
+        self, requests: Sequence[PageRequest], results: Arrivals[PageResult], nursery: trio.Nursery
+    ) -> None:
+        def take(index: int, outcome: ProjectPage | Unchanged | MirrorsyncError | None) -> None:
+            if outcome is None or (isinstance(outcome, MirrorsyncError) and is_worth_retrying(outcome)):
+                nursery.start_soon(self._send_alone, requests[index], outcome, results)
+            else:
+                results.add(PageResult(request=requests[index], outcome=outcome))
 
-    async def pages(self, asks: Sequence[PageAsk], take: Callable[[int, PageAnswer], None]) -> None:
-        """Ask once for all; see `ports.Upstream.pages`."""
-        await self._client.ask_once([self._question(ask) for ask in asks], take, hold_up=_HOLD_UP)
+        await self._client.ask_once([self._question(ask) for ask in requests], take, hold_up=_HOLD_UP)
 
-    def _question(self, ask: PageAsk) -> Question[ProjectPage | Unchanged]:
+    async def _send_alone(
+        self, request: PageRequest, failed: MirrorsyncError | None, results: Arrivals[PageResult]
+    ) -> None:
+        question = self._question(request)
+        try:
+            page = await self._client.ask(question.ask, question.read, failed=failed)
+        except MirrorsyncError as error:
+            results.add(PageResult(request=request, outcome=error.as_value()))
+        else:
+            results.add(PageResult(request=request, outcome=page))
+
+    def _question(self, ask: PageRequest) -> Question[ProjectPage | Unchanged]:
         # Caches hold gzip and identity apart: where one is behind, the other may be true.
         headers = _accept(SIMPLE_JSON, "identity" if ask.attempt % 2 else "gzip")
         statuses = _OK | _GONE
         if ask.etag is not None:
             headers, statuses = (*headers, ("If-None-Match", ask.etag)), statuses | {HTTPStatus.NOT_MODIFIED}
-
         url = self._url("simple", ask.name)
 
         async def read(reply: Reply) -> ProjectPage | Unchanged:
@@ -139,7 +166,7 @@ class SimpleIndex:
 
         return Question(Ask(url=url, headers=headers, statuses=statuses), read, at_once)
 
-    def _judge(self, ask: PageAsk, answer: _PageAnswer) -> ProjectPage | Unchanged:
+    def _judge(self, ask: PageRequest, answer: _PageAnswer) -> ProjectPage | Unchanged:
         project, at_least = ask.name, ask.at_least
         if answer.status in _GONE:
             raise ProjectGone(f"{project} has no page", why=f"HTTP {answer.status} from {answer.url}")
@@ -158,9 +185,8 @@ class SimpleIndex:
 
     async def release_data(self, project: ProjectName) -> bytes | None:
         """Return `/pypi/<name>/json` as it is; see `ports.Upstream.release_data`."""
-        ask = Ask(
-            url=self._url("pypi", project, "json"), headers=_accept("application/json", "gzip"), statuses=_OK | _GONE
-        )
+        url, headers = self._url("pypi", project, "json"), _accept("application/json", "gzip")
+        ask = Ask(url=url, headers=headers, statuses=_OK | _GONE)
         answer = await self._client.ask(ask, legacy.read)
         return None if answer.status in _GONE else await trio.to_thread.run_sync(legacy.checked, answer, project)
 

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from mirrorsync.errors import BadConfig, Malformed, ProjectGone, Unreachable
-from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.model.page import PageAsk, ProjectPage
+from mirrorsync.model.page import ProjectPage
 from tests.support.pypi.server import PyPI
+from tests.support.upstream import request_page
 from tests.unit.upstream.opening import open_at
 
 BODY: Final = b'{"meta":{"api-version":"1.4"},"name":"holy","files":[],"versions":[]}'
@@ -73,7 +73,7 @@ async def secure(certificate: tuple[Path, Path], nursery: trio.Nursery) -> Async
 
 async def page_at(url: str, name: str = "holy", **words: Any) -> ProjectPage:
     async with open_at(url, **words) as upstream:
-        page = await upstream.page(PageAsk(name=ProjectName(name), at_least=Serial(0), etag=None, attempt=0))
+        page = await request_page(upstream, name)
     assert isinstance(page, ProjectPage)
     return page
 

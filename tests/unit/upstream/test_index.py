@@ -21,7 +21,7 @@ from mirrorsync.errors import (
 )
 from mirrorsync.model.change import SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.model.page import PageAsk, ProjectPage, Unchanged
+from mirrorsync.model.page import ProjectPage, Unchanged
 from mirrorsync.upstream.index import SIMPLE_JSON, SimpleIndex
 from tests.support.pypi.faults import (
     Body,
@@ -42,6 +42,7 @@ from tests.support.pypi.faults import (
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.values import Shape
 from tests.support.pypi.world import World
+from tests.support.upstream import request_page
 from tests.unit.upstream.opening import SILENCE, open_at
 
 HOLY: Final = ProjectName("holy-grail")
@@ -72,7 +73,7 @@ def proxy(world: World) -> Iterator[PyPI]:
 
 
 async def page_of(index: SimpleIndex, *, at_least: int = 0, attempt: int = 0) -> ProjectPage:
-    page = await index.page(PageAsk(name=HOLY, at_least=Serial(at_least), etag=None, attempt=attempt))
+    page = await request_page(index, HOLY, at_least=at_least, attempt=attempt)
     assert isinstance(page, ProjectPage)
     return page
 
@@ -102,9 +103,9 @@ async def test_a_large_page_comes_whole(index: SimpleIndex, world: World) -> Non
 async def test_an_unchanged_page_is_told_only_to_who_asked(pypi: PyPI, index: SimpleIndex, world: World) -> None:
     etag = (await page_of(index)).etag
     assert etag
-    assert await index.page(PageAsk(name=HOLY, at_least=Serial(0), etag=etag, attempt=0)) == Unchanged(name=HOLY)
+    assert await request_page(index, HOLY, etag=etag) == Unchanged(name=HOLY)
     world.upload("Holy_Grail", "2.0")
-    assert isinstance(await index.page(PageAsk(name=HOLY, at_least=Serial(0), etag=etag, attempt=0)), ProjectPage)
+    assert isinstance(await request_page(index, HOLY, etag=etag), ProjectPage)
     pypi.faults.add(PAGE, Status(304))
     with pytest.raises(Malformed, match="304"):
         await page_of(index)
@@ -113,7 +114,7 @@ async def test_an_unchanged_page_is_told_only_to_who_asked(pypi: PyPI, index: Si
 async def test_an_unchanged_page_keeps_its_connection(pypi: PyPI, index: SimpleIndex) -> None:
     etag = (await page_of(index)).etag
     for _ in range(3):
-        await index.page(PageAsk(name=HOLY, at_least=Serial(0), etag=etag, attempt=0))
+        await request_page(index, HOLY, etag=etag)
     assert pypi.log.connections == 1
 
 
@@ -158,7 +159,7 @@ async def test_a_serial_in_the_header_alone_counts(pypi: PyPI, index: SimpleInde
 async def test_a_page_without_any_serial_is_taken(world: World) -> None:
     with PyPI(world, shape=Shape(serials=False, serial_headers=False)) as plain:
         async with open_at(plain.url, feed="json") as index:
-            page = await index.page(PageAsk(name=HOLY, at_least=Serial(10**9), etag=None, attempt=0))
+            page = await request_page(index, HOLY, at_least=10**9)
     assert isinstance(page, ProjectPage)
     assert page.serial is None
 
@@ -258,9 +259,9 @@ async def test_a_passing_fault_is_not_seen(pypi: PyPI, index: SimpleIndex, grail
 
 
 async def test_a_redirect_to_the_same_name_is_followed(pypi: PyPI, index: SimpleIndex, grail: int) -> None:
-    pypi.faults.add(PAGE, Redirect("/simple/Holy.Grail/", 301), times=1)
+    pypi.faults.add(PAGE, Redirect("/simple/Holy.Grail/", 301), times=2)  # together with others, and on its own
     assert (await page_of(index)).serial == grail
-    assert [request.path for request in pypi.requests][:2] == ["/simple/holy-grail/", "/simple/Holy.Grail/"]
+    assert [request.path for request in pypi.requests][1:3] == ["/simple/holy-grail/", "/simple/Holy.Grail/"]
 
 
 async def test_a_cookie_is_not_kept(pypi: PyPI, index: SimpleIndex) -> None:

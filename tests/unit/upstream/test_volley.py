@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 import trio
 
-from mirrorsync.errors import MirrorsyncError, Missing
+from mirrorsync.errors import MirrorsyncError, Missing, ProjectGone
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.objects import Remote
-from mirrorsync.model.page import PageAnswer, PageAsk
+from mirrorsync.model.page import PageRequest
 from mirrorsync.ports import Upstream
 from tests.contract.peer import Peer, Script, Talk, answer, echo, honest, open_peer
 from tests.unit.upstream.opening import open_at
@@ -160,10 +160,10 @@ async def test_cancelled_in_the_middle_it_leaves_no_connection_open() -> None:
         await peer.all_left()
 
 
-async def test_a_page_that_is_slow_lets_go_of_those_behind_it() -> None:
-    """It takes three seconds; those behind it are given up after two, to be asked for elsewhere."""
-    asks = [PageAsk(name=ProjectName(name), at_least=Serial(0)) for name in ("one", "two", "three", "four")]
-    came: dict[int, tuple[float, PageAnswer]] = {}
+async def test_pages_behind_a_slow_page_are_requested_on_other_connections() -> None:
+    """The slow page takes three seconds; those behind it are requested again after two."""
+    requests = [PageRequest(name=ProjectName(name), at_least=Serial(0)) for name in ("one", "two", "three", "four")]
+    arrived: dict[str, float] = {}
 
     async def script(talk: Talk) -> None:
         while request := await talk.request():
@@ -173,6 +173,10 @@ async def test_a_page_that_is_slow_lets_go_of_those_behind_it() -> None:
 
     async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
         began = trio.current_time()
-        await upstream.pages(asks, lambda index, page: came.update({index: (trio.current_time() - began, page)}))
-    assert [came[index][1] is None for index in range(4)] == [False, False, True, True]
-    assert came[0][0] < 1 < came[2][0] < 2.9 < came[1][0]
+        async with upstream.pages(requests) as groups:
+            async for group in groups:
+                assert all(isinstance(result.outcome, ProjectGone) for result in group)
+                arrived.update({result.request.name: trio.current_time() - began for result in group})
+    assert arrived["one"] < 1 < arrived["three"] < 2.9 < arrived["two"]
+    assert 1 < arrived["four"] < 2.9
+    assert peer.targets.count("/simple/two/") == 1

@@ -174,6 +174,8 @@ class Client:
                 self._meter.unanswered(authority(question.ask.url))
                 if index == 0:
                     result = answers.transport_error(error, question.ask.what, silence=self._silence)
+            except MirrorsyncError as error:  # the certificates cannot be read
+                goes_on, result = False, error.as_value()
             take(index, result)
             if not goes_on:
                 return
