@@ -20,7 +20,7 @@ import msgspec
 from tests.field import everyday, rare
 from tests.field.cases import Case, Scene
 from tests.field.contender import Contender, Mirrorsync
-from tests.support.pypi.published import Unreadable
+from tests.support.oracle.pages import UnreadablePage
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
@@ -48,7 +48,7 @@ def judge(case: Case, program: type[Contender], scratch: Path) -> Verdict:
         with PyPI(world) as pypi:
             mirror = program(home / "home", pypi.url)
             problems = tuple(case.play(Scene(world=world, pypi=pypi, mirror=mirror)))
-    except (AssertionError, Unreadable) as trouble:
+    except (AssertionError, UnreadablePage) as trouble:
         return Verdict("**no**", (f"{trouble}"[:300],))
     except Exception as trouble:  # noqa: BLE001 - a case that cannot be judged must not count for or against a program
         return Verdict("?", (f"{type(trouble).__name__}: {trouble}"[:300],))

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from tests.field.contender import Contender, Wishes, finish, halve, launch
-from tests.support.process.cli import Result
+from tests.field.contender import Contender, Wishes, halve
+from tests.support.process.launch import Result, finish, launch
 
 _OVER_HTTP = """
 import sys

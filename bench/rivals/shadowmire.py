@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from tests.field.contender import Contender, Wishes, finish, first_line, halve, kill, launch
-from tests.support.process.cli import Result
+from tests.field.contender import Contender, Wishes, halve
+from tests.support.process.launch import Result, finish, first_line, launch, running
 
 _START = """
 import sys
@@ -61,11 +61,8 @@ class Shadowmire(Contender):
 
     @contextmanager
     def served(self) -> Iterator[str]:
-        process = launch([sys.executable, "-c", _SERVE, str(self.directory)])
-        try:
+        with running(launch([sys.executable, "-c", _SERVE, str(self.directory)])) as process:
             yield first_line(process)
-        finally:
-            kill(process)
 
     def _words(self, *words: str) -> list[str]:
         options = ["--config", str(self.home / "shadowmire.toml"), "--repo", str(self.directory)]

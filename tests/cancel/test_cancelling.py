@@ -10,16 +10,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from mirrorsync.model.identity import StorePath
 from mirrorsync.state.ledger import State, open_state
 from mirrorsync.store.filesystem import FilesystemStore
 from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.context import SyncContext
 from tests.crash.scenarios import condemn, go_on, populate
-from tests.machine import oracle
-from tests.machine.sim import DAY, POLICY, Quiet
+from tests.machine.sim import DAY, POLICY, TERMS, Quiet
 from tests.machine.telling import NotifyConfig
 from tests.support.mirror import Clock
+from tests.support.oracle import Level, Oracle
 from tests.support.pypi.world import World
 
 
@@ -70,23 +69,11 @@ class Real:
             self.steps = watch.steps
             return scope.cancelled_caught
 
-    def objects(self) -> dict[StorePath, tuple[bytes, float]]:
-        web = self.directory / "web"
-        return {
-            StorePath(path.relative_to(web).as_posix()): (path.read_bytes(), 0.0)
-            for path in web.rglob("*")
-            if path.is_file()
-        }
-
-    def holes(self) -> list[str]:
-        """Return what does not hold, and what is staged still."""
+    def problems(self, level: Level) -> list[str]:
+        """Return what does not hold, and the files that are still in staging."""
         staged = [f"staged: {path.name}" for path in (self.directory / "staging").rglob("*") if path.is_file()]
         with contextlib.closing(self.database()) as connection:
-            return staged + oracle.holes(self.objects(), connection, oracle.Truth(self.world))
-
-    def differences(self) -> list[str]:
-        with contextlib.closing(self.database()) as connection:
-            return list(oracle.differences(self.objects(), connection, self.world))
+            return staged + Oracle(self.directory / "web", self.world, TERMS, lambda: connection).problems(level)
 
     def database(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.directory / "state.sqlite3")
@@ -125,12 +112,13 @@ async def steps_of_a_whole_sync(directory: Path) -> int:
 async def cancel_and_complete(mirror: Real, step: int) -> bool:
     """Cancel a sync at `step`, and then complete it; tell whether it was cancelled indeed."""
     was_cancelled = await mirror.sync(cancelled_at=step)
-    assert mirror.holes() == [], f"cancelled at step {step}"
+    assert mirror.problems(Level.ALWAYS) == [], f"cancelled at step {step}"
     mirror.clock.forward(600)
     await mirror.sync()
     mirror.clock.forward(1.5 * DAY)
     await mirror.sync()
-    assert mirror.holes() + mirror.differences() == [], f"completed after a sync that was cancelled at step {step}"
+    problems = mirror.problems(Level.ALWAYS) + mirror.problems(Level.SWEPT)
+    assert problems == [], f"completed after a sync that was cancelled at step {step}"
     return was_cancelled
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process.cli import PROGRAM, Operator, Result, ended, environment
-
 WITHOUT_OVERRIDE: Sequence[str] = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
 """Permissions bind even root, when these words stand before a command."""
 
@@ -44,21 +42,6 @@ def small_disk(place: Path, options: str) -> Iterator[SmallDisk]:
         yield SmallDisk(place)
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def under(words: Sequence[str], operator: Operator, *arguments: str) -> Result:
-    """Run mirrorsync to its end with `words` before it."""
-    return ended(
-        subprocess.Popen(
-            [*words, PROGRAM, *arguments, "--config", operator.config],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd="/",
-            env=environment(),
-        )
-    )
 
 
 def _mount(*arguments: str) -> "subprocess.CompletedProcess[str]":

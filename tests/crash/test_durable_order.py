@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from tests.support.process.cli import PROGRAM, Operator, environment
+from tests.support.process.cli import Operator
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
@@ -102,8 +102,7 @@ def order(tmp_path_factory: pytest.TempPathFactory) -> Order:
     world.upload("sample", "1.0")
     with PyPI(world) as pypi:
         operator = Operator(home / "operator", pypi)
-        command = [*traced, str(PROGRAM), "sync", "--config", str(operator.config)]
-        subprocess.run(command, check=True, env=environment(), cwd="/", capture_output=True, timeout=60)
+        assert operator.does("sync", under=traced).code == 0
         assert operator.problems() == []
     return Order(log.read_text(errors="replace"))
 

@@ -9,9 +9,10 @@ import trio
 
 from mirrorsync.errors import ExitCode, StoreFull
 from mirrorsync.state.database import Database, open_database
-from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
-from tests.crash.reader import Reader, unknown_objects, unmet
-from tests.support.process.cli import Operator, Result, ended, soon
+from tests.crash.disk import WITHOUT_OVERRIDE, small_disk
+from tests.support.oracle.watcher import Watcher
+from tests.support.process.cli import Operator, ended, soon
+from tests.support.process.launch import Result
 from tests.support.pypi.faults import DelayHeaders
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -32,13 +33,13 @@ def operator(tmp_path: Path, pypi: PyPI) -> Operator:
 @contextmanager
 def witnessed(operator: Operator) -> Iterator[None]:
     """Let someone read the tree meanwhile, to whom nothing false may be served."""
-    reader = Reader(operator.web, operator.pypi.world)
-    with reader.reading():
+    watcher = Watcher(operator.web, operator.pypi.world)
+    with watcher.watching():
         yield
-    reader.look()
-    assert reader.violations == []
+    watcher.look()
+    assert watcher.violations == []
     assert operator.staged() == []
-    assert unknown_objects(operator.directory) == set()
+    assert operator.unknown_objects() == []
 
 
 def refused(told: Result, *words: str) -> None:
@@ -70,7 +71,7 @@ def test_a_disk_that_fills_up_in_a_first_sync_ends_it_and_more_room_completes_it
         shown = operator.does("status")
         assert shown.code == 2, shown.said
         assert disk.remount("size=20m")
-        whole(operator, *unmet(operator))
+        whole(operator, *operator.unmet())
 
 
 def test_a_disk_without_any_room_stops_a_mirror_that_stands_and_it_stays_true(operator: Operator, world: World) -> None:
@@ -143,7 +144,7 @@ def test_a_directory_that_may_not_be_written_is_named_and_taken_up_again(
         log.unlink()
     (operator.directory / place).chmod(0o555)
     with witnessed(operator):
-        refused(under(WITHOUT_OVERRIDE, operator, "sync"), place.rpartition("/")[2])
+        refused(operator.does("sync", under=WITHOUT_OVERRIDE), place.rpartition("/")[2])
     (operator.directory / place).chmod(0o755)
     whole(operator)
 
@@ -167,7 +168,7 @@ def test_below_min_free_downloads_wait_while_yanks_and_removals_come_through(ope
             f"{name}-1.0-py3-none-any.whl{end}" for name in ("alpha", "beta") for end in ("", ".metadata")
         }
         assert not operator.serves("gamma")
-        assert unmet(operator) == ["alpha"]
+        assert operator.unmet() == ["alpha"]
         ballast.unlink()
         whole(operator, "alpha")
 
@@ -180,11 +181,11 @@ def test_too_few_open_files_stop_or_defer_and_nothing_false_is_served(
         for version in range(4):
             world.upload(f"project-{number}", f"{version}.0")
     with witnessed(operator):
-        told = under(("prlimit", f"--nofile={files}:{files}"), operator, "sync")
+        told = operator.does("sync", under=("prlimit", f"--nofile={files}:{files}"))
     assert told.code in (ExitCode.OK, ExitCode.UNMET, ExitCode.CANNOT_WRITE, ExitCode.UNAVAILABLE), told.said
     if told.code != ExitCode.OK:
         assert "hint: " in told.err, told.err
-    whole(operator, *unmet(operator))
+    whole(operator, *operator.unmet())
 
 
 async def test_all_who_share_a_transaction_that_found_no_room_are_told_so(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.crash.reader import Reader, unknown_objects, unmet
 from tests.crash.restless import Restless, Sometimes
+from tests.support.oracle.watcher import Watcher
 from tests.support.process.cli import Operator, ended
 from tests.support.pypi.faults import Drip, Status
 from tests.support.pypi.server import PyPI
@@ -70,7 +70,7 @@ class Killer:
                 self.tally.ended_first += 1
                 told = ended(process)
                 assert told.code in (ExitCode.OK, ExitCode.UNMET), told.said
-        self.tally.unknown += sorted(unknown_objects(self.operator.directory))
+        self.tally.unknown += self.operator.unknown_objects()
 
     def _root(self) -> int:
         """Return when the root index was last replaced."""
@@ -92,28 +92,28 @@ def torture(directory: Path, rounds: int, seed: int) -> None:
     with PyPI(world) as pypi:
         pypi.faults.add(r"^/packages/", Drip(20_000, 0.01), Sometimes(Status(404), 8, random.Random(seed + 2)))  # noqa: S311 - a seed makes it the same again
         operator = Operator(directory, pypi, limits={"min-free": "0", "removal-grace": "0s"})
-        reader, killer = Reader(operator.web, world), Killer(operator, chance)
-        with reader.reading():
+        watcher, killer = Watcher(operator.web, world), Killer(operator, chance)
+        with watcher.watching():
             for number in range(rounds):
                 for _ in range(chance.randrange(6)):
                     restless.happen()
                 with restless.changing(every=0.05):
                     killer.round(number)
-                assert reader.violations == [], f"round {number}, seed {seed}"
+                assert watcher.violations == [], f"round {number}, seed {seed}"
             pypi.faults.clear()
             # What failed waits for its next attempt: asked for by name it is tried at once.
-            operator.does("sync", *unmet(operator))
+            operator.does("sync", *operator.unmet())
             end = operator.does("sync")
-        print(f"{killer.tally}; {restless.happened} changes, {reader.passes} reader's passes, seed {seed}")  # noqa: T201 - pytest -rP shows it
-        assert reader.violations == [], f"seed {seed}"
+        print(f"{killer.tally}; {restless.happened} changes, {watcher.passes} passes of the watcher, seed {seed}")  # noqa: T201 - pytest -rP shows it
+        assert watcher.violations == [], f"seed {seed}"
         assert killer.tally.unknown == [], f"seed {seed}"
         assert end.code == ExitCode.OK, end.said
         assert operator.staged() == []
         assert operator.problems() == []
-        assert unknown_objects(operator.directory) == set()
+        assert operator.unknown_objects() == []
         assert operator.status()["synced_serial"] == world.last_serial
         assert killer.tally.killed > rounds / 2
-        assert reader.passes > rounds
+        assert watcher.passes > rounds
 
 
 def test_killed_at_a_dozen_moments_it_serves_only_truth_and_ends_whole(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, Result, ended, snapshot
+from tests.support.process.cli import Operator, ended, snapshot
+from tests.support.process.launch import Result
 from tests.support.pypi.faults import Fault, Portal, Status, Truncate, WrongBytes, WrongSize
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World

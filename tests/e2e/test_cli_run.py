@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, Result, ended, soon, terminate
+from tests.support.process.cli import Operator, ended, soon, terminate
+from tests.support.process.launch import Result
 from tests.support.pypi.faults import Drip, Stall
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World

@@ -14,7 +14,8 @@ from typing import Any, Final
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import PROGRAM, Operator, environment, mirrorsync, soon
+from tests.support.process.cli import PROGRAM, Operator, mirrorsync, soon
+from tests.support.process.launch import environment
 from tests.support.process.servers import repeating_proxy
 from tests.support.pypi.faults import Status
 from tests.support.pypi.server import PyPI

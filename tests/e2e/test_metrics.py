@@ -20,18 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import ExitCode
 from tests.support.process.cli import Operator, ended, soon, terminate
+from tests.support.process.launch import free_port
 from tests.support.pypi.faults import DelayHeaders, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
 PROMTOOL = shutil.which("promtool")
 _OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; q=0.9, text/plain; q=0.5"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 class Scraper:

@@ -14,9 +14,10 @@ import pytest
 
 from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import ExitCode
-from tests.crash.disk import WITHOUT_OVERRIDE, small_disk, under
+from tests.crash.disk import WITHOUT_OVERRIDE, small_disk
 from tests.notify.standin import Says, standing_in
-from tests.support.process.cli import Operator, Result, ended, snapshot, soon, terminate
+from tests.support.process.cli import Operator, ended, snapshot, soon, terminate
+from tests.support.process.launch import Result
 from tests.support.pypi.faults import Portal, Stale, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -355,7 +356,7 @@ def test_a_state_that_this_user_may_not_read_is_unknown(operator: Operator, plac
     mode = path.stat().st_mode
     path.chmod(0)
     try:
-        found = under(WITHOUT_OVERRIDE, operator, "status")
+        found = operator.does("status", under=WITHOUT_OVERRIDE)
     finally:
         path.chmod(mode)
     assert found.code == UNKNOWN, found.said
@@ -369,7 +370,7 @@ def test_a_rehearsal_by_a_user_who_may_not_read_the_state_is_refused_in_words(op
     mode = path.stat().st_mode
     path.chmod(0)
     try:
-        found = under(WITHOUT_OVERRIDE, operator, "sync", "--dry-run")
+        found = operator.does("sync", "--dry-run", under=WITHOUT_OVERRIDE)
     finally:
         path.chmod(mode)
     assert found.code == ExitCode.CANNOT_WRITE

@@ -15,7 +15,8 @@ from functools import cache
 import msgspec
 import pytest
 
-from tests.support.process.cli import PROGRAM, Operator, environment, soon
+from tests.support.process.cli import Operator, soon
+from tests.support.process.launch import finish, running
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 from tests.unit.test_systemd import setting, settings
@@ -52,30 +53,18 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     trace = home / "trace"
     with PyPI(world) as pypi:
         operator = Operator(home / "site", pypi)
-        command = ["strace", "-f", "-qq", "-o", str(trace), "--seccomp-bpf", "-e", "trace=all", str(PROGRAM), "run"]
-        process = subprocess.Popen(
-            [*command, "--config", str(operator.config)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-            cwd="/",
-        )
-        try:
+        traced = ["strace", "-f", "-qq", "-o", str(trace), "--seccomp-bpf", "-e", "trace=all"]
+        with running(operator.begins("run", under=traced)) as process:
             soon(lambda: operator.serves("large"), "the first projects are served", 40)
-            traced = int(trace.read_text().split(maxsplit=1)[0])
+            daemon = int(trace.read_text().split(maxsplit=1)[0])
             operator.configure(content={"gzip": True, "legacy-json": True})
-            subprocess.run(["kill", "-HUP", str(traced)], check=True)
+            os.kill(daemon, signal.SIGHUP)
             sibling = operator.web / "simple" / "alpha" / "index.v1_json.gz"
             soon(sibling.exists, "it works with the new configuration", 40)
             world.remove_project("alpha")
             soon(lambda: not operator.serves("alpha"), "a removed project is gone", 40)
-            subprocess.run(["kill", "-TERM", str(traced)], check=True)
-            assert process.wait(40) == 0
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            os.kill(daemon, signal.SIGTERM)
+            assert finish(process, 40).code == 0
         yield Life(operator, trace.read_text().splitlines())
 
 

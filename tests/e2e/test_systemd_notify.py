@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, Result, ended, soon, start, terminate
+from tests.support.process.cli import Operator, ended, soon, start, terminate
+from tests.support.process.launch import Result, running
 from tests.support.process.servers import repeating_proxy
 from tests.support.process.service_manager import ServiceManager, Word
 from tests.support.pypi.faults import Drip, Status
@@ -28,13 +29,8 @@ _WATCHDOG: float = 1.2
 def service(operator: Operator, manager: ServiceManager, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run the daemon as a unit of Type=notify with WatchdogSec= does; it does not outlive the test."""
     more = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": str(int(_WATCHDOG * 1e6)), **variables}
-    process = start("run", "--config", str(operator.config), cwd=None, **more)
-    try:
+    with running(start("run", "--config", operator.config, **more)) as process:
         yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from mirrorsync.errors import ExitCode
 from tests.support.process.cli import Operator, soon, terminate
+from tests.support.process.launch import free_port, launch, serving, wait_until
 from tests.support.process.servers import Server, own_server
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -38,12 +37,6 @@ class Site(msgspec.Struct, frozen=True):
         return len(self.cache.get(target, V1_JSON).headers["x-varnish"].split()) == 2
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
 @contextmanager
 def varnish(vcl: str, scratch: Path) -> Iterator[Server]:
     """Run Varnish with `vcl` on a free port, of a size that a test needs."""
@@ -54,16 +47,12 @@ def varnish(vcl: str, scratch: Path) -> Iterator[Server]:
     options = ["-j", "none", "-s", "malloc,16m", "-p", "thread_pools=1", "-p", "thread_pool_min=10"]
     with (
         (scratch / "log").open("w") as log,
-        subprocess.Popen([*command, *options], stdout=log, stderr=log, cwd=scratch) as process,
+        serving(launch([*command, *options], stdout=log, stderr=log, cwd=scratch, env=dict(os.environ))) as process,
     ):
         server = Server(port=port, access_log=scratch / "log")
-        try:
-            soon(lambda: answers(server) or process.poll() is not None, "Varnish answers", seconds=40)
-            assert process.poll() is None, (scratch / "log").read_text()
-            yield server
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+        wait_until(lambda: answers(server) or process.poll() is not None, "Varnish answers", seconds=40)
+        assert process.poll() is None, (scratch / "log").read_text()
+        yield server
 
 
 def answers(server: Server) -> bool:

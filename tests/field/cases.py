@@ -1,4 +1,4 @@
-"""The shape of a case: something that goes wrong in the field, played against one program, and what is wrong then."""
+"""A case: something that goes wrong in the field, played against one mirror program."""
 
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeAlias
@@ -6,9 +6,11 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from tests.field import oracle
 from tests.field.contender import Contender
-from tests.support.process.cli import Result
+from tests.support.oracle import Folder, Level, Oracle, Terms, broken_links
+from tests.support.oracle.offered import leftovers, offered_files, pages_with, project_names, project_page
+from tests.support.oracle.pages import PublishedPage
+from tests.support.process.launch import Result
 from tests.support.pypi.exchange import Answer, Request
 from tests.support.pypi.faults import Ask, Fault
 from tests.support.pypi.server import PyPI
@@ -16,36 +18,67 @@ from tests.support.pypi.world import World
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """An upstream and a program that mirrors it."""
+    """An upstream, and a program that mirrors it."""
 
     world: World
     pypi: PyPI
     mirror: Contender
 
-    def differences(self, *, only: Collection[str] | None = None, mirror: Contender | None = None) -> list[str]:
-        """Return how a mirror differs from the world; a program without sidecars may lack them."""
+    @property
+    def tree(self) -> Folder:
+        """What the program serves."""
+        return Folder(self.mirror.web)
+
+    def differences(
+        self,
+        *,
+        only: Collection[str] | None = None,
+        mirror: Contender | None = None,
+        sidecars: bool | None = None,
+    ) -> list[str]:
+        """Return how a mirror differs from the world; by default a program without sidecars may lack them."""
         mirror = mirror or self.mirror
-        return oracle.differences(mirror.web, self.world, only=only, sidecars=mirror.sidecars)
+        expects_sidecars = mirror.sidecars if sidecars is None else sidecars
+        terms = Terms(projects=only, sidecars=expects_sidecars, quarantined_may_be_absent=True)
+        return Oracle(mirror.web, self.world, terms).problems(Level.OFFERED)
+
+    def broken_links(self) -> list[str]:
+        return list(broken_links(self.tree))
+
+    def leftovers(self) -> list[str]:
+        return leftovers(self.tree, self.world)
+
+    def offered(self, name: str) -> list[str]:
+        return offered_files(self.tree, name)
+
+    def page(self, name: str) -> PublishedPage | None:
+        return project_page(self.tree, name)
+
+    def pages_with(self, text: bytes) -> list[str]:
+        return pages_with(self.tree, text)
+
+    def served(self) -> set[str]:
+        return project_names(self.tree)
 
 
 Play: TypeAlias = Callable[[Scene], Iterator[str]]
-"""Yields what is wrong at the end, one sentence each; nothing when the program stands it."""
+"""Yields what is wrong at the end, one sentence each; nothing when the program handles the case correctly."""
 
 
 class Case(msgspec.Struct, frozen=True):
     """One row of the table."""
 
     sentence: str
-    """What is true of a program that stands it."""
+    """What is true of a program that handles the case correctly."""
     play: Play
     slow: bool = False
     """Takes more than 10 s with mirrorsync."""
     fails_because: str = ""
-    """Why mirrorsync does not stand it."""
+    """Why mirrorsync fails it; empty: it passes."""
 
 
 class Replaced(Fault, frozen=True):
-    """The same answer with other bytes in it, wherever `old` stands."""
+    """The same answer with each `old` replaced by `new`."""
 
     old: bytes
     new: bytes
@@ -54,21 +87,21 @@ class Replaced(Fault, frozen=True):
         return replace(answer, body=answer.body.replace(self.old, self.new))
 
 
-def clean(told: Result) -> Iterator[str]:
-    """Yield a problem unless the pass ended 0."""
-    if told.code != 0:
-        yield f"the pass ended {told.code}: {last_line(told)}"
+def clean(result: Result) -> Iterator[str]:
+    """Yield a problem unless the pass exited with 0."""
+    if result.code != 0:
+        yield f"the pass exited with {result.code}: {last_line(result)}"
 
 
-def unclean(told: Result) -> Iterator[str]:
-    """Yield a problem if the pass ended 0."""
-    if told.code == 0:
-        yield "it ended 0, as if all were well"
+def unclean(result: Result) -> Iterator[str]:
+    """Yield a problem if the pass exited with 0."""
+    if result.code == 0:
+        yield "the pass exited with 0, as if nothing were wrong"
 
 
-def last_line(told: Result) -> str:
-    """Return the last line that it said."""
-    return (told.said.strip().splitlines() or ["nothing"])[-1][:160]
+def last_line(result: Result) -> str:
+    """Return the last line of its output."""
+    return (result.said.strip().splitlines() or ["no output"])[-1][:160]
 
 
 def small(world: World, *names: str) -> None:

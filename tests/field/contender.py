@@ -3,21 +3,19 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
-from tests.support.process.cli import Result, environment
+from tests.support.process.cli import PROGRAM
+from tests.support.process.launch import Result, finish, first_line, launch, running
 
-LONGEST = 90.0
-"""Seconds that one pass of any program may take."""
 _PEAK = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
@@ -109,14 +107,11 @@ class Contender(ABC):
         """Serve the tree (content negotiation, X-PyPI-Last-Serial); yield the index's URL."""
         config = self.home / "serve.toml"
         config.write_text(f'[mirror]\ndirectory = "{self.directory}"\ncontact = "operator@site.test"\n')
-        process = launch([mirrorsync_program(), "serve", "--listen", "127.0.0.1:0", "--config", str(config)])
-        try:
+        with running(launch([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--config", config])) as process:
             line = first_line(process)
             address = re.search(r"http://127\.0\.0\.1:\d+", line)
             assert address is not None, line
             yield address[0]
-        finally:
-            kill(process)
 
 
 class Mirrorsync(Contender):
@@ -159,12 +154,7 @@ class Mirrorsync(Contender):
         shutil.rmtree(self.directory / "state")
 
     def _words(self, *words: str) -> list[str]:
-        return [mirrorsync_program(), *words, "--config", str(self.home / "mirrorsync.toml")]
-
-
-def mirrorsync_program() -> str:
-    """Return the command that is under test."""
-    return str(Path(sys.executable).parent / "mirrorsync")
+        return [str(PROGRAM), *words, "--config", str(self.home / "mirrorsync.toml")]
 
 
 def _toml(value: object) -> str:
@@ -175,40 +165,3 @@ def halve(path: Path) -> None:
     """Keep the first half of a file, as a disk that was full left it."""
     assert path.stat().st_size > 1, path
     os.truncate(path, path.stat().st_size // 2)
-
-
-def launch(command: Sequence[str], variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start a command in a process group of its own, its output in pipes."""
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        cwd="/",
-        env=environment(**(variables or {})),
-        start_new_session=True,
-    )
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    """Wait for the first line of its output."""
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def finish(process: subprocess.Popen[str]) -> Result:
-    """Wait for the end. Raises: AssertionError when that takes longer than LONGEST."""
-    try:
-        out, err = process.communicate(timeout=LONGEST)
-    except subprocess.TimeoutExpired:
-        kill(process)
-        raise AssertionError(f"it did not end within {LONGEST:g} s") from None
-    return Result(process.returncode, out, err)
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process and its children (kill -9), and wait for its end."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Iterator
 
-from tests.field import oracle
 from tests.field.cases import Case, Scene, clean, last_line, small, unclean
-from tests.field.contender import Wishes, finish, kill
-from tests.support.process.cli import soon
-from tests.support.pypi.checker import check_links
+from tests.field.contender import Wishes
+from tests.support.process.launch import finish, kill, wait_until
 from tests.support.pypi.faults import Drip, Stale, Stall, Status, Throttle429, WrongBytes
 
 _LARGE = b"z" * 3_000_000
@@ -23,7 +21,7 @@ def first_sync(scene: Scene) -> Iterator[str]:
 def sidecars(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.mirror.sync()
-    yield from oracle.differences(scene.mirror.web, scene.world)
+    yield from scene.differences(sidecars=True)
 
 
 def removed_project(scene: Scene) -> Iterator[str]:
@@ -39,7 +37,7 @@ def quarantine(scene: Scene) -> Iterator[str]:
     scene.mirror.sync()
     scene.world.quarantine("beta")
     yield from clean(scene.mirror.sync())
-    yield from (f"{name} is still offered" for name in oracle.files(scene.mirror.web, "beta"))
+    yield from (f"{name} is still offered" for name in scene.offered("beta"))
 
 
 def removed_file(scene: Scene) -> Iterator[str]:
@@ -57,9 +55,7 @@ def missing_file_then_news(scene: Scene) -> Iterator[str]:
     small(scene.world, "later")
     scene.mirror.sync()
     scene.mirror.sync_anew()
-    yield from (
-        f"{name} is not served" for name in ("alpha", "beta", "later") if not oracle.files(scene.mirror.web, name)
-    )
+    yield from (f"{name} is not served" for name in ("alpha", "beta", "later") if not scene.offered(name))
     scene.pypi.faults.clear()
     yield from clean(scene.mirror.sync_anew())
     yield from scene.differences()
@@ -74,7 +70,7 @@ def stale_page(scene: Scene) -> Iterator[str]:
     scene.mirror.sync()
     small(scene.world, "later")
     scene.mirror.sync_anew()
-    if not oracle.files(scene.mirror.web, "later"):
+    if not scene.offered("later"):
         yield "later is not served"
     scene.pypi.faults.clear()
     yield from clean(scene.mirror.sync_anew())
@@ -111,7 +107,7 @@ def wrong_bytes(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.pypi.faults.add(r"/beta-1\.0.*whl$", WrongBytes())
     scene.mirror.sync()
-    yield from check_links(scene.mirror.web)
+    yield from scene.broken_links()
     scene.pypi.faults.clear()
     yield from clean(scene.mirror.sync_anew())
     yield from scene.differences()
@@ -128,14 +124,14 @@ def _kill_in_a_download(scene: Scene) -> None:
     scene.world.upload("slow", "1.0", body=_LARGE)
     scene.pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     process = scene.mirror.begin()
-    soon(lambda: scene.pypi.seen(r"/slow-.*whl$"), "the download has begun")
+    wait_until(lambda: scene.pypi.seen(r"/slow-.*whl$"), "the download has begun")
     time.sleep(0.5)
     kill(process)
 
 
 def killed(scene: Scene) -> Iterator[str]:
     _kill_in_a_download(scene)
-    yield from check_links(scene.mirror.web)
+    yield from scene.broken_links()
     scene.pypi.faults.clear()
     yield from clean(scene.mirror.sync())
     yield from scene.differences()
@@ -148,7 +144,7 @@ def nothing_left_over(scene: Scene) -> Iterator[str]:
     scene.mirror.sync_anew()
     scene.pypi.faults.clear()
     scene.mirror.sync_anew()
-    yield from oracle.leftovers(scene.mirror.web, scene.world)
+    yield from scene.leftovers()
 
 
 def two_at_once(scene: Scene) -> Iterator[str]:
@@ -156,7 +152,7 @@ def two_at_once(scene: Scene) -> Iterator[str]:
     scene.world.upload("slow", "1.0", body=_LARGE)
     scene.pypi.faults.add(r"/slow-.*whl$", Drip(200_000, 0.2))
     first = scene.mirror.begin()
-    soon(lambda: scene.pypi.seen(r"/slow-.*whl$"), "the download has begun")
+    wait_until(lambda: scene.pypi.seen(r"/slow-.*whl$"), "the download has begun")
     second = finish(scene.mirror.begin())
     yield from clean(finish(first))
     if second.code == 0:
@@ -195,10 +191,10 @@ def missing_sidecar(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.pypi.faults.add(r"/beta-.*\.metadata$", _MISSING)
     scene.mirror.sync()
-    offered = oracle.files(scene.mirror.web, "beta")
+    offered = scene.offered("beta")
     if len(offered) != 2:
         yield f"of two files {offered} are offered"
-    yield from check_links(scene.mirror.web)
+    yield from scene.broken_links()
 
 
 def replaced_while_upstream_fails(scene: Scene) -> Iterator[str]:
@@ -208,9 +204,9 @@ def replaced_while_upstream_fails(scene: Scene) -> Iterator[str]:
     scene.world.upload("beta", "1.0.post1", kind="sdist")
     scene.pypi.faults.add("/beta-1.0.post1", _MISSING)
     scene.mirror.sync()
-    if not oracle.files(scene.mirror.web, "beta"):
+    if not scene.offered("beta"):
         yield "beta is not served any more"
-    yield from check_links(scene.mirror.web)
+    yield from scene.broken_links()
 
 
 def whats_there_is_offered(scene: Scene) -> Iterator[str]:
@@ -220,7 +216,7 @@ def whats_there_is_offered(scene: Scene) -> Iterator[str]:
     scene.world.upload("beta", "2.0", kind="sdist")
     scene.pypi.faults.add(r"/beta-2\.0\.tar\.gz$", _MISSING)
     scene.mirror.sync()
-    if "beta-2.0-py3-none-any.whl" not in oracle.files(scene.mirror.web, "beta"):
+    if "beta-2.0-py3-none-any.whl" not in scene.offered("beta"):
         yield "the wheel of 2.0, which is there, is not offered while the sdist of 2.0 is missing"
 
 
@@ -230,7 +226,7 @@ def tried_again_at_once(scene: Scene) -> Iterator[str]:
     scene.mirror.sync()
     scene.pypi.faults.clear()
     told = scene.mirror.sync()
-    if not oracle.files(scene.mirror.web, "beta"):
+    if not scene.offered("beta"):
         yield f"beta is not served after the next pass: {last_line(told)}"
 
 

@@ -7,11 +7,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.field import oracle
 from tests.field.cases import Case, Replaced, Scene, clean, last_line, small
 from tests.field.contender import Contender, Wishes
 from tests.support.pypi import wire_legacy, wire_xmlrpc
-from tests.support.pypi.checker import check_links
 from tests.support.pypi.faults import Body, Status
 from tests.support.pypi.wire import Origin
 
@@ -40,14 +38,14 @@ def plus_in_a_filename(scene: Scene) -> Iterator[str]:
 def damaged_state(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.mirror.sync()
-    served = oracle.pages(scene.mirror.web)
+    served = scene.served()
     scene.mirror.damage()
     told = scene.mirror.clean_up()
-    yield from check_links(scene.mirror.web)
+    yield from scene.broken_links()
     again = scene.mirror.sync()
-    yield from check_links(scene.mirror.web)
-    if oracle.pages(scene.mirror.web) != served:
-        yield f"{sorted(served - oracle.pages(scene.mirror.web))} are gone"
+    yield from scene.broken_links()
+    if scene.served() != served:
+        yield f"{sorted(served - scene.served())} are gone"
     for result in (told, again):
         if "Traceback" in result.said:
             yield f"it ends in a traceback: {last_line(result)}"
@@ -75,7 +73,7 @@ def hostile_url(scene: Scene) -> Iterator[str]:
     before = _beside(scene.mirror)
     scene.mirror.sync()
     yield from (f"{name} was written outside the mirror" for name in sorted(_beside(scene.mirror) - before))
-    yield from (f"{name} is not served" for name in ("alpha", "beta") if not oracle.files(scene.mirror.web, name))
+    yield from (f"{name} is not served" for name in ("alpha", "beta") if not scene.offered(name))
 
 
 def absolute_name(scene: Scene) -> Iterator[str]:
@@ -99,15 +97,15 @@ def absolute_name(scene: Scene) -> Iterator[str]:
             yield f"{sorted(path.name for path in outside.rglob('*'))} were written outside the mirror"
     finally:
         shutil.rmtree(outside, ignore_errors=True)
-    yield from (f"{name} is not served" for name in ("alpha", "beta") if not oracle.files(scene.mirror.web, name))
+    yield from (f"{name} is not served" for name in ("alpha", "beta") if not scene.offered(name))
 
 
 def script_in_a_filename(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.world.upload("beta", "2.0", filename="<script>alert(1)<script>-2.0.tar.gz", content=b"not an archive")
     scene.mirror.sync()
-    yield from oracle.markup(scene.mirror.web, "<script")
-    yield from (f"{name} is not served" for name in ("alpha", "gamma") if not oracle.files(scene.mirror.web, name))
+    yield from scene.pages_with(b"<script")
+    yield from (f"{name} is not served" for name in ("alpha", "gamma") if not scene.offered(name))
 
 
 def yanked_reason(scene: Scene) -> Iterator[str]:
@@ -115,7 +113,7 @@ def yanked_reason(scene: Scene) -> Iterator[str]:
     scene.mirror.sync()
     scene.world.yank("beta", "1.0", 'breaks <everything> & "more"')
     yield from clean(scene.mirror.sync())
-    published = oracle.page(scene.mirror.web, "beta")
+    published = scene.page("beta")
     told = {link.yanked for link in published.links} if published else set()
     if told != {'breaks <everything> & "more"'}:
         yield f"JSON says yanked: {told}"
@@ -157,15 +155,15 @@ def _cut_list(scene: Scene, kept: int) -> Iterator[str]:
     small(scene.world, *names)
     scene.mirror.choose(Wishes(by_list=True))
     scene.mirror.sync()
-    served = oracle.pages(scene.mirror.web)
+    served = scene.served()
     scene.world.upload("project-0", "2.0")  # something new: a list that did not change is easily passed over
     scene.pypi.truncate_root(kept)
     packages = wire_xmlrpc.packages(scene.world.listing()[:kept])
     scene.pypi.faults.add("^/pypi$", Body(packages), call="list_packages_with_serial")
     scene.mirror.sync()
     scene.mirror.sync()
-    yield from (f"{name} was wiped" for name in sorted(served - oracle.pages(scene.mirror.web)))
-    yield from check_links(scene.mirror.web)
+    yield from (f"{name} was wiped" for name in sorted(served - scene.served()))
+    yield from scene.broken_links()
 
 
 def empty_list(scene: Scene) -> Iterator[str]:

@@ -36,7 +36,7 @@ from mirrorsync.web.routing import File, Page, Redirect, route
 from tests.fuzz import seeds
 from tests.fuzz.mutate import Recipe
 from tests.hostile.markup import markup_problems
-from tests.support.pypi.published import read_html, read_json, read_root_html, read_root_json
+from tests.support.oracle.pages import read_html, read_json, read_root_html, read_root_json
 
 _WEB: Final = "/tree/web"
 _SERIAL_MAX: Final = 2**63 - 1

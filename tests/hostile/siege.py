@@ -24,9 +24,8 @@ from mirrorsync.upstream.build import open_upstream
 from mirrorsync.upstream.http.retry import RetryPolicy
 from tests.hostile.markup import markup_problems
 from tests.support.mirror import Ears, Mirror
-from tests.support.pypi.checker import check_links
+from tests.support.oracle.pages import read_html
 from tests.support.pypi.faults import Body, Fault
-from tests.support.pypi.published import read_html
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.values import WorldFile
 
@@ -105,7 +104,7 @@ class Siege(Mirror):
     def harm(self) -> list[str]:
         """Return what happened to others: the neighbours, the tree, and whatever lies beside it."""
         problems = [f"{name}: a neighbour that is not served" for name in NEIGHBOURS if not self._serves(name)]
-        problems += check_links(self.web)
+        problems += self.broken_links()
         problems += [f"{path} stands outside, or was changed there" for path in self._changed_outside()]
         problems += [
             f"{path.name} was left in staging" for path in (self.directory / "staging").rglob("*") if path.is_file()

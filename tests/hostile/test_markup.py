@@ -11,8 +11,8 @@ from mirrorsync.model.outcome import Failed
 from mirrorsync.web.server import serve
 from tests.hostile.markup import markup_problems
 from tests.hostile.siege import Siege, entry_of, page_of, place_in
+from tests.support.oracle.pages import read_html, read_json
 from tests.support.pypi.faults import Body, Headers
-from tests.support.pypi.published import read_html, read_json
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 

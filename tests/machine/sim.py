@@ -16,15 +16,16 @@ from mirrorsync.state.ledger import State
 from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
-from tests.machine import oracle
 from tests.machine.mortal import Death, Life, MortalDatabase, MortalStore, Object, memory
 from tests.machine.telling import Lies, NotifyConfig
 from tests.support.mirror import Clock
+from tests.support.oracle import Level, Memory, Oracle, Terms
 from tests.support.pypi.world import World
 
 Cut = Literal["kill", "least", "any"]
 """How a process ends: kill -9; a power cut that takes all that was not settled; one that takes any part of it."""
 DAY: Final = 86400.0
+TERMS: Final = Terms(mixed_pages=True, serials_restart=True)
 POLICY: Final = Policy(selection=Selection(), removal_grace=DAY, workers=4)
 
 
@@ -80,11 +81,9 @@ class Sim:
         self.clock = Clock()
         self.clock.now = 1_800_000_000.0
         self.audience = Quiet()
-        self.excused: set[str] = set()
-        """Projects whose page caches held back for a day: then what they have is taken for the truth."""
+        self.oracle = Oracle(Memory(lambda: self.store.objects), world, TERMS, lambda: self.connection)
         self.steps = 0
         """Lasting steps so far, each followed by a look of the oracle."""
-        self._truth: tuple[World, int, oracle.Truth] | None = None
 
     @property
     def world(self) -> World:
@@ -101,6 +100,7 @@ class Sim:
     def resume(self, standing: MirrorGauges, world: World) -> None:
         """Go on from what stood then, before `world`."""
         self.upstream = NotifyConfig(world, self.upstream.lies)
+        self.oracle.world = world
         self.store.objects = dict(standing.objects)
         self.store.unsettled = {path: list(found) for path, found in standing.unsettled.items()}
         self.connection.close()
@@ -144,6 +144,7 @@ class Sim:
             self.store.cut_power(lambda versions: versions[0])
         elif cut == "any":
             self.store.cut_power((pick or random.Random(0)).choice)  # noqa: S311 - no secret
+        self.oracle.restart()
         self.look(f"after {cut}")
 
     def converge(self, runs: int = 3) -> None:
@@ -151,31 +152,20 @@ class Sim:
         for _ in range(runs):
             self.clock.forward(1.5 * DAY)
             self.run()
-        found = list(oracle.differences(self.store.objects, self.connection, self.world))
+        found = self.oracle.problems(Level.SWEPT)
         if found:
             raise Hole(f"after {runs} undisturbed runs: {found}")
 
-    def truth(self) -> oracle.Truth:
-        if self._truth is None or self._truth[:2] != (self.world, self.world.revision):
-            self._truth = self.world, self.world.revision, oracle.Truth(self.world)
-        return self._truth[2]
-
     def look(self, when: str) -> None:
         """Raises: Hole."""
-        found = oracle.holes(self.store.objects, self.connection, self.truth(), self.excused)
+        found = self.oracle.problems(Level.ALWAYS)
         if found:
             raise Hole(f"{when}: {found}")
 
     def _watch(self, keep: Callable[[str], None] | None) -> Callable[[str], None]:
-        before = oracle.serials(self.store.objects)
+        self.oracle.restart()
 
         def watch(what: str) -> None:
-            after = oracle.serials(self.store.objects)
-            back = [name for name, serial in after.items() if serial < before.get(name, 0)]
-            if back:
-                raise Hole(f"{what}: I6 goes back to an older serial: {back}")
-            before.clear()
-            before.update(after)
             self.look(what)
             if keep is not None:
                 keep(what)

@@ -13,7 +13,6 @@ from trio.testing import MockClock
 
 from tests.protocol.kit import DAY, HOUR, Meanwhile, listed, serves, told, tree, unmet
 from tests.support.mirror import Mirror
-from tests.support.pypi.checker import check_links
 from tests.support.pypi.exchange import Answer, Request
 from tests.support.pypi.faults import (
     Ask,
@@ -28,8 +27,8 @@ from tests.support.pypi.faults import (
     WrongBytes,
     WrongSize,
 )
-from tests.support.pypi.file_host import MISSING
 from tests.support.pypi.server import PyPI
+from tests.support.pypi.site import NO_SUCH_FILE
 from tests.support.pypi.world import World
 
 
@@ -116,7 +115,7 @@ async def test_a_file_that_its_host_has_not_yet_is_tried_for_hours_and_holds_up_
     synced = world.last_serial
     world.upload("alpha", "1.1")
     world.upload("beta", "1.1")
-    pypi.faults.add(r"alpha-1\.1.*\.whl$", Status(code, body=MISSING.body, media_type=MISSING.media_type))
+    pypi.faults.add(r"alpha-1\.1.*\.whl$", Status(code, body=NO_SUCH_FILE.body, media_type=NO_SUCH_FILE.media_type))
     for _ in range(4):
         await mirror.sync()
         mirror.clock.forward(3 * HOUR)
@@ -253,7 +252,7 @@ async def test_a_name_that_leaves_no_room_for_its_sidecar_is_served_without(mirr
     assert name in mirror.stored()
     (file,) = (file for file in mirror.page("alpha")["files"] if file["filename"] == name)
     assert file["core-metadata"] is False
-    assert check_links(mirror.web) == []
+    assert mirror.broken_links() == []
 
 
 # case 31
@@ -270,7 +269,7 @@ async def test_at_every_request_of_a_pass_all_that_is_public_is_whole(mirror: Mi
     seen: list[str] = []
 
     def look() -> None:
-        seen.extend(check_links(mirror.web))
+        seen.extend(mirror.broken_links())
         if (mirror.web / "simple" / "index.v1_json").exists():
             seen.extend(f"{name} is listed and has no page" for name in listed(mirror) if not serves(mirror, name))
 

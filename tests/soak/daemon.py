@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import PROGRAM, environment
+from tests.support.process.cli import PROGRAM
+from tests.support.process.launch import launch
 
 RESTART_AFTER: Final = 1.0
 """Seconds, as RestartSec= would have it."""
@@ -63,7 +64,7 @@ class Daemon:
         self.log = log
         self._config = config
         self._stopping = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -84,14 +85,8 @@ class Daemon:
     def _keep_running(self) -> None:
         with self.log.open("wb") as log:
             while not self._stopping.is_set():
-                self._process = subprocess.Popen(
-                    [PROGRAM, "run", "--config", self._config],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd="/",
-                    env=environment(),
-                )
+                command: list[str | Path] = [PROGRAM, "run", "--config", self._config]
+                self._process = launch(command, stdout=log, stderr=subprocess.STDOUT)
                 life = Life(self._process.pid, time.monotonic())
                 self.lives.append(life)
                 life.code = self._process.wait()

@@ -6,8 +6,6 @@ nothing changes any more the tree must be true.
 
 import json
 import random
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,12 +17,13 @@ import pytest
 
 from mirrorsync.errors import ExitCode
 from tests.crash.disk import SmallDisk, small_disk
-from tests.crash.reader import Reader, unknown_objects, unmet
 from tests.soak.alerts import ALERTS, FRESH_WITHIN, Monitoring, Record
 from tests.soak.changes import Changes
 from tests.soak.daemon import Daemon, Life
 from tests.soak.troubles import MIN_FREE, Site, Spell, Suffering, schedule
+from tests.support.oracle.watcher import Watcher
 from tests.support.process.cli import Operator
+from tests.support.process.launch import free_port
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
@@ -119,15 +118,15 @@ class Soak:
             world = World()
             changes = Changes(world, self._chance(0), projects=self._plan.projects)
             pypi = stack.enter_context(PyPI(world))
-            self._operator = _operator(self._home, pypi, port := _free_port())
+            self._operator = _operator(self._home, pypi, port := free_port())
             disk = stack.enter_context(_small_disk(self._operator.directory))
             self._found = Findings(self._plan, has_small_disk=disk is not None)
             self._service = Daemon(self._operator.config, self._home / "daemon.log")
             alerts = [alert for alert in ALERTS if disk is not None or not alert.needs_disk]
             self._monitoring = Monitoring(f"http://127.0.0.1:{port}", _textfile(self._home), alerts)
-            self._reader = Reader(self._operator.web, world)
+            self._watcher = Watcher(self._operator.web, world)
             self._site = Site(pypi, changes, disk, self._service, self._chance(1))
-            with _reading(self._reader), self._service.running():
+            with self._watcher.watching(pause=1.0, share=4.0), self._service.running():
                 self._live_through()
             self._conclude()
         return self._found
@@ -217,16 +216,16 @@ class Soak:
     def _conclude(self) -> None:
         found = self._found
         if not self._plan.waits:
-            self._operator.does("sync", *unmet(self._operator))
+            self._operator.does("sync", *self._operator.unmet())
             told = self._operator.does("sync")
             if told.code != ExitCode.OK:
                 found.failures.append(f"`mirrorsync sync` ended with {told.code}: {told.said}")
-        self._reader.look()
+        self._watcher.look()
         found.lives, found.alerts = self._service.lives, self._monitoring.records
         found.changes = dict(self._site.changes.happened)
-        found.reader_passes, found.violations = self._reader.passes, self._reader.violations
+        found.reader_passes, found.violations = self._watcher.passes, self._watcher.violations
         found.problems = self._operator.problems()
-        found.problems += [f"{name}: no table knows it" for name in sorted(unknown_objects(self._operator.directory))]
+        found.problems += self._operator.unknown_objects()
         found.problems += [f"{name}: left in staging" for name in self._operator.staged()]
         if "Traceback" in self._service.log.read_text(errors="replace"):
             found.failures.append("the daemon's log shows a traceback")
@@ -252,27 +251,6 @@ def _small_disk(place: Path) -> Iterator[SmallDisk | None]:
         yield disk
 
 
-@contextmanager
-def _reading(reader: Reader) -> Iterator[None]:
-    """Let `reader` look again and again beside the body, for a fifth of one core at most."""
-    stop = threading.Event()
-
-    def read_on() -> None:
-        took = 0.0
-        while not stop.wait(max(1.0, 4 * took)):
-            began = time.monotonic()
-            reader.look()
-            took = time.monotonic() - began
-
-    thread = threading.Thread(target=read_on, name="reader")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
 def _operator(home: Path, pypi: PyPI, port: int) -> Operator:
     return Operator(
         home,
@@ -291,10 +269,3 @@ def _operator(home: Path, pypi: PyPI, port: int) -> Operator:
 def _textfile(home: Path) -> Path:
     """Return where node-exporter would look: on another disk than the mirror's."""
     return home / "mirrorsync.prom"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -17,7 +17,7 @@ from mirrorsync.state.report import Report, reading, report
 from mirrorsync.state.runs import Totals
 from mirrorsync.status.document import status_document
 from mirrorsync.sync import single_pass as passes
-from tests.support.pypi.checker import check_tree
+from tests.support.oracle import Folder, Level, Oracle, Terms, broken_links
 from tests.support.pypi.server import PyPI
 
 _START = 1_800_000_000.0
@@ -104,7 +104,13 @@ class Mirror:
         return status_document(self.report(), self.clock())
 
     def problems(self, **terms: Any) -> list[str]:
-        return check_tree(self.web, self.pypi.world, shape=self.pypi.shape, allow_condemned=True, **terms)
+        """Return how the tree differs from upstream; `terms` are Terms' fields."""
+        allowed = Terms(shape=self.pypi.shape, extras=True, quarantined_may_be_absent=True, **terms)
+        return Oracle(self.web, self.pypi.world, allowed).problems(Level.SETTLED)
+
+    def broken_links(self) -> list[str]:
+        """Return the links that do not lead to the promised bytes (I1)."""
+        return list(broken_links(Folder(self.web)))
 
     def page(self, name: str) -> dict[str, Any]:
         page: dict[str, Any] = json.loads((self.web / "simple" / name / "index.v1_json").read_bytes())

@@ -12,9 +12,8 @@ import trio
 from mirrorsync.app.wiring import open_context
 from mirrorsync.ports import Store
 from mirrorsync.sync import single_pass as passes
-from tests.crash.reader import unknown_objects
 from tests.support.mirror import Mirror
-from tests.support.pypi.checker import check_links
+from tests.support.oracle.instant import unknown_to_state
 from tests.support.pypi.exchange import Answer, Request
 from tests.support.pypi.faults import Ask, DelayHeaders, False404, Fault, Stale, Status
 from tests.support.pypi.server import PyPI
@@ -91,7 +90,7 @@ async def test_no_page_names_a_file_that_is_still_on_its_way(mirror: Mirror, pyp
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mirror.sync)
         while "alpha-2.0-py3-none-any.whl" not in mirror.stored():
-            assert check_links(mirror.web) == []
+            assert mirror.broken_links() == []
             looked += 1
             await trio.sleep(0.02)
     assert looked > 3
@@ -107,7 +106,7 @@ async def test_a_file_that_cannot_be_had_leaves_the_page_as_it_was(mirror: Mirro
     pypi.faults.add(r"/alpha-2\.0.*whl$", Status(404))
     assert (await mirror.sync()).errors == 1
     assert mirror.page("alpha") == before
-    assert check_links(mirror.web) == []
+    assert mirror.broken_links() == []
 
 
 async def test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded(
@@ -146,7 +145,7 @@ async def test_a_stored_file_whose_page_never_came_is_known_and_goes_when_upstre
     pypi.faults.add(r"/alpha-2\.0.*whl$", Status(404))
     await mirror.sync()
     assert {name for name in mirror.stored() if name.endswith("whl")} == {"alpha-1.0-py3-none-any.whl"}
-    assert unknown_objects(mirror.directory) == set()
+    assert unknown_to_state(mirror.directory) == []
     pypi.faults.clear()
     world.remove_release("alpha", "1.0")
     await mirror.sync(["alpha"])
@@ -212,7 +211,7 @@ async def test_what_comes_back_within_its_grace_is_not_swept_after_it(mirror: Mi
     await mirror.sync()
     mirror.clock.forward(2 * _DAY)
     await mirror.sync()
-    assert check_links(mirror.web) == []
+    assert mirror.broken_links() == []
     assert mirror.problems() == []
 
 

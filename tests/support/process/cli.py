@@ -8,16 +8,15 @@ import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from mirrorsync.app.mirror_directory import web_directory
-from tests.support.pypi.checker import check_links, check_tree
+from tests.support.oracle import Folder, Level, Oracle, Terms, broken_links
+from tests.support.oracle.instant import unknown_to_state
+from tests.support.process.launch import Result, environment, finish, launch, running, wait_until
 from tests.support.pypi.server import PyPI
 
 PROGRAM = Path(sys.executable).parent / "mirrorsync"
@@ -27,53 +26,28 @@ _TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^\s+File \"|Except
 _ESCAPE = "\x1b"
 
 
-class Result(msgspec.Struct, frozen=True):
-    """How a command ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def said(self) -> str:
-        return self.out + self.err
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return what a service manager would give: nothing of this shell but what measures coverage."""
-    kept = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", **kept, **more}
-
-
-def mirrorsync(*arguments: str, cwd: Path | None = None, **variables: str) -> Result:
+def mirrorsync(*arguments: str, cwd: Path | str = "/", **variables: str) -> Result:
     """Run the command to its end; it must speak plainly, whatever happened."""
     return ended(start(*arguments, cwd=cwd, **variables))
 
 
-def start(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
-    """Start the command with its output in pipes."""
-    return subprocess.Popen(
-        [PROGRAM, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd or "/",
-        env=environment(**variables),
-    )
+def start(
+    *arguments: str | Path, cwd: Path | str = "/", under: Sequence[str] = (), **variables: str
+) -> subprocess.Popen[str]:
+    """Start the command with its output in pipes; `under` are words before it, such as `prlimit`."""
+    return launch([*under, PROGRAM, *arguments], cwd=cwd, env=environment(**variables))
 
 
 def ended(process: subprocess.Popen[str]) -> Result:
-    """Wait for the end; fail on a traceback, or on escape codes in a pipe."""
-    try:
-        out, err = process.communicate(timeout=_LONGEST)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        raise AssertionError(f"{process.args!r} did not end in {_LONGEST:g} s; it said: {out}{err}") from None
-    assert not _TRACEBACK.search(out + err), out + err
-    assert _ESCAPE not in out + err, repr(out + err)
-    return Result(process.returncode, out, err)
+    """Wait for the end. Raises: AssertionError on a traceback, or on escape codes in a pipe."""
+    result = finish(process, _LONGEST)
+    assert not _TRACEBACK.search(result.said), result.said
+    assert "\N{REPLACEMENT CHARACTER}" not in result.said, "the output is not UTF-8"
+    assert _ESCAPE not in result.said, repr(result.said)
+    return result
+
+
+soon = wait_until
 
 
 def on_a_terminal(*arguments: str) -> Result:
@@ -91,14 +65,6 @@ def on_a_terminal(*arguments: str) -> Result:
         os.close(terminal)
         _, status = os.waitpid(process, 0)
     return Result(os.waitstatus_to_exitcode(status), drawn.decode(), "")
-
-
-def soon(holds: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    """Return as soon as `holds`; fail when that takes longer than `seconds`."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
 
 
 class Operator:
@@ -128,22 +94,17 @@ class Operator:
         ]
         self.config.write_text("\n".join(lines))
 
-    def does(self, *arguments: str) -> Result:
-        return mirrorsync(*arguments, "--config", str(self.config))
+    def does(self, *arguments: str, under: Sequence[str] = ()) -> Result:
+        return ended(self.begins(*arguments, under=under))
 
-    def begins(self, *arguments: str) -> subprocess.Popen[str]:
-        return start(*arguments, "--config", str(self.config))
+    def begins(self, *arguments: str, under: Sequence[str] = ()) -> subprocess.Popen[str]:
+        return start(*arguments, "--config", self.config, under=under)
 
     @contextmanager
     def doing(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Run the command beside the test; it does not outlive it."""
-        process = self.begins(*arguments)
-        try:
+        with running(self.begins(*arguments)) as process:
             yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.does("status", "--json").out)
@@ -151,10 +112,20 @@ class Operator:
 
     def problems(self, **terms: Any) -> list[str]:
         """Return how the tree differs from the world; files that no page names may wait for their end."""
-        return check_tree(self.web, self.pypi.world, shape=self.pypi.shape, allow_condemned=True, **terms)
+        allowed = Terms(shape=self.pypi.shape, extras=True, quarantined_may_be_absent=True, **terms)
+        return Oracle(self.web, self.pypi.world, allowed).problems(Level.SETTLED)
 
     def broken_links(self) -> list[str]:
-        return check_links(self.web)
+        return list(broken_links(Folder(self.web)))
+
+    def unknown_objects(self) -> list[str]:
+        """Return what stands in the tree without the state mentioning it (I4)."""
+        return unknown_to_state(self.directory)
+
+    def unmet(self) -> list[str]:
+        """Return the unmet projects; none where there is no state yet."""
+        printed = self.does("status", "--json").out
+        return [row["name"] for row in json.loads(printed)["unmet"]] if printed else []
 
     def serves(self, name: str) -> bool:
         return (self.web / "simple" / name / "index.v1_json").exists()

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -16,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 import mirrorsync
+from tests.support.process.launch import first_line, free_port, launch, serving, wait_for_port
 
 DOCS = Path(__file__).parents[3] / "docs" / "nginx"
 _NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
@@ -74,8 +74,7 @@ class Server(msgspec.Struct, frozen=True):
 @contextmanager
 def nginx(config: str, web: Path, scratch: Path) -> Iterator[Server]:
     """Run nginx with `config`, as it stands in docs/nginx apart from its port and paths."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     for old, new in (
         ("listen 80;", f"listen 127.0.0.1:{port};"),
         ("/srv/pypi/web", str(web)),
@@ -87,8 +86,8 @@ def nginx(config: str, web: Path, scratch: Path) -> Iterator[Server]:
     (scratch / "nginx.conf").write_text(_main_config(scratch))
     command = [_NGINX, "-p", str(scratch), "-c", str(scratch / "nginx.conf"), "-e", str(scratch / "error.log")]
     subprocess.run([*command, "-t", "-q"], check=True, timeout=20)
-    with _running(command):
-        _wait_for(port)
+    with serving(launch(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)) as process:
+        wait_for_port(port, process)
         yield Server(port=port, access_log=scratch / "access.log")
     assert "[alert]" not in (errors := (scratch / "error.log").read_text()), errors
     assert "js exception" not in errors
@@ -99,34 +98,11 @@ def own_server(web: Path, scratch: Path) -> Iterator[Server]:
     """Run mirrorsync's own server in a process of its own."""
     scratch.mkdir(parents=True)
     access_log = scratch / "access.log"
-    environment = {**os.environ, "PYTHONPATH": str(Path(mirrorsync.__file__).parents[1])}
+    variables = {**os.environ, "PYTHONPATH": str(Path(mirrorsync.__file__).parents[1])}
     command = [sys.executable, "-c", _SERVE, str(web), str(access_log)]
-    with _running(command, stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout is not None
-        port = int(process.stdout.readline().rpartition(b":")[2])
+    with serving(launch(command, stderr=None, env=variables)) as process:
+        port = int(first_line(process).rpartition(":")[2])
         yield Server(port=port, access_log=access_log)
-
-
-@contextmanager
-def _running(command: list[str], **options: object) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(command, **options) as process:  # type: ignore[call-overload] # options are Popen's own
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, "nginx does not answer"
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _main_config(scratch: Path) -> str:

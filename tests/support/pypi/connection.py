@@ -10,8 +10,7 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from tests.support.pypi.exchange import PLAIN, Answer, Recorded, Repeated, Request, head_of, parse_head
-from tests.support.pypi.log import Log
+from tests.support.pypi.exchange import PLAIN, Answer, Log, Recorded, Repeated, Request, head_of, parse_head
 
 _PIECE = 65_536
 _SETTLE_SECONDS = 0.02

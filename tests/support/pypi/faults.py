@@ -1,6 +1,6 @@
 """What the server can be told to do wrong.
 
-Which requests they meet is told to `PyPI.faults` (rules.py): `pypi.faults.add(r"\\.whl$", Truncate(100), times=2)`.
+Add them to `PyPI.faults` for the requests that should meet them: `pypi.faults.add(r"\\.whl$", Truncate(100), times=2)`.
 """
 
 import gzip

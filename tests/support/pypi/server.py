@@ -6,19 +6,82 @@ import socket
 import threading
 from typing import Literal, Self
 
-from tests.support.pypi import file_host
 from tests.support.pypi.connection import Connection
 from tests.support.pypi.edge import pass_edge
-from tests.support.pypi.exchange import Answer, Recorded, Request
-from tests.support.pypi.log import Log
-from tests.support.pypi.rules import Faults
-from tests.support.pypi.site import NOT_FOUND, Site
+from tests.support.pypi.exchange import Answer, Log, Recorded, Request
+from tests.support.pypi.faults import Fault
+from tests.support.pypi.site import NO_SUCH_FILE, NOT_FOUND, Site, file_answer, is_file
 from tests.support.pypi.values import Shape, normalise
 from tests.support.pypi.wire import Origin
 from tests.support.pypi.world import World
 
 _ADDRESS = "127.0.0.1"
 _TURNS = 100
+
+
+class Rule:
+    """Some faults and what they are for; `hits` counts how often they applied."""
+
+    def __init__(
+        self, pattern: str, faults: tuple[Fault, ...], *, times: int | None, method: str | None, call: str | None
+    ) -> None:
+        self.hits = 0
+        self._pattern = re.compile(pattern)
+        self._faults = faults
+        self._times = times
+        self._method = method
+        self._call = f"<methodName>{call}</methodName>".encode() if call else b""
+
+    def take(self, request: Request) -> tuple[Fault, ...]:
+        """Return the faults if this request is meant and they are not used up."""
+        if (self._times is not None and self.hits >= self._times) or self._method not in (None, request.method):
+            return ()
+        if self._call not in request.body or not self._pattern.search(request.target):
+            return ()
+        self.hits += 1
+        return self._faults
+
+
+class Faults:
+    """The rules in force. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rules: list[Rule] = []
+
+    def add(
+        self,
+        pattern: str,
+        *faults: Fault,
+        times: int | None = None,
+        method: str | None = None,
+        call: str | None = None,
+    ) -> Rule:
+        """Add a rule behind the others: `pattern` is searched in path and query, `times` None is for ever.
+
+        `call` is the XML-RPC method that a request must make.
+        """
+        rule = Rule(pattern, faults, times=times, method=method, call=call)
+        with self._lock:
+            self._rules = [*self._rules, rule]
+        return rule
+
+    def remove(self, rule: Rule) -> None:
+        """Let `rule` apply no more."""
+        with self._lock:
+            self._rules = [other for other in self._rules if other is not rule]
+
+    def clear(self) -> None:
+        """Let all be well."""
+        with self._lock:
+            self._rules = []
+
+    def take(self, request: Request) -> tuple[Fault, ...]:
+        """Return the faults for this request, none for most."""
+        if not self._rules:
+            return ()
+        with self._lock:
+            return next((faults for rule in self._rules if (faults := rule.take(request))), ())
 
 
 class PyPI:
@@ -119,9 +182,9 @@ class PyPI:
         """Return what goes out for `request`, faults and all."""
 
         def ask(asked: Request) -> Answer:
-            if file_host.serves(asked.path):
-                return file_host.answer(asked, self.world, self.shape) if serves_files else NOT_FOUND
-            return self._site.answer(asked) if serves_index else file_host.MISSING
+            if is_file(asked.path):
+                return file_answer(asked, self.world, self.shape) if serves_files else NOT_FOUND
+            return self._site.answer(asked) if serves_index else NO_SUCH_FILE
 
         answer = ask(request)
         for fault in self.faults.take(request):

@@ -7,7 +7,7 @@ from typing import Final
 from tests.support.pypi import wire, wire_legacy, wire_xmlrpc
 from tests.support.pypi.edge import accepts_gzip
 from tests.support.pypi.exchange import Answer, Request
-from tests.support.pypi.values import Listed, Page, normalise
+from tests.support.pypi.values import Listed, Page, Shape, normalise
 from tests.support.pypi.wire import Origin
 from tests.support.pypi.world import World
 
@@ -30,6 +30,17 @@ _NOT_FOUND_HTML: Final = Answer(
 )
 _METHODS: Final = (("Allow", "GET, HEAD, OPTIONS"),)
 NO_METHOD: Final = Answer(405, "text/plain", b"405 Method Not Allowed", _METHODS)
+
+_FILE_HEADERS: Final = (
+    ("Cache-Control", "max-age=365000000, immutable, public"),
+    ("Accept-Ranges", "bytes"),
+    ("Access-Control-Allow-Origin", "*"),
+)
+_FILE_TYPE: Final = "application/octet-stream"
+NO_SUCH_FILE: Final = Answer(
+    404, "application/xml", b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
+)
+"""Told as 403 it is just as true: `Status(403, body=NO_SUCH_FILE.body, media_type=NO_SUCH_FILE.media_type)`."""
 
 
 class Site:
@@ -184,3 +195,30 @@ class Site:
 
 def _moved(location: str) -> Answer:
     return Answer(301, "text/plain", b"301 Moved Permanently", (("Location", location),))
+
+
+def is_file(path: str) -> bool:
+    """Tell whether `path` belongs to the file host."""
+    return path.startswith(("/packages/", "/files/"))
+
+
+def file_answer(request: Request, world: World, shape: Shape) -> Answer:
+    """Return the true answer; If-None-Match and If-Modified-Since count for nothing here."""
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        return Answer(405, "text/plain", b"405 Method Not Allowed")
+    path = urllib.parse.unquote(request.path).removeprefix("/")
+    content = world.objects.get(path)
+    if content is None or (path.endswith(".metadata") and not shape.sidecar_keys):
+        return NO_SUCH_FILE
+    asked = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
+    if asked is None or asked[0] == "bytes=-":
+        return Answer(200, _FILE_TYPE, content, _FILE_HEADERS)
+    size = len(content)
+    if asked[1]:
+        first, last = int(asked[1]), min(int(asked[2] or size), size - 1)
+    else:
+        first, last = max(size - int(asked[2]), 0), size - 1
+    if first > last:
+        return Answer(416, "text/plain", b"", (*_FILE_HEADERS, ("Content-Range", f"bytes */{size}")))
+    headers = (*_FILE_HEADERS, ("Content-Range", f"bytes {first}-{last}/{size}"))
+    return Answer(206, _FILE_TYPE, content[first : last + 1], headers)

@@ -1,5 +1,6 @@
-"""What a published page says, read from its JSON or its HTML as a stranger would read it."""
+"""Read published pages as a client reads them, from JSON or from HTML."""
 
+import functools
 import html.parser
 import json
 import urllib.parse
@@ -7,13 +8,17 @@ from typing import Any
 
 import msgspec
 
+FORMS = ("index.v1_json", "index.v1_html", "index.html")
+"""The files of one page."""
+JSON_FORM = "index.v1_json"
 
-class Unreadable(Exception):  # noqa: N818 - a fact about a page
+
+class UnreadablePage(Exception):  # noqa: N818 - a fact about a page
     """The page is not what its name promises."""
 
 
 class Link(msgspec.Struct, frozen=True):
-    """What one page says of one file, in the words that JSON and HTML share."""
+    """What a page says of one file, in the terms that JSON and HTML share."""
 
     filename: str
     url: str
@@ -24,8 +29,8 @@ class Link(msgspec.Struct, frozen=True):
     provenance: str | None
 
 
-class Published(msgspec.Struct, frozen=True):
-    """A page. The later fields are JSON's only."""
+class PublishedPage(msgspec.Struct, frozen=True):
+    """A project's page. Only JSON has the fields after `status`."""
 
     links: tuple[Link, ...]
     status: str
@@ -37,14 +42,20 @@ class Published(msgspec.Struct, frozen=True):
     upload_times: tuple[str | None, ...] = ()
 
 
-def read_json(body: bytes) -> Published:
-    """Return what a JSON page says. Raises: Unreadable."""
+@functools.lru_cache(maxsize=65_536)
+def read_page(body: bytes, form: str) -> PublishedPage:
+    """Return what the page in the file `form` says. Raises: UnreadablePage."""
+    return read_json(body) if form == JSON_FORM else read_html(body)
+
+
+def read_json(body: bytes) -> PublishedPage:
+    """Return what a JSON page says. Raises: UnreadablePage."""
     try:
         page = json.loads(body)
         _require(str(page["meta"]["api-version"]).startswith("1."), "api-version is not 1.x")
         serial = page["meta"].get("_last-serial")
         versions = page.get("versions")
-        return Published(
+        return PublishedPage(
             links=tuple(_json_link(file) for file in page["files"]),
             status=page.get("project-status", {}).get("status", "active"),
             name=page["name"],
@@ -54,7 +65,7 @@ def read_json(body: bytes) -> Published:
             upload_times=tuple(file.get("upload-time") for file in page["files"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unreadable(f"no project page in JSON: {error!r}") from error
+        raise UnreadablePage(f"not a project page in JSON: {error!r}") from error
 
 
 def _json_link(file: dict[str, Any]) -> Link:
@@ -73,14 +84,11 @@ def _json_link(file: dict[str, Any]) -> Link:
     )
 
 
-def read_html(body: bytes) -> Published:
-    """Return what an HTML page says. Raises: Unreadable."""
-    parser = _Anchors()
-    parser.feed(_utf8(body))
-    parser.close()
-    _require(parser.meta.get("pypi:repository-version", "").startswith("1."), "no repository-version")
+def read_html(body: bytes) -> PublishedPage:
+    """Return what an HTML page says. Raises: UnreadablePage."""
+    parser = _parsed(body)
     links = tuple(_html_link(attributes, text) for attributes, text in parser.anchors)
-    return Published(links=links, status=parser.meta.get("pypi:project-status", "active"))
+    return PublishedPage(links=links, status=parser.meta.get("pypi:project-status", "active"))
 
 
 def _html_link(attributes: dict[str, str], text: str) -> Link:
@@ -101,23 +109,19 @@ def _html_link(attributes: dict[str, str], text: str) -> Link:
 
 
 def read_root_json(body: bytes) -> list[str]:
-    """Return the names in a root list. Raises: Unreadable."""
+    """Return the names in a root list. Raises: UnreadablePage."""
     try:
         return [project["name"] for project in json.loads(body)["projects"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise Unreadable(f"no root list in JSON: {error!r}") from error
+        raise UnreadablePage(f"not a root list in JSON: {error!r}") from error
 
 
 def read_root_html(body: bytes) -> list[tuple[str, str]]:
-    """Return (the URL's path, the name) for each project of a root list. Raises: Unreadable."""
-    parser = _Anchors()
-    parser.feed(_utf8(body))
-    parser.close()
-    _require(parser.meta.get("pypi:repository-version", "").startswith("1."), "no repository-version")
+    """Return (the URL's path, the name) for each project of a root list. Raises: UnreadablePage."""
     base = "http://mirror.test/simple/"
     return [
         (urllib.parse.urlsplit(urllib.parse.urljoin(base, attributes.get("href", ""))).path, text)
-        for attributes, text in parser.anchors
+        for attributes, text in _parsed(body).anchors
     ]
 
 
@@ -145,13 +149,18 @@ class _Anchors(html.parser.HTMLParser):
             self.anchors[-1] = attributes, text + data
 
 
-def _utf8(body: bytes) -> str:
+def _parsed(body: bytes) -> _Anchors:
     try:
-        return body.decode()
+        text = body.decode()
     except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8: {error}") from error
+        raise UnreadablePage(f"not UTF-8: {error}") from error
+    parser = _Anchors()
+    parser.feed(text)
+    parser.close()
+    _require(parser.meta.get("pypi:repository-version", "").startswith("1."), "no repository-version")
+    return parser
 
 
 def _require(condition: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not condition:
-        raise Unreadable(otherwise)
+        raise UnreadablePage(otherwise)
