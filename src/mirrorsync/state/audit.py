@@ -63,16 +63,6 @@ def step(connection: sqlite3.Connection, now: float, period: float) -> int:
     return len(names)
 
 
-def list_read(connection: sqlite3.Connection, now: float, refused: str | None) -> None:
-    """Note that the root list was held against the ledger, and why not all of it was believed (None: it was)."""
-    connection.execute("UPDATE mirror SET list_read_at = ?, list_refused = ?", (now, refused))
-
-
-def list_missed(connection: sqlite3.Connection, now: float) -> None:
-    """Note that the root list could not be read: it is asked for again in its turn."""
-    connection.execute("UPDATE mirror SET list_read_at = ?", (now,))
-
-
 def audit_report(connection: sqlite3.Connection) -> AuditReport:
     """Return how far the audit is."""
     row = connection.execute("SELECT * FROM mirror").fetchone()

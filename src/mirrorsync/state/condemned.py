@@ -1,4 +1,4 @@
-"""Objects that no page names any more: how much they are, and their way out of the store."""
+"""Objects that no page names any more, until the sweep deletes them."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ import msgspec
 from mirrorsync.state.progress import Weight
 
 BEING_DELETED: Final = -1.0
-"""In `delete_after`: a sweep is at it. Deleting and coming back at once would leave a page without its file."""
+"""`delete_after` of an object that a sweep is deleting. A page must not take it back meanwhile: its file would go."""
 
 
 class Condemned(msgspec.Struct, frozen=True):
-    """An object that nothing names any more and whose grace is over."""
+    """An object to delete: nothing names it and its grace is over."""
 
     place: bytes
     filename: str
 
 
 def weigh_past_grace(connection: sqlite3.Connection, now: float) -> Weight:
-    """Return what a sweep would delete now."""
+    """Return how much a sweep would delete now."""
     files, size = connection.execute(
         "SELECT count(*), coalesce(sum(size), 0) FROM condemned WHERE delete_after <= ?", (now,)
     ).fetchone()
@@ -28,7 +28,7 @@ def weigh_past_grace(connection: sqlite3.Connection, now: float) -> Weight:
 
 
 def take_past_grace(connection: sqlite3.Connection, now: float, limit: int) -> list[Condemned]:
-    """Return at most `limit` objects to delete now, and bar them from coming back until they are `swept`."""
+    """Return at most `limit` objects to delete now; no page can take them back until they are `swept`."""
     rows = connection.execute(
         "UPDATE condemned SET delete_after = :bar WHERE (place, filename) IN"
         " (SELECT place, filename FROM condemned WHERE delete_after BETWEEN 0 AND :now"
@@ -39,12 +39,12 @@ def take_past_grace(connection: sqlite3.Connection, now: float, limit: int) -> l
 
 
 def unbar(connection: sqlite3.Connection) -> None:
-    """At start, when nobody deletes: what a dead run was deleting is ordinarily condemned again."""
+    """Release objects that an earlier process was deleting; call it at start, before any sweep."""
     connection.execute("UPDATE condemned SET delete_after = 0 WHERE delete_after = ?", (BEING_DELETED,))
 
 
 def swept(connection: sqlite3.Connection, objects: Sequence[Condemned]) -> None:
-    """Forget condemned objects that are deleted."""
+    """Drop objects that are deleted."""
     connection.executemany(
         "DELETE FROM condemned WHERE place = ? AND filename = ?", [(row.place, row.filename) for row in objects]
     )

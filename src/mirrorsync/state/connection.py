@@ -1,4 +1,4 @@
-"""Opening SQLite, and what its failures mean. Without trio: `status` and its like need none."""
+"""Opening SQLite and translating its errors. Without trio, so that `status` starts quickly."""
 
 import sqlite3
 from contextlib import closing
@@ -8,20 +8,20 @@ from typing import Final
 from mirrorsync.errors import MirrorsyncError, StoreDenied, StoreFull
 
 DAMAGED_HINT: Final = "restore it from a backup, or move it away: the next sync builds it anew from upstream"
-_NOT_OURS: Final = {0, sqlite3.SQLITE_ERROR}
-"""What our own statements meet only where a table is not as we made it."""
+_SCHEMA_ERRORS: Final = {0, sqlite3.SQLITE_ERROR}
+"""Result codes that our own statements get only if a table is not as the schema made it."""
 
 
-def connect(path: Path, *, read_only: bool = False, patience: float = 10.0) -> sqlite3.Connection:
-    """Open the database; a reader changes nothing of it, and needs no right to write.
+def connect(path: Path, *, read_only: bool = False, busy_timeout: float = 10.0) -> sqlite3.Connection:
+    """Open the database. A reader changes nothing in it and needs no write permission.
 
-    `patience`: seconds to wait for whoever keeps it for itself. (SQLite itself may leave its empty `-wal` and `-shm`
+    `busy_timeout`: seconds to wait while another process has it locked. (SQLite may leave an empty `-wal` and `-shm`
     beside it.) Raises: StoreDenied with a hint.
     """
     try:
-        connection = _open(path, "mode=ro" if read_only else "mode=rwc", patience)
+        connection = _open(path, "mode=ro" if read_only else "mode=rwc", busy_timeout)
         if read_only:
-            connection = _readable(connection, path, patience)
+            connection = _readable(connection, path, busy_timeout)
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -32,25 +32,29 @@ def connect(path: Path, *, read_only: bool = False, patience: float = 10.0) -> s
     return connection
 
 
-def _open(path: Path, how: str, patience: float) -> sqlite3.Connection:
+def _open(path: Path, parameter: str, busy_timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False, timeout=patience
+        f"{path.absolute().as_uri()}?{parameter}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=busy_timeout,
     )
     connection.row_factory = sqlite3.Row
     return connection
 
 
-def _readable(connection: sqlite3.Connection, path: Path, patience: float) -> sqlite3.Connection:
-    """Return a connection that can read, also for a user who may not make SQLite's `-shm` beside the database."""
+def _readable(connection: sqlite3.Connection, path: Path, busy_timeout: float) -> sqlite3.Connection:
+    """Return a connection that can read, even for a user who cannot create SQLite's `-shm` beside the database."""
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
         if primary_code(error) == sqlite3.SQLITE_BUSY or _has_log(path):
             raise
-        # Nobody has it open, so nobody changes it: it can be read as the plain file that it is, also where the disk
-        # has no room for the `-shm` that SQLite would make (it calls that an I/O error).
-        return _open(path, "immutable=1", patience)
+        # Without a log no process has it open, so it can be read as a plain file. This also works on a full disk,
+        # where SQLite cannot create the `-shm` and reports an I/O error.
+        return _open(path, "immutable=1", busy_timeout)
     return connection
 
 
@@ -60,7 +64,10 @@ def _has_log(path: Path) -> bool:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a database that others may be writing, as of one moment, if there is one. Raises: StoreDenied, StoreFull."""
+    """Copy a consistent snapshot of a database that may be in use; do nothing if it does not exist.
+
+    Raises: StoreDenied, StoreFull.
+    """
     try:
         if not source.exists():
             return
@@ -69,15 +76,20 @@ def copy_database(source: Path, target: Path) -> None:
     except sqlite3.Error as error:
         raise explain(error, source) from error
     except OSError as error:
-        raise StoreDenied(
-            f"the state {source} cannot be seen",
-            why=error.strerror or str(error),
-            hint="run this as the mirror's user, or let this user read the directory",
-        ) from error
+        raise unreachable(error, source) from error
+
+
+def unreachable(error: OSError, path: Path) -> StoreDenied:
+    """Return the error for a state that this user cannot reach."""
+    return StoreDenied(
+        f"the state {path} cannot be seen",
+        why=error.strerror or str(error),
+        hint="run this as the mirror's user, or let this user read the directory",
+    )
 
 
 def explain(error: sqlite3.Error, path: Path) -> MirrorsyncError:
-    """Say what a failure of SQLite means to an operator."""
+    """Return an operator's error for a failure of SQLite."""
     text = str(error)
     code = primary_code(error)
     if code == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
@@ -90,22 +102,18 @@ def explain(error: sqlite3.Error, path: Path) -> MirrorsyncError:
         return StoreDenied(
             f"the state {path} is locked by another program",
             why=text,
-            hint=f"mirrorsync never keeps it from readers: `fuser -v {path}` tells who does (a backup, an sqlite3"
+            hint=f"mirrorsync never locks out readers: `fuser -v {path}` shows which program does (a backup, an sqlite3"
             " shell); end that program, nothing was lost",
         )
-    if isinstance(error, sqlite3.OperationalError) and code not in _NOT_OURS:
+    if isinstance(error, sqlite3.OperationalError) and code not in _SCHEMA_ERRORS:
         return StoreDenied(
             f"the state {path} cannot be used",
             why=text,
             hint="check the directory's owner, permissions and disk; nothing was lost",
         )
-    return StoreDenied(
-        f"the state {path} is damaged",
-        why=text,
-        hint=DAMAGED_HINT,
-    )
+    return StoreDenied(f"the state {path} is damaged", why=text, hint=DAMAGED_HINT)
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary result code, 0 where it tells none."""
+    """Return SQLite's primary result code, 0 if the error has none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -1,4 +1,4 @@
-"""The connection: one writer, many statements a transaction, every commit durable."""
+"""The database: one writer, group commits, every commit durable."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,47 +18,47 @@ Operation = Callable[[sqlite3.Connection], T]
 
 
 class _Write(Generic[T]):
-    """An operation that waits for the next transaction."""
+    """An operation for the next transaction."""
 
     def __init__(self, operation: Operation[T]) -> None:
         self.operation = operation
 
 
 class _Read(_Write[T]):
-    """An operation that changes nothing: it needs no transaction."""
+    """An operation that changes nothing and needs no transaction."""
 
 
 class Database:
     """The mirror's SQLite file. Operations that wait at the same time share one transaction (group commit).
 
-    An operation is a function of the connection. It may be run again by nobody: it runs once, and when it raises
-    only its own changes are undone.
+    An operation is a function of the connection. Each runs exactly once; if it raises, only its own changes are
+    rolled back.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._together = BatchedThread(self._serve, lanes=1)
+        self._thread = BatchedThread(self._serve, lanes=1)
         self.commits = 0
-        """Transactions so far."""
+        """Transactions committed so far."""
 
     async def write(self, operation: Operation[T]) -> T:
         """Run `operation` in a transaction; on return it is durable.
 
-        Cancellation: it has happened whole or not at all.
-        Raises: what it raises; StoreFull, StoreDenied when the database cannot be written.
+        Cancellation: the transaction is committed whole or not at all.
+        Raises: what `operation` raises; StoreFull, StoreDenied if the database cannot be written.
         """
-        result: T = await self._together.call(_Write(operation))
+        result: T = await self._thread.call(_Write(operation))
         return result
 
     async def read(self, operation: Operation[T]) -> T:
-        """Run `operation`, which changes nothing, between two transactions."""
-        result: T = await self._together.call(_Read(operation))
+        """Run `operation`, which must change nothing, between two transactions."""
+        result: T = await self._thread.call(_Read(operation))
         return result
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[sqlite3.Connection]:
-        """Open a second, read-only connection with its own view of the moment, for long walks."""
+        """Open a second, read-only connection with a snapshot of its own, for long queries."""
         connection = await trio.to_thread.run_sync(lambda: connect(self._path, read_only=True))
         with closing(connection):
             yield connection
@@ -73,7 +73,7 @@ class Database:
                 call.result = capture(self._translated, call.work.operation)
 
     def _commit(self, operations: Sequence[Operation[object]]) -> list[Outcome[object]]:
-        """Run the operations in one transaction; return what came of each. Blocks."""
+        """Run the operations in one transaction; return their outcomes. Blocks."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             results = [self._attempt(operation) for operation in operations]
@@ -82,22 +82,22 @@ class Database:
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            # One for each: an outcome is unwrapped once.
+            # One object for each: an outcome can be unwrapped only once.
             return [Error(explain(error, self._path)) for _ in operations]
         return results
 
     def _attempt(self, operation: Operation[object]) -> Outcome[object]:
-        self._connection.execute("SAVEPOINT job")
+        self._connection.execute("SAVEPOINT operation")
         try:
             value = operation(self._connection)
         except sqlite3.OperationalError:
-            raise  # the disk or the file: nobody's job can be committed
-        except BaseException as error:  # noqa: BLE001 -- handed to the caller whole
-            self._connection.execute("ROLLBACK TO job")
+            raise  # the disk or the file: nothing can be committed
+        except BaseException as error:  # noqa: BLE001 -- passed to the caller unchanged
+            self._connection.execute("ROLLBACK TO operation")
             result: Outcome[object] = Error(error)
         else:
             result = Value(value)
-        self._connection.execute("RELEASE job")
+        self._connection.execute("RELEASE operation")
         return result
 
     def _translated(self, operation: Operation[T]) -> T:
@@ -109,7 +109,7 @@ class Database:
 
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open the database for writing, at this version's schema. Raises: StoreDenied, StoreFull, NewerSchema."""
+    """Open the database for writing and migrate it. Raises: StoreDenied, StoreFull, NewerSchema."""
     connection = await trio.to_thread.run_sync(lambda: connect(path))
     with closing(connection):
         try:

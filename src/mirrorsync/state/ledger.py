@@ -20,8 +20,7 @@ from mirrorsync.state.database import Database, open_database
 from mirrorsync.state.history import Stretch, stretches
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.listing import Missing
-from mirrorsync.state.notification_queue import SinkReport
-from mirrorsync.state.outbox import Outbox
+from mirrorsync.state.notification_queue import Outbox, SinkReport
 from mirrorsync.state.progress import Mirror, ProjectRow, Raised, Weight
 from mirrorsync.state.project_report import similar_names
 from mirrorsync.state.report import Report
@@ -155,11 +154,11 @@ class State:
 
     async def list_missed(self, now: float) -> None:
         """Note that the root list could not be read."""
-        await self.database.write(lambda connection: audit.list_missed(connection, now))
+        await self.database.write(lambda connection: listing.missed(connection, now))
 
     async def list_read(self, now: float, *, refused: str | None = None) -> None:
         """Note that the root list was held against the ledger, and why not all of it was believed (None: it was)."""
-        await self.database.write(lambda connection: audit.list_read(connection, now, refused))
+        await self.database.write(lambda connection: listing.read(connection, now, refused))
 
     # --- bringing up -----------------------------------------------------------------------------------------
 

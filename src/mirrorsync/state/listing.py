@@ -1,4 +1,4 @@
-"""The root list held against the ledger, by SQL: neither is ever held in memory as objects."""
+"""Comparing the root list with the database, in SQL: neither is ever held in memory as objects."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from mirrorsync.model.identity import Serial
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """What a whole root list does not name although we serve it."""
+    """What the mirror serves although a whole root list does not name it."""
 
     projects: int
     files: int
     size: int
     """Bytes."""
     served: int
-    """Projects that we serve in all."""
+    """Projects that the mirror serves in all."""
     listed: int
     """Selected projects that the list names."""
 
@@ -30,7 +30,7 @@ FROM project WHERE present = 1 AND unlisted = 0 AND coalesce(status, '') != 'qua
 
 
 def begin(connection: sqlite3.Connection) -> None:
-    """Start an empty list."""
+    """Create an empty temporary list."""
     connection.execute(
         "CREATE TEMP TABLE IF NOT EXISTS listing"
         " (name TEXT PRIMARY KEY, display_name TEXT NOT NULL, serial INTEGER) WITHOUT ROWID"
@@ -39,7 +39,7 @@ def begin(connection: sqlite3.Connection) -> None:
 
 
 def add(connection: sqlite3.Connection, projects: Sequence[Listed]) -> None:
-    """Add a part of the list; of two spellings of one name the one with the higher serial stays."""
+    """Add part of the list; of two spellings of one name, keep the one with the higher serial."""
     connection.executemany(
         "INSERT INTO temp.listing VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
         " display_name = excluded.display_name, serial = excluded.serial"
@@ -49,7 +49,7 @@ def add(connection: sqlite3.Connection, projects: Sequence[Listed]) -> None:
 
 
 def missing(connection: sqlite3.Connection, list_serial: Serial | None) -> Missing:
-    """Weigh what the list does not name, before anything is believed of it."""
+    """Count what the list does not name, before any of it is removed."""
     projects = connection.execute(f"SELECT count(*) {_NOT_LISTED}", {"list_serial": list_serial}).fetchone()[0]
     files, size = connection.execute(
         f"SELECT count(*), coalesce(sum(size), 0) FROM file WHERE project_id IN (SELECT id {_NOT_LISTED})",
@@ -61,10 +61,10 @@ def missing(connection: sqlite3.Connection, list_serial: Serial | None) -> Missi
 
 
 def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Serial | None) -> None:
-    """Make due whatever the list says is new or changed; all that is older than `since` is known to be served.
+    """Make due what the list shows as new or changed; everything older than `since` is already served.
 
-    A name that we removed comes back only above the serial of its removal: the list is cached up to half an
-    hour. A serial below ours counts only when the list as a whole is newer than our page.
+    A removed name comes back only above the serial of its removal, because the list is cached for up to half an
+    hour. A serial below ours counts only if the list as a whole is newer than our page.
     """
     names = {"since": since, "list_serial": list_serial}
     connection.execute(
@@ -78,7 +78,7 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
             unmet_since = coalesce(unmet_since, excluded.unmet_since),
             said_removed = 0, unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL,
             gone_at = NULL, last_reason = NULL
-        -- What the ledger knew is no news: it would restart a stale page's ladder, or demand what an invitation moved.
+        -- Ignore a known serial: it would reset a stale page's back-off, or require a serial that only a role moved.
         WHERE excluded.wanted_serial > CASE WHEN mirrored_serial IS NULL AND unmet_since IS NULL THEN -1
             ELSE max(wanted_serial, coalesce(mirrored_serial, -1)) END
         """,
@@ -103,10 +103,10 @@ def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Se
 
 
 def recheck_removals(connection: sqlite3.Connection, *, since: Serial, now: float) -> None:
-    """Make due what was removed and is named again, at a serial that tells of nothing new.
+    """Make due removed projects that the list names again, even at a serial that is not new.
 
-    The page's 404 and an earlier list may both have been false, and nothing else would ever bring it back (I3). Not
-    what the journal said is removed, and not before lists of the time of the removal are out of all caches.
+    The page's 404 and an earlier list may both have been wrong, and nothing else would bring the project back (I3).
+    Excluded are projects that the journal removed, and all until lists from before the removal have left the caches.
     """
     connection.execute(
         """
@@ -120,9 +120,9 @@ def recheck_removals(connection: sqlite3.Connection, *, since: Serial, now: floa
 
 
 def recheck_missing(connection: sqlite3.Connection, *, since: Serial, list_serial: Serial | None) -> None:
-    """Mark what the list does not name and make it due: the page is the second witness.
+    """Mark projects that the list does not name and make them due: their page is the second witness.
 
-    Until that has spoken, nothing from `since` on may be claimed: a removal or a quarantine is not served yet.
+    Until it is checked, no serial from `since` on may be claimed: a removal or quarantine may not be served yet.
     """
     connection.execute(
         "UPDATE project SET unlisted = 1, recheck = 1, next_attempt_at = 0, unmet_since = coalesce(unmet_since, :since)"
@@ -132,5 +132,15 @@ def recheck_missing(connection: sqlite3.Connection, *, since: Serial, list_seria
 
 
 def end(connection: sqlite3.Connection) -> None:
-    """Forget the list."""
+    """Drop the list."""
     connection.execute("DROP TABLE IF EXISTS temp.listing")
+
+
+def read(connection: sqlite3.Connection, now: float, refused: str | None) -> None:
+    """Note that the root list was compared, and why the removals that it implies were refused (None: they were not)."""
+    connection.execute("UPDATE mirror SET list_read_at = ?, list_refused = ?", (now, refused))
+
+
+def missed(connection: sqlite3.Connection, now: float) -> None:
+    """Note that the root list could not be read; the next attempt is after the usual interval."""
+    connection.execute("UPDATE mirror SET list_read_at = ?", (now,))

@@ -17,10 +17,10 @@ from mirrorsync.state.connection import DAMAGED_HINT, connect, explain
 from mirrorsync.state.notification_queue import SinkReport
 from mirrorsync.state.progress import synced_serial
 from mirrorsync.state.runs import NEEDS_PERSON
-from mirrorsync.state.schema import bridge
+from mirrorsync.state.schema import add_compatibility_views
 from mirrorsync.status.forecast import Growth
 
-PATIENCE: Final = 1.0
+BUSY_TIMEOUT: Final = 1.0
 """Seconds that a reader waits for someone who keeps the database for itself: no mirrorsync does."""
 _UNMET_SHOWN: Final = 1000
 """Unmet projects that a report names; the count is of all."""
@@ -128,11 +128,11 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     when this user may not read it.
     """
     _look_for(path)
-    with closing(connect(path, read_only=True, patience=PATIENCE)) as connection:
+    with closing(connect(path, read_only=True, busy_timeout=BUSY_TIMEOUT)) as connection:
         try:
             if not connection.execute("PRAGMA user_version").fetchone()[0]:
                 raise _never_synced()  # a death in the first second of a first sync
-            bridge(connection)
+            add_compatibility_views(connection)
             connection.execute("BEGIN")  # one view of one moment
             yield connection
         except sqlite3.Error as error:
