@@ -1,1 +1,1 @@
-"""Configuration: what an operator writes, checked and turned into values."""
+"""Configuration: the operator's TOML file, checked and converted into `Settings`."""

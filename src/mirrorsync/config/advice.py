@@ -1,4 +1,4 @@
-"""What is allowed and probably not meant."""
+"""Warnings about settings that are valid but probably not intended."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,7 +10,7 @@ _POLITE_CONNECTIONS: Final = 10
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:
-    """Return one sentence for each setting that an operator should think about once more."""
+    """Return one sentence for each setting that an operator should reconsider."""
     return (*_upstream(settings), *_content(settings))
 
 
@@ -18,23 +18,23 @@ def _upstream(settings: Settings) -> Iterator[str]:
     upstream = settings.upstream
     if upstream.connections > _POLITE_CONNECTIONS:
         yield (
-            f"connections is {upstream.connections}: PyPI asks mirrors to stay at {_POLITE_CONNECTIONS} or below, "
-            "and other indexes may block a mirror that opens many"
+            f"connections is {upstream.connections}: PyPI asks mirrors to use at most {_POLITE_CONNECTIONS}, "
+            "and other indexes may block a mirror that uses many"
         )
     if upstream.index.lower().startswith("http:"):
         yield (
-            f"index is {upstream.index}: anyone on the way can alter pages and files alike, "
-            "and digests do not help, for they come the same way"
+            f"index is {upstream.index}: anyone on the network path can alter pages and files, "
+            "and digests do not help because they come over the same connection"
         )
 
 
 def _content(settings: Settings) -> Iterator[str]:
     limits = settings.limits
     if limits.min_free == 0:
-        yield "min-free is 0 B: downloads go on until the disk is full, and then pages cannot be updated either"
+        yield "min-free is 0 B: downloads continue until the disk is full, and then pages cannot be updated either"
     if limits.removal_grace == 0:
-        yield "removal-grace is 0s: clients that hold an older page get 404 for files as soon as they are removed"
+        yield "removal-grace is 0s: clients with an older page get 404 for a file as soon as it is removed"
     if not settings.content.files and limits.min_free:
         yield f"files is false: no files are downloaded, and min-free ({format_size(limits.min_free)}) has no effect"
     if both := sorted(set(settings.select.projects) & set(settings.select.exclude)):
-        yield f"{', '.join(both)}: named in projects and in exclude, and so left out"
+        yield f"{', '.join(both)}: in both projects and exclude, and therefore not mirrored"

@@ -1,4 +1,4 @@
-"""A configuration file with every setting explained, made from the schema so that it cannot lag behind it."""
+"""A configuration file that explains every setting, generated from the schema."""
 
 import textwrap
 from collections.abc import Iterator
@@ -11,31 +11,32 @@ from mirrorsync.config.setting import REQUIRED, Setting, settings_of
 EXAMPLE_DIRECTORY: Final = "/srv/pypi"
 _WIDTH: Final = 96
 _HEAD: Final = """\
-# mirrorsync's configuration. Every setting is here, with its default; a line that starts with
-# "#" and no space is a setting that is not set. "mirrorsync config check" shows what is in force.
+# mirrorsync's configuration. Every setting is listed with its default. A line that starts with
+# "#" and no space is an optional setting that is not set. "mirrorsync config check" shows the
+# settings in force.
 # Durations: "250ms", "60s", "2h30m", "1d". Sizes: "64 MiB", "20 GiB", "500 GB".
 
 """
 
 
 def example(directory: str | None, contact: str | None) -> str:
-    """Return a commented configuration with `directory` and `contact`, or placeholders for them, filled in.
+    """Return a commented configuration with `directory` and `contact`, or with placeholders for them.
 
-    With a contact it loads as it is; with the placeholder it is refused for that one reason.
+    It is valid with a contact; with the placeholder it is refused for that reason only.
     """
-    written = {"directory": directory or EXAMPLE_DIRECTORY, "contact": contact or PLACEHOLDER_CONTACT}
+    values = {"directory": directory or EXAMPLE_DIRECTORY, "contact": contact or PLACEHOLDER_CONTACT}
     lines = [_HEAD]
     for name, kind in SECTIONS.items():
         lines.append(f"[{name}]\n")
-        lines += [f"{line}\n" for setting in settings_of(name, kind) for line in _lines(setting, written)]
+        lines += [f"{line}\n" for setting in settings_of(name, kind) for line in _lines(setting, values)]
         lines.append("\n")
     return "".join(lines).rstrip("\n") + "\n"
 
 
-def _lines(setting: Setting, written: dict[str, str]) -> Iterator[str]:
+def _lines(setting: Setting, values: dict[str, str]) -> Iterator[str]:
     yield from (f"# {line}" for line in textwrap.wrap(setting.description, _WIDTH))
     if setting.default is REQUIRED:
-        yield f"{setting.key} = {setting.spell(written[setting.key])}"
+        yield f"{setting.key} = {setting.spell(values[setting.key])}"
     elif setting.default is None:
         yield f"#{setting.key} = {setting.spell(setting.example)}"
     else:

@@ -1,10 +1,9 @@
-"""From a file on disk to `Settings`, or to one clear sentence about what is wrong with it."""
+"""Load `Settings` from a file, or report the first error in it."""
 
 import os
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime, time
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from mirrorsync.config.setting import REQUIRED, Kind, Setting, settings_of
 from mirrorsync.errors import BadConfig
 from mirrorsync.model.identity import is_segment
 from mirrorsync.model.units import parse_duration, parse_size
+from mirrorsync.model.wording import did_you_mean
 
 VARIABLE: Final = "MIRRORSYNC_CONFIG"
 PLACES: Final = (Path("mirrorsync.toml"), Path("/etc/mirrorsync/mirrorsync.toml"))
@@ -33,10 +33,10 @@ _NAMES_OF_TYPES: Final = {
 
 
 def find(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the configuration file to read: `path`, else $MIRRORSYNC_CONFIG, else the first that is there.
+    """Return the configuration file to read: `path`, else $MIRRORSYNC_CONFIG, else the first of `PLACES` that exists.
 
-    A path that is given or in the variable is returned as it is: `load` says what is wrong with it.
-    Raises: BadConfig, when there is none, with the places that were looked at.
+    A given path, or the variable's, is returned unchecked; `load` reports what is wrong with it.
+    Raises: BadConfig, with the places searched, when there is none.
     """
     if path is not None:
         return path
@@ -47,41 +47,38 @@ def find(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
             return place
     raise BadConfig(
         "no configuration file was found",
-        why=f"${VARIABLE} is not set, and none is at {' or '.join(_here(place) for place in PLACES)}",
-        hint="mirrorsync init writes one here; --config FILE names one elsewhere",
+        why=f"${VARIABLE} is not set, and there is no {' or '.join(_here(place) for place in PLACES)}",
+        hint="`mirrorsync init` writes one here; --config FILE names one elsewhere",
     )
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return what the file at `path` says, with every default filled in and every path absolute.
+    """Return the settings in the file at `path`, with defaults filled in and paths made absolute.
 
-    Raises: BadConfig, which names the file, the key, what is right, and what to write.
+    Raises: BadConfig, which names the file, the key, the reason and a valid value.
     """
     settings = parse(
-        _read(path, "the configuration", f"check the path; mirrorsync init {path} writes a new file"), path, environ
+        _read(path, "the configuration", f"check the path; `mirrorsync init {path}` writes a new file"), path, environ
     )
     ca_file = settings.upstream.ca_file
     if ca_file is not None and not ca_file.is_file():
         raise BadConfig(
             f"{path}: [upstream] ca-file is {str(ca_file)!r}",
-            why="no such file can be seen by this user",
-            hint="write the path of a PEM file, or leave ca-file out to trust the usual certificates",
+            why="this user sees no such file",
+            hint="set it to the path of a PEM file, or remove ca-file to trust the usual certificates",
         )
     return settings
 
 
 def parse(text: str, path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return what `text` says, as if it stood in the file at `path`.
-
-    Raises: BadConfig.
-    """
+    """Return the settings in `text`, the content of the file at `path`. Raises: BadConfig."""
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for numbers of thousands of digits
         raise BadConfig(
             f"{path} is not valid TOML",
             why=str(error),
-            hint='texts stand in "quotes", lists in [brackets], true and false in lower case; each key stands once',
+            hint='write strings in "quotes", lists in [brackets], true and false in lower case, and each key once',
         ) from error
     folder = path.absolute().parent.resolve()
     try:
@@ -96,21 +93,21 @@ def parse(text: str, path: Path, environ: Mapping[str, str] = os.environ) -> Set
 
 
 def _read(path: Path, what: str, absent_hint: str) -> str:
-    """Return the text of the file at `path`; `what` names it in errors, `absent_hint` is for when it is not there."""
+    """Return the text of the file at `path`. Errors call it `what`, and `absent_hint` is the hint if it is missing."""
     try:
-        return path.read_bytes().decode("utf-8-sig")  # editors on Windows put a mark in front
+        return path.read_bytes().decode("utf-8-sig")  # editors on Windows write a byte order mark
     except FileNotFoundError as error:
-        raise BadConfig(f"{what} {path} is not there", hint=absent_hint) from error
+        raise BadConfig(f"{what} {path} does not exist", hint=absent_hint) from error
     except IsADirectoryError as error:
-        hint = f"name the file in it: {path / PLACES[0]}"
+        hint = f"give the path of the file in it: {path / PLACES[0]}"
         raise BadConfig(f"{what} {path} is a directory, not a file", hint=hint) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        hint = "save it as UTF-8"
-        raise BadConfig(f"{what} {path} is not UTF-8", why=f"line {line} holds other bytes", hint=hint) from error
+        hint = "save the file as UTF-8"
+        raise BadConfig(f"{what} {path} is not UTF-8", why=f"line {line} contains other bytes", hint=hint) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or str(error)
-        hint = "this user must be able to read it"
+        hint = "let this user read the file"
         raise BadConfig(f"{what} {path} cannot be read", why=why, hint=hint) from error
 
 
@@ -118,7 +115,7 @@ def _table(name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     table = document.get(name, {})
     if not isinstance(table, dict):
         raise BadConfig(
-            f"{name} is {_shown(table)}", why="it is a section", hint=f"write [{name}] on a line of its own"
+            f"{name} is {_shown(table)}", why="it must be a section", hint=f"write [{name}] on a separate line"
         )
     return table
 
@@ -126,15 +123,14 @@ def _table(name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
 def _section(
     known: tuple[Setting, ...], table: Mapping[str, Any], folder: Path, environ: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """Return the section's values by attribute; those not written are left to their defaults."""
+    """Return the section's values by attribute, without those that the file leaves to their defaults."""
     _refuse_unknown(f"key in [{known[0].section}]", table, [setting.key for setting in known])
     for setting in known:
         if setting.default is REQUIRED and setting.key not in table:
             raise BadConfig(
                 f"[{setting.section}] {setting.key} is missing",
                 why="it has no default",
-                hint=f"write {setting.key} = {setting.spell(setting.example)}, or rather a value of yours, in"
-                f" [{setting.section}]",
+                hint=f"add it to [{setting.section}], for example {setting.key} = {setting.spell(setting.example)}",
             )
     return {
         setting.attribute: _value(setting, table[setting.key], folder, environ)
@@ -146,12 +142,12 @@ def _section(
 def _value(setting: Setting, given: Any, folder: Path, environ: Mapping[str, str]) -> Any:
     try:
         value = _converted(setting, given)
-    except (msgspec.ValidationError, ValueError, RuntimeError) as error:  # RuntimeError: whose home is "~"?
+    except (msgspec.ValidationError, ValueError, RuntimeError) as error:  # RuntimeError: "~" without a home directory
         unfit_text = not isinstance(error, msgspec.ValidationError)
         raise BadConfig(
             f"[{setting.section}] {setting.key} is {_shown(given)}",
             why=str(error) if unfit_text else f"it takes {setting.takes}",
-            hint=f"write it like {setting.key} = {setting.spell(setting.example)}",
+            hint=f"for example {setting.key} = {setting.spell(setting.example)}",
         ) from error
     if setting.key == "proxy":
         return _proxy(value, environ)
@@ -166,38 +162,36 @@ def _converted(setting: Setting, given: Any) -> Any:
         if setting.kind is Kind.SIZE:
             return parse_size(text)
         if not text:
-            raise ValueError("a path is not empty")
+            raise ValueError("a path cannot be empty")
         return Path(text).expanduser()
     return msgspec.convert(given, setting.type, strict=True)
 
 
 def _proxy(text: str, environ: Mapping[str, str]) -> str:
-    """Return the proxy's URL, read from the credential that `text` names where it names one."""
+    """Return the proxy's URL; `credential:NAME` is replaced by the content of that credential."""
     if not text.startswith(_CREDENTIAL):
         if "@" in text:
             raise BadConfig(
                 f"[upstream] proxy is {rules.redacted(text)[:80]!r}",
-                why="a user name or password stands in it, and this file holds no secrets",
+                why="it contains a user name or password, and this file must not contain secrets",
                 hint=f'put the URL into the file $CREDENTIALS_DIRECTORY/proxy and write proxy = "{_CREDENTIAL}proxy"',
             )
         return text
     name = text.removeprefix(_CREDENTIAL)
     folder = environ.get(_CREDENTIALS_VARIABLE, "")
     if not folder or not is_segment(name):
-        why = "$CREDENTIALS_DIRECTORY is not set" if not folder else "a credential's name is a plain file name"
-        hint = (
-            "systemd sets it with LoadCredential=proxy:/path/to/file; by hand: CREDENTIALS_DIRECTORY=/path mirrorsync …"
-        )
+        why = "$CREDENTIALS_DIRECTORY is not set" if not folder else "the credential's name is not a plain file name"
+        hint = "systemd sets it with LoadCredential=proxy:/path/to/file; otherwise set it to a directory with that file"
         raise BadConfig(f"[upstream] proxy is {text[:80]!r}", why=why, hint=hint)
-    url = _read(Path(folder) / name, "the credential", "write the proxy's URL into it").strip()
+    url = _read(Path(folder) / name, "the credential", "write the proxy's URL into that file").strip()
     try:
         return rules.proxy(url)
     except BadConfig:
         why, hint = (
-            "it does not hold one http or https URL",
-            "write it like http://user:password@proxy.example.edu:3128",
+            "it does not contain one http or https URL",
+            "for example http://user:password@proxy.example.edu:3128",
         )
-        raise BadConfig(f"the credential {name} is not a proxy", why=why, hint=hint) from None  # never shows the secret
+        raise BadConfig(f"the credential {name} is not a proxy", why=why, hint=hint) from None  # it holds the secret
 
 
 def _refuse_unknown(what: str, given: Mapping[str, Any], known: Any) -> None:
@@ -205,11 +199,10 @@ def _refuse_unknown(what: str, given: Mapping[str, Any], known: Any) -> None:
         if key in known:
             continue
         home = next((name for name, kind in SECTIONS.items() if _has(name, kind, key)), "")
-        close = next(iter(get_close_matches(key.replace("_", "-"), list(known), n=1)), "")
         if home:
             hint = f"{key} belongs in [{home}]"
         else:
-            hint = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
+            hint = did_you_mean(key.replace("_", "-"), known) or f"known are {', '.join(known)}"
         raise BadConfig(f"{key[:80]!r} is not a known {what}", hint=hint)
 
 
@@ -218,7 +211,7 @@ def _has(name: str, kind: type[msgspec.Struct], key: str) -> bool:
 
 
 def _shown(given: Any) -> str:
-    """Return a value as an error names it; lists and tables only by their kind, for one may hold a password."""
+    """Return a value for an error message; lists and tables by kind only, since they may contain a password."""
     if isinstance(given, bool):
         return "true" if given else "false"
     return repr(given[:80]) if isinstance(given, str) else _NAMES_OF_TYPES.get(type(given), str(given)[:80])

@@ -1,4 +1,4 @@
-"""The sections that say who is told of what changed in public (docs/purging.md)."""
+"""The sections for caches, CDNs, webhooks and commands that are notified of public changes (docs/purging.md)."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from mirrorsync.config.setting import Seconds
 from mirrorsync.errors import BadConfig
 from mirrorsync.model.units import format_duration
 
-_SECRET = "A relative path starts at this file's folder; credential:NAME is NAME in $CREDENTIALS_DIRECTORY."  # noqa: S105 -- words, and no secret
+_SECRET = "A relative path starts at this file's directory; credential:NAME is the file NAME in $CREDENTIALS_DIRECTORY."  # noqa: S105 -- not a secret
 
 
 class _Section(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, kw_only=True):
@@ -20,17 +20,17 @@ class _Section(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
 
 
 class NotifySettings(_Section, frozen=True):
-    """Who hears of changes, and how often."""
+    """Who is notified of changes, and how often."""
 
     interval: Annotated[
         Seconds,
-        Meta(description="Time in which the daemon gathers what changed before it tells anyone: caches, too."),
+        Meta(description="Time for which the daemon collects changes before it notifies anyone, caches included."),
     ] = 5.0
     flood_limit: Annotated[
         int,
         Meta(
-            description="Changes that wait for one cache or listener, above which it is told that all of the index may "
-            "have changed.",
+            description="Number of changes queued for one cache, webhook or command above which it is notified once "
+            "that the whole index may have changed.",
             ge=10,
             le=100_000,
         ),
@@ -38,34 +38,41 @@ class NotifySettings(_Section, frozen=True):
     command: Annotated[
         tuple[str, ...],
         Meta(
-            description="A program and its arguments, started without a shell; it reads what changed from its standard "
-            "input, a JSON object a line.",
+            description="A program and its arguments, started without a shell. It receives the changes on standard "
+            "input, one JSON object per line.",
             examples=[["/usr/local/bin/mirror-changed", "--quiet"]],
         ),
     ] = ()
     command_timeout: Annotated[
         Seconds,
-        Meta(description="Time after which the program is killed, with all that it started."),
+        Meta(description="Time after which the program and its child processes are killed."),
     ] = 60.0
     webhooks: Annotated[
         tuple[str, ...],
         Meta(
-            description="https:// addresses that get what changed as JSON, in a signed POST.",
+            description="https:// URLs that receive the changes as JSON in a signed POST.",
             examples=[["https://hooks.example.edu/mirror"]],
         ),
     ] = ()
     webhook_secret_file: Annotated[
         Path | None,
-        Meta(description=f"What webhooks are signed with. {_SECRET}", examples=["/etc/mirrorsync/webhook-secret"]),
+        Meta(
+            description=f"File with the secret that signs the webhooks. {_SECRET}",
+            examples=["/etc/mirrorsync/webhook-secret"],
+        ),
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse unfit addresses and times, and webhooks that nothing could sign; show of these no more than hosts."""
+        """Refuse invalid times and URLs, and webhooks without a secret. Errors show only a webhook's host."""
         for name, value in (("interval", self.interval), ("command-timeout", self.command_timeout)):
             if value <= 0:
-                raise BadConfig(f"[notify] {name} is {format_duration(value)}", hint='write it like "5s"')
+                raise BadConfig(
+                    f"[notify] {name} is {format_duration(value)}",
+                    why="it must be more than 0s",
+                    hint='for example "5s"',
+                )
         if self.command and not self.command[0]:
-            raise BadConfig("[notify] command begins with an empty text", hint="the program's path stands first")
+            raise BadConfig("[notify] command starts with an empty string", hint="write the program's path first")
         webhooks = (
             rules.PrivateUrl(rules.private_address(f"number {number} of [notify] webhooks", url))
             for number, url in enumerate(self.webhooks, start=1)
@@ -74,62 +81,63 @@ class NotifySettings(_Section, frozen=True):
         if self.webhooks and self.webhook_secret_file is None:
             raise BadConfig(
                 "[notify] webhooks are set without webhook-secret-file",
-                why="nobody could tell them from anybody else's",
-                hint="write 32 random bytes as text into a file, and its path into webhook-secret-file",
+                why="without a signature, receivers cannot verify the sender",
+                hint="write 32 random bytes as text into a file, and set webhook-secret-file to its path",
             )
 
 
 class PurgeSettings(_Section, frozen=True):
-    """One's own caches in front of the mirror."""
+    """Caches in front of the mirror that the operator runs."""
 
     caches: Annotated[
         tuple[str, ...],
         Meta(
-            description="Addresses of caches that take PURGE requests, each of them alone: not of what balances "
-            "between them.",
+            description="URLs of caches that accept PURGE requests. Name each cache, not the load balancer in front of "
+            "them.",
             examples=[["http://127.0.0.1:6081"]],
         ),
     ] = ()
     kind: Annotated[
         Literal["varnish", "nginx"],
-        Meta(description='What they are; "nginx" needs a module that knows PURGE.'),
+        Meta(description='The type of the caches. "nginx" needs a module that supports PURGE.'),
     ] = "varnish"
     public_urls: Annotated[
         tuple[str, ...],
         Meta(
-            description="Addresses that clients know this mirror by; caches keep objects by them. "
-            "Not set: [content] root-url.",
+            description="Base URLs that clients use for this mirror; caches store objects under them. "
+            "Empty: [content] root-url.",
             examples=[["https://mirror.example.edu"]],
         ),
     ] = ()
 
     def __post_init__(self) -> None:
-        """Strip last slashes; refuse what is not a web address."""
+        """Remove trailing slashes; refuse invalid URLs."""
         force_setattr(self, "caches", tuple(rules.address("[purge] caches", url) for url in self.caches))
         force_setattr(self, "public_urls", tuple(rules.address("[purge] public-urls", url) for url in self.public_urls))
 
 
 class FastlySettings(_Section, frozen=True):
-    """Fastly, by surrogate key."""
+    """Purging Fastly by surrogate key."""
 
     service: Annotated[
         str | None,
         Meta(
-            description="Identifier of the Fastly service to purge, by surrogate key.",
+            description="ID of the Fastly service to purge, by surrogate key.",
             examples=["SU1Z0isxPaozGVKXdv0eY"],
         ),
     ] = None
     token_file: Annotated[
         Path | None,
-        Meta(description=f"The API token. {_SECRET}", examples=["/etc/mirrorsync/fastly-token"]),
+        Meta(description=f"File with the API token. {_SECRET}", examples=["/etc/mirrorsync/fastly-token"]),
     ] = None
     soft: Annotated[
         bool,
         Meta(
-            description="Mark pages as stale instead of dropping them: served while Fastly asks anew, if so set there."
+            description="Mark pages as stale instead of removing them. Fastly then serves them while it revalidates, "
+            "if the service is configured to."
         ),
     ] = False
-    api_url: Annotated[str, Meta(description="Where Fastly's API is.")] = "https://api.fastly.com"
+    api_url: Annotated[str, Meta(description="Base URL of Fastly's API.")] = "https://api.fastly.com"
 
     def __post_init__(self) -> None:
         """Refuse a service without a token."""
@@ -138,26 +146,26 @@ class FastlySettings(_Section, frozen=True):
 
 
 class CloudflareSettings(_Section, frozen=True):
-    """Cloudflare, by cache tag or URL."""
+    """Purging Cloudflare by cache tag or URL."""
 
     zone: Annotated[
         str | None,
-        Meta(description="Identifier of the Cloudflare zone to purge.", examples=["023e105f4ecef8ad9ca31a8372d0c353"]),
+        Meta(description="ID of the Cloudflare zone to purge.", examples=["023e105f4ecef8ad9ca31a8372d0c353"]),
     ] = None
     token_file: Annotated[
         Path | None,
         Meta(
-            description=f"An API token with the right to purge. {_SECRET}",
+            description=f"File with an API token that may purge. {_SECRET}",
             examples=["/etc/mirrorsync/cloudflare-token"],
         ),
     ] = None
     by: Annotated[
         Literal["tags", "urls"],
         Meta(
-            description='"tags": by Cache-Tag, which the web server adds; "urls": by each address, below public-urls.'
+            description='How to purge. "tags": by the Cache-Tag from the web server; "urls": by URL, below public-urls.'
         ),
     ] = "tags"
-    api_url: Annotated[str, Meta(description="Where Cloudflare's API is.")] = "https://api.cloudflare.com/client/v4"
+    api_url: Annotated[str, Meta(description="Base URL of Cloudflare's API.")] = "https://api.cloudflare.com/client/v4"
 
     def __post_init__(self) -> None:
         """Refuse a zone without a token."""
@@ -169,16 +177,16 @@ def _both(section: str, key: str, value: str | None, token_file: Path | None) ->
     if value is not None and token_file is None:
         raise BadConfig(
             f"[{section}] {key} is set without token-file",
-            why="nothing is purged without a token",
-            hint=f"write the token into a file that only this user can read, and its path into [{section}] token-file",
+            why="purging needs a token",
+            hint=f"write the token into a file that only this user can read, and set [{section}] token-file to it",
         )
 
 
 def refuse_zone_without_urls(cloudflare: CloudflareSettings, purge: PurgeSettings, root_url: str | None) -> None:
-    """Raise BadConfig where Cloudflare is to purge URLs that nobody tells it."""
+    """Raise BadConfig when Cloudflare should purge by URL and no public URL is configured."""
     if cloudflare.zone is not None and cloudflare.by == "urls" and not purge.public_urls and root_url is None:
         raise BadConfig(
             '[cloudflare] by is "urls"',
-            why="neither [purge] public-urls nor [content] root-url says which",
+            why="neither [purge] public-urls nor [content] root-url is set",
             hint='write public-urls = ["https://mirror.example.edu"] in [purge], or by = "tags"',
         )

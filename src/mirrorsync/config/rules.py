@@ -1,4 +1,4 @@
-"""What a single configured value must be; each rule returns the value in its one right form or says what is wrong."""
+"""Rules for single values: each returns the value in its canonical form, or raises BadConfig."""
 
 import re
 from typing import Final
@@ -16,13 +16,13 @@ _NAME_MAX: Final = 100
 
 
 class SecretUrl(str):
-    """A URL that may hold a password, which its `repr` leaves out."""
+    """A URL that may contain a password; its `repr` masks it."""
 
     __slots__ = ()
 
     @property
     def shown(self) -> str:
-        """What may be shown of it."""
+        """The URL with its password masked."""
         return redacted(self)
 
     def __repr__(self) -> str:
@@ -30,7 +30,7 @@ class SecretUrl(str):
 
 
 class PrivateUrl(SecretUrl):
-    """A URL whose path lets in whoever knows it: its host alone is shown."""
+    """A URL whose path is a secret; only its host may be shown."""
 
     __slots__ = ()
 
@@ -48,78 +48,74 @@ def redacted(url: str) -> str:
 
 
 def contact(text: str) -> str:
-    """Return `text`, when it can stand in a User-Agent as an e-mail address or a web address."""
+    """Return `text` if it is an e-mail address or a web address that fits into a User-Agent."""
     if not text.strip():
         raise BadConfig(
             "[mirror] contact is empty",
-            why="the index's administrators must be able to reach whoever runs the mirror",
-            hint='write an e-mail or web address: contact = "you@your-site.example"',
+            why="the index's administrators must be able to reach the mirror's operator",
+            hint='set it to an e-mail or web address: contact = "you@your-site.example"',
         )
     if not _is_plain(text) or not (_EMAIL.fullmatch(text) or _is_web_address(text)):
         raise BadConfig(
             f"[mirror] contact is {text[:80]!r}",
             why="it is neither an e-mail address nor a web address",
-            hint='write it like contact = "you@your-site.example" or "https://your-site.example/mirror"',
+            hint='for example contact = "you@your-site.example" or "https://your-site.example/mirror"',
         )
     return text
 
 
 def mirror_name(text: str) -> str:
-    """Return `text`, when it can stand as a heading: not empty, one line, short."""
+    """Return `text` if it fits into a heading: one short line that is not empty."""
     if not text.strip() or not text.isprintable() or len(text) > _NAME_MAX:
         raise BadConfig(
             f"[mirror] name is {text[:80]!r}",
             why=f"it must be one line of 1 to {_NAME_MAX} visible characters",
-            hint='write it like name = "mirror.example.edu"',
+            hint='for example name = "mirror.example.edu"',
         )
     return text
 
 
 def index(text: str) -> str:
-    """Return `text`: the word "pypi", or an index's base URL without its last slash."""
+    """Return `text`: the word "pypi", or an index's base URL without its trailing slash."""
     if text == "pypi":
         return text
-    hint = (
-        'write "pypi", or the base URL of an index such as "https://index.example.edu"; /simple/ is looked for below it'
-    )
+    hint = 'set it to "pypi" or to the base URL of an index, such as "https://index.example.edu" for /simple/ below it'
     return _base_url("[upstream] index", text, hint)
 
 
 def root_url(text: str) -> str:
-    """Return `text`, the URL at which this mirror is served, without its last slash."""
-    return _base_url("[content] root-url", text, 'write it like root-url = "https://mirror.example.edu"')
+    """Return `text`, the URL at which this mirror is served, without its trailing slash."""
+    return _base_url("[content] root-url", text, 'for example root-url = "https://mirror.example.edu"')
 
 
 def address(key: str, text: str) -> str:
-    """Return `text`, the base URL of a site or a cache, without its last slash."""
-    return _base_url(key, text, "write it like https://mirror.example.edu")
+    """Return `text`, the base URL of a site or a cache, without its trailing slash."""
+    return _base_url(key, text, "for example https://mirror.example.edu")
 
 
 def private_address(key: str, text: str) -> str:
-    """Return `text`, the URL of whoever gets what nobody on the way may read: https, or http on this machine."""
+    """Return `text`, a URL to which secrets are sent: https, or http on this machine."""
     parts = _split(text)
     if parts is None or "@" in parts.netloc or "#" in text:
-        # The address itself is not repeated: many a service puts a secret into it.
-        raise BadConfig(
-            f"{key} is not a web address that can be used", hint="write it like https://hooks.example.edu/x"
-        )
+        # The error does not repeat the URL: many services put a secret into it.
+        raise BadConfig(f"{key} is not a valid web address", hint="for example https://hooks.example.edu/x")
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
         raise BadConfig(
-            f"{key} begins with http://",
-            why="anyone on the way could read and alter what is sent",
-            hint="use https://; http:// is for this machine alone",
+            f"{key} starts with http://",
+            why="anyone on the network path could read and alter the requests",
+            hint="use https://; http:// is allowed for this machine only",
         )
     return text
 
 
 def proxy(text: str) -> SecretUrl:
-    """Return `text`, an http or https proxy's URL, which may hold a user name and password."""
+    """Return `text`, the URL of an http or https proxy, which may contain a user name and password."""
     parts = _split(text)
     if parts is None or parts.query or parts.fragment or parts.path not in {"", "/"}:
         raise BadConfig(
             f"[upstream] proxy is {redacted(text)[:80]!r}",
             why="it is not the http or https URL of a proxy",
-            hint='write it like proxy = "http://proxy.example.edu:3128"',
+            hint='for example proxy = "http://proxy.example.edu:3128"',
         )
     return SecretUrl(text)
 
@@ -131,7 +127,7 @@ def file_host(text: str) -> str:
         raise BadConfig(
             f"[upstream] file-hosts has {redacted(text)[:80]!r}",
             why="it is neither a host nor a host and port",
-            hint='write hosts only, without https:// and path: file-hosts = ["files.example.edu", "127.0.0.1:8080"]',
+            hint='write hosts only, without https:// and paths: file-hosts = ["files.example.edu", "127.0.0.1:8080"]',
         )
     return text.lower()
 
@@ -156,10 +152,10 @@ def _base_url(key: str, text: str, hint: str) -> str:
     if parts is None:
         raise BadConfig(f"{key} is {redacted(text)[:80]!r}", why="it is not an http or https URL", hint=hint)
     if "@" in parts.netloc:
-        why = "a user name or password stands in it, and this file holds no secrets"
+        why = "it contains a user name or password, and this file must not contain secrets"
         raise BadConfig(f"{key} is {redacted(text)[:80]!r}", why=why, hint=hint)
     if "?" in text or "#" in text:
-        why = "a base URL has no '?' and no '#'"
+        why = "a base URL contains no '?' and no '#'"
         raise BadConfig(f"{key} is {text[:80]!r}", why=why, hint=hint)
     return text.rstrip("/")
 
@@ -170,17 +166,17 @@ def _is_web_address(text: str) -> bool:
 
 
 def _split(text: str) -> SplitResult | None:
-    """Split an http(s) URL that has a host and a possible port; None for anything else."""
+    """Split an http(s) URL with a host and a valid port; return None for anything else."""
     if not _is_plain(text):
         return None
     try:
         parts = urlsplit(text)
-        fit = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # an unfinished [IPv6] address, a port that is no number
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an unclosed [IPv6] address, or a port that is not a number
         return None
-    return parts if fit else None
+    return parts if valid else None
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether `text` is visible ASCII: urlsplit drops tabs and line ends silently, headers cannot hold them."""
+    """Return whether `text` is visible ASCII. urlsplit drops tabs and line ends, which headers cannot contain."""
     return text.isascii() and text.isprintable() and " " not in text

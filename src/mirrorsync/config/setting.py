@@ -1,4 +1,4 @@
-"""The settings as a table: what the loader, the example file and `config check` know about each of them."""
+"""The table of settings that the loader, the example file and `config check` use."""
 
 import json
 from enum import Enum
@@ -13,7 +13,7 @@ from mirrorsync.model.units import format_duration, format_size
 
 
 class Kind(Enum):
-    """How a setting is written."""
+    """The type of a setting's value in the file."""
 
     FLAG = "true or false"
     NUMBER = "a whole number"
@@ -26,9 +26,9 @@ class Kind(Enum):
 
 
 Seconds = Annotated[float, Kind.DURATION]
-"""Seconds, written as a duration."""
+"""Seconds, written as a duration such as "60s"."""
 Bytes = Annotated[int, Kind.SIZE]
-"""Bytes, written as a size."""
+"""Bytes, written as a size such as "64 MiB"."""
 
 REQUIRED: Final = msgspec.NODEFAULT
 _KINDS: Final = {bool: Kind.FLAG, int: Kind.NUMBER, str: Kind.TEXT, Path: Kind.PATH}
@@ -40,19 +40,19 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     section: str
     key: str
     attribute: str
-    """The key's name in the section's class: dashes are underscores."""
+    """The key's name in the section's class, with underscores for dashes."""
     kind: Kind
     type: Any
-    """The annotation, as msgspec converts to it."""
+    """The annotation that msgspec converts the value to."""
     description: str
     takes: str
-    """What is a right value, in words."""
+    """A description of the valid values."""
     default: Any
-    """REQUIRED when the key must be written; None when it is not set unless written."""
+    """REQUIRED if the file must have the key; None if the setting is unset by default."""
     example: Any
 
     def spell(self, value: Any) -> str:
-        """Return `value` as the TOML of this setting."""
+        """Return `value` as TOML."""
         if isinstance(value, float) and self.kind is Kind.DURATION:
             return _quoted(format_duration(value))
         if isinstance(value, int) and self.kind is Kind.SIZE:
@@ -65,7 +65,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_of(section: str, kind: type[msgspec.Struct]) -> tuple[Setting, ...]:
-    """Return the settings of a section's class, in the order of the class."""
+    """Return the settings of a section's class, in class order."""
     return tuple(_setting(section, one) for one in fields(kind))
 
 
@@ -110,5 +110,5 @@ def _without_none(plain: Any) -> Any:
 
 def _quoted(text: str) -> str:
     """Return `text` as a TOML basic string. Source: TOML 1.0, "String"."""
-    # JSON's escapes are TOML's, but for DEL, which TOML wants escaped, and \\u pairs, which `ensure_ascii` would make.
+    # JSON and TOML escape alike, except for DEL and the surrogate pairs that `ensure_ascii` would write.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -113,7 +113,7 @@ class TestCheck:
         (here / "mirrorsync.toml").write_text(HEAD + "[upstream]\nconnections = 20\n")
         code, _, err = run("config", "check")
         assert code == 0
-        assert err.startswith("warning: connections is 20: PyPI asks mirrors to stay at 10 or below")
+        assert err.startswith("warning: connections is 20: PyPI asks mirrors to use at most 10")
 
     def test_scripts_get_numbers_without_units_under_the_files_own_keys(self, here: Path) -> None:
         (here / "site.toml").write_text(HEAD + '[upstream]\npoll-interval = "2m"\n[limits]\nmin-free = "0"\n')
@@ -129,7 +129,7 @@ class TestCheck:
     def test_every_setting_can_be_explained(self, here: Path) -> None:
         (here / "mirrorsync.toml").write_text(HEAD)
         _, out, _ = run("config", "check", "--explain")
-        assert "\n    Exact names of the projects to mirror. Empty: everything.\n" in out
+        assert "\n    Exact names of the projects to mirror. Empty: all projects.\n" in out
 
     def test_a_proxys_password_is_shown_in_no_form(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (here / "proxy").write_text("http://user:hunter2@proxy.test:3128")
@@ -180,4 +180,4 @@ def test_a_real_process_says_what_is_wrong_without_a_traceback_and_ends_with_78(
     first, second = done.stderr.splitlines()
     assert first == "error: mirrorsync.toml: 'bold' is not a known section"
     sections = "mirror, upstream, select, content, limits, audit, metrics, notify, purge, fastly, cloudflare"
-    assert second == f"hint: there are {sections}"
+    assert second == f"hint: known are {sections}"

@@ -91,7 +91,7 @@ def test_toml_that_exhausts_its_reader_is_refused_like_any_other(text: str) -> N
         (HEAD + "[upstream]\nmin-free = 1\n", "'min-free'", "min-free belongs in [limits]"),
         (HEAD + "[upstream]\nfiles = true\n", "'files'", "files belongs in [content]"),
         ('directory = "/srv"\n', "'directory'", "directory belongs in [mirror]"),
-        (HEAD + "[select]\nzzz = 1\n", "'zzz'", "there are projects, exclude"),
+        (HEAD + "[select]\nzzz = 1\n", "'zzz'", "known are projects, exclude"),
     ],
 )
 def test_an_unknown_word_is_answered_with_the_one_that_was_meant(text: str, what: str, hint: str) -> None:
@@ -114,7 +114,7 @@ def test_an_unknown_word_is_answered_with_the_one_that_was_meant(text: str, what
         ("file-hosts = [1]", "file-hosts is a list", "it takes a list of texts"),
         ("poll-interval = 60", "poll-interval is 60", "it takes a duration in quotes"),
         ("poll-interval = 'soon'", "poll-interval is 'soon'", "'soon' is not a duration"),
-        ("ca-file = ''", "ca-file is ''", "a path is not empty"),
+        ("ca-file = ''", "ca-file is ''", "a path cannot be empty"),
         ("index = 2024-01-01", "index is a date", "it takes a text in quotes"),
         ("index = {}", "index is a section", "it takes a text in quotes"),
     ],
@@ -125,19 +125,19 @@ def test_a_value_of_the_wrong_kind_is_answered_with_the_right_kind_and_an_exampl
     error = refusal(f"{HEAD}[upstream]\n{line}\n")
     assert f"[upstream] {what}" in error.what
     assert why in error.why
-    assert f"write it like {line.partition(' ')[0]} = " in error.hint
+    assert f"for example {line.partition(' ')[0]} = " in error.hint
 
 
 def test_a_size_without_quotes_is_answered_with_one_in_quotes() -> None:
     error = refusal(f"{HEAD}[limits]\nmin-free = 0\n")
-    assert error.hint == 'write it like min-free = "20 GiB"'
+    assert error.hint == 'for example min-free = "20 GiB"'
 
 
 @pytest.mark.parametrize("key", ["directory", "contact"])
 def test_a_key_that_must_be_there_is_asked_for_with_an_example(key: str) -> None:
     error = refusal("\n".join(line for line in HEAD.splitlines() if not line.startswith(key)))
     assert f"[mirror] {key} is missing" in error.what
-    assert f"write {key} = " in error.hint
+    assert f"for example {key} = " in error.hint
 
 
 def test_an_empty_file_asks_for_the_first_key() -> None:
@@ -186,7 +186,7 @@ class TestSecrets:
         assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
     def test_a_credential_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(BadConfig, match=f"{tmp_path}/proxy is not there"):
+        with pytest.raises(BadConfig, match=f"{tmp_path}/proxy does not exist"):
             parse(self.PROXY, Path("site.toml"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
     def test_without_a_credentials_directory_it_says_who_sets_it(self) -> None:
@@ -204,7 +204,7 @@ class TestSecrets:
 
 class TestFiles:
     def test_a_file_that_is_not_there_is_named(self, file: Path) -> None:
-        with pytest.raises(BadConfig, match="is not there") as caught:
+        with pytest.raises(BadConfig, match="does not exist") as caught:
             load(file, {})
         assert f"mirrorsync init {file}" in caught.value.hint
 

@@ -92,7 +92,7 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
 
 
 def test_a_password_in_the_index_is_refused_and_not_repeated() -> None:
-    with pytest.raises(BadConfig, match="no secrets") as caught:
+    with pytest.raises(BadConfig, match="must not contain secrets") as caught:
         UpstreamSettings(index="https://user:hunter2@index.test")
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
@@ -147,14 +147,14 @@ def test_the_defaults_give_no_cause_for_a_warning() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"upstream": UpstreamSettings(connections=11)}, "connections is 11: PyPI asks mirrors to stay at 10"),
-        ({"upstream": UpstreamSettings(index="http://index.test", allow_http=True)}, "anyone on the way"),
+        ({"upstream": UpstreamSettings(connections=11)}, "connections is 11: PyPI asks mirrors to use at most 10"),
+        ({"upstream": UpstreamSettings(index="http://index.test", allow_http=True)}, "anyone on the network path"),
         ({"limits": LimitsSettings(min_free=0)}, "until the disk is full"),
         ({"limits": LimitsSettings(removal_grace=0.0)}, "removal-grace is 0s"),
         ({"content": ContentSettings(files=False)}, "min-free (20 GiB) has no effect"),
         (
             {"select": SelectSettings(projects=(ProjectName("numpy"),), exclude=(ProjectName("NumPy"),))},
-            "numpy: named in projects and in exclude",
+            "numpy: in both projects and exclude",
         ),
     ],
 )
