@@ -73,7 +73,7 @@ def test_without_any_configuration_the_places_looked_at_are_named(tmp_path: Path
     assert told.code == ExitCode.CONFIG
     assert "no configuration file was found" in told.err
     assert "mirrorsync.toml" in told.err
-    assert "hint: mirrorsync init" in told.err
+    assert "hint: `mirrorsync init`" in told.err
 
 
 @pytest.mark.parametrize("command", ["sync", "run", "serve"])
