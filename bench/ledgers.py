@@ -1,6 +1,6 @@
 """Complete or nearly complete mirrors, made without a sync: a first sync of 200,000 projects would take hours.
 
-The state is made by the mirrorsync that is measured: `home.python` runs this module where that is another checkout.
+The state is made by the mirrorsync that is measured: where that is another checkout, its own copy of this module runs.
 """
 
 import hashlib
@@ -9,7 +9,6 @@ import random
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -32,6 +31,14 @@ NEW: Final = 2
 """The last files of each changed project, which a mirror that is behind does not have."""
 _FILES_EACH: Final = 4
 """Files in the state for each unchanged project."""
+_CALL: Final = """
+import sys
+import msgspec
+from bench import ledgers
+from bench.peers import Home
+home = msgspec.json.decode(sys.stdin.buffer.read(), type=Home, dec_hook=lambda kind, value: kind(value))
+getattr(ledgers, sys.argv[1])(home)
+"""
 _PROJECT: Final = """
 INSERT INTO project (id, name, display_name, wanted_serial, content_serial, mirrored_serial, page_serial, present,
     status, etag, page_digest) VALUES (?, ?, ?, ?, ?, ?, ?, 1, 'active', ?, ?)
@@ -44,13 +51,19 @@ INSERT INTO file (project_id, place, filename, size, sha256, metadata_sha256, st
 
 def mirrorsync_complete(home: Home) -> None:
     """Make a complete mirrorsync mirror."""
-    _fill(home, behind=False)
+    if home.is_ours:
+        _fill(home, behind=False)
+    else:
+        _make_by_other(home, "mirrorsync_complete")
 
 
 def mirrorsync_behind(home: Home) -> None:
     """Make a mirrorsync mirror without the changed projects' last files."""
-    _fill(home, behind=True)
-    _lay_out(home)
+    if home.is_ours:
+        _fill(home, behind=True)
+        _lay_out(home)
+    else:
+        _make_by_other(home, "mirrorsync_behind")
 
 
 def bandersnatch_complete(home: Home) -> None:
@@ -87,9 +100,6 @@ def _lay_out(home: Home) -> None:
 
 def _fill(home: Home, *, behind: bool) -> None:
     """Copy a state database into place, made once for each size and schema, and set its times to now."""
-    if home.python != Path(sys.executable):
-        _fill_by_other(home, behind=behind)
-        return
     settings = load(configure_mirrorsync(home))
     kept = home.upstream.directory / f"state-{'behind' if behind else 'complete'}-{schema_digest()}.sqlite3"
     if not kept.exists():
@@ -111,11 +121,10 @@ def _fill(home: Home, *, behind: bool) -> None:
     connection.close()
 
 
-def _fill_by_other(home: Home, *, behind: bool) -> None:
-    """Let the other checkout's mirrorsync make the state, by its own schema. The module is this checkout's."""
-    words = [str(home.python), "-m", "bench.ledgers", "behind" if behind else "complete"]
+def _make_by_other(home: Home, function: str) -> None:
+    """Call a function of this module in the other checkout, which has its own schema and modules."""
     order = msgspec.json.encode(home, enc_hook=str)
-    subprocess.run(words, input=order, check=True, cwd=Path(__file__).parent.parent)
+    subprocess.run([str(home.python), "-c", _CALL, function], input=order, check=True, cwd=home.checkout)
 
 
 def schema_digest() -> str:
@@ -179,8 +188,3 @@ def is_complete(connection: sqlite3.Connection) -> bool:
     """Return whether no project is outstanding."""
     row = connection.execute("SELECT count(*) FROM project WHERE unmet_since IS NOT NULL OR recheck = 1").fetchone()
     return bool(row[0] == 0)
-
-
-if __name__ == "__main__":
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Home, dec_hook=lambda kind, value: kind(value))
-    _fill(msgspec.structs.replace(order, python=Path(sys.executable)), behind=sys.argv[1] == "behind")

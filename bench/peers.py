@@ -15,9 +15,9 @@ from bench.upstreams import Upstream
 
 CONNECTIONS: Final = 10
 _HERE: Final = Path(__file__).parent
-_ROOT: Final = _HERE.parent
+ROOT: Final = _HERE.parent
 # Not below bench/: the house's own tests read every module there.
-_RIVALS: Final = _ROOT / ".venv" / "rivals"
+_RIVALS: Final = ROOT / ".venv" / "rivals"
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -27,8 +27,18 @@ class Home(msgspec.Struct, frozen=True):
     upstream: Upstream
     prefix: Path
     """nginx's own directory."""
-    python: Path = Path(sys.executable)
-    """The interpreter whose mirrorsync runs: this checkout's, or that of the checkout it is compared with."""
+    checkout: Path = ROOT
+    """The checkout whose mirrorsync runs: this one, or the one that it is compared with."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the mirrorsync of this checkout runs."""
+        return self.checkout == ROOT
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that has the checkout's mirrorsync installed."""
+        return Path(sys.executable) if self.is_ours else self.checkout / ".venv" / "bin" / "python"
 
     @property
     def recipe(self) -> Recipe:
@@ -71,7 +81,7 @@ def status(home: Home) -> Command:
 def undurable(home: Home) -> Command:
     """mirrorsync without its flushes (bench/undurable.py)."""
     configuration = configure_mirrorsync(home)
-    return Command([sys.executable, "-m", "bench.undurable", "sync", "--config", str(configuration)], directory=_ROOT)
+    return Command([sys.executable, "-m", "bench.undurable", "sync", "--config", str(configuration)], directory=ROOT)
 
 
 def profiled(command: Command, table: Path) -> Command:
@@ -125,7 +135,7 @@ def install_rivals() -> None:
 def _rival_python() -> str:
     """Return a Python for bandersnatch, whose version 8 needs 3.13: $RIVAL_PYTHON, else a 3.13, else ours."""
     named = os.environ.get("RIVAL_PYTHON")
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    pyenv = Path(os.environ.get("PYENVROOT", Path.home() / ".pyenv"))
     candidates = ["python3.13", *map(str, sorted(pyenv.glob("versions/3.13.*/bin/python3.13"), reverse=True))]
     return named or next(filter(_runs, candidates), sys.executable)
 
@@ -138,15 +148,10 @@ def _runs(python: str) -> bool:
         return False
 
 
-def python_of(checkout: Path) -> Path:
-    """Return the interpreter of a checkout's .venv."""
-    return checkout.absolute() / ".venv" / "bin" / "python"
-
-
 def compile_modules(checkout: Path) -> None:
     """Compile the modules of this checkout and of another one, so that no first run does."""
-    for place, python in ((_ROOT, Path(sys.executable)), (checkout, python_of(checkout))):
-        subprocess.run([str(python), "-m", "compileall", "-q", str(place / "src")], check=True)
+    for place, python in ((ROOT, sys.executable), (checkout, str(checkout / ".venv" / "bin" / "python"))):
+        subprocess.run([python, "-m", "compileall", "-q", str(place / "src")], check=True)
 
 
 def versions() -> dict[str, str]:

@@ -72,8 +72,7 @@ def compete(workload: Workload, options: argparse.Namespace) -> dict[str, list[F
     with _stage(workload, contestants, options) as (scratch, upstream):
         for turn in range(options.rounds):
             for contestant in contestants[:: -1 if turn % 2 else 1]:
-                python = contestant.python or Path(sys.executable)
-                home = Home(scratch / "target", upstream(contestant.recipe), scratch / "nginx", python)
+                home = Home(scratch / "target", upstream(contestant.recipe), scratch / "nginx", contestant.checkout)
                 figures = _one(contestant, home, scratch, wrap=lambda command: command)
                 found[contestant.name].append(figures)
                 print(
@@ -139,10 +138,9 @@ def _chosen(options: argparse.Namespace) -> list[Workload]:
     found = [workload for workload in every if workload.key in wanted]
     if not options.against:
         return found
-    python = peers.python_of(options.against)
-    if not python.with_name("mirrorsync").exists():
+    if not (options.against / ".venv" / "bin" / "mirrorsync").exists():
         raise SystemExit(f"bench: {options.against} has no .venv/bin/mirrorsync; run `make setup` there")
-    return [against(each, python) for each in found]
+    return [against(each, options.against) for each in found]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -155,7 +153,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each peer (3)")
     parser.add_argument(
-        "--against", type=Path, metavar="CHECKOUT", help="compare with the mirrorsync of another checkout's .venv"
+        "--against",
+        type=lambda path: Path(path).absolute(),
+        metavar="CHECKOUT",
+        help="compare with the mirrorsync of another checkout's .venv",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: a smoke test, whose figures mean nothing")
     parser.add_argument("--alone", action="store_true", help="mirrorsync without its rivals")

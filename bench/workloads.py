@@ -13,7 +13,7 @@ import msgspec
 
 from bench import ledgers, peers, recipes
 from bench.measure import Command, Failed
-from bench.peers import Home
+from bench.peers import ROOT, Home
 from bench.recipes import Recipe
 from mirrorsync.app.mirror_directory import state_path
 
@@ -35,8 +35,8 @@ class Contestant(msgspec.Struct, frozen=True):
     """Raises Failed unless the peer did its work."""
     prepare: Step = _nothing
     rival: bool = False
-    python: Path | None = None
-    """The interpreter of another checkout, whose mirrorsync this is."""
+    checkout: Path = ROOT
+    """The checkout whose mirrorsync this is."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -150,10 +150,10 @@ def workloads(fit: Callable[[Recipe], Recipe]) -> tuple[Workload, ...]:
     )
 
 
-def against(workload: Workload, python: Path) -> Workload:
+def against(workload: Workload, checkout: Path) -> Workload:
     """Return the same workload with another checkout's mirrorsync in place of the rivals."""
     ours = [each for each in workload.contestants if not each.rival]
-    theirs = [msgspec.structs.replace(each, name=f"{each.name}, before", python=python) for each in ours]
+    theirs = [msgspec.structs.replace(each, name=f"{each.name}, before", checkout=checkout) for each in ours]
     return msgspec.structs.replace(
         workload,
         contestants=(*ours, *theirs),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from bench import measure, nginx, recipes, run, upstreams, varied
+from bench import measure, nginx, peers, recipes, run, upstreams, varied
 from bench.peers import Home
 from bench.recipes import Recipe
 from bench.workloads import Workload, against, workloads
@@ -75,12 +75,14 @@ def test_mirrorsync_passes_the_checks_of_each_workload(key: str, tmp_path: Path)
 
 
 def test_each_checkout_runs_from_its_own_state(tmp_path: Path) -> None:
-    """The state of the second one is made by a process of its interpreter."""
-    other = tmp_path / "python"
-    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    other.chmod(0o755)
-    (tmp_path / "mirrorsync").symlink_to(Path(sys.executable).with_name("mirrorsync"))
-    workload = against(named("changes"), other)
+    """The state of the other checkout is made by its own interpreter and its own bench/ledgers.py."""
+    programs = tmp_path / "other" / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (programs / "python").chmod(0o755)
+    (programs / "mirrorsync").symlink_to(Path(sys.executable).with_name("mirrorsync"))
+    (tmp_path / "other" / "bench").symlink_to(peers.ROOT / "bench")
+    workload = against(named("changes"), tmp_path / "other")
     options = run.parse(["--rounds", "1", "--directory", str(tmp_path), "--work", str(tmp_path / "work")])
     assert list(run.compete(workload, options)) == ["mirrorsync", "mirrorsync, before"]
     assert [(each.wanted, each.of) for each in workload.comparisons] == [(1.03, "CPU")]
