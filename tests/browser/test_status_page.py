@@ -73,9 +73,7 @@ def keep(browser: Chromium, name: str) -> None:
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_it_asks_for_nothing_and_its_own_policy_forbids_nothing_that_it_needs(
-    browser: Chromium, pages: Path, sample: str
-) -> None:
+def test_page_requests_nothing_and_violates_no_policy_of_its_own(browser: Chromium, pages: Path, sample: str) -> None:
     address = (pages / f"{sample}.html").as_uri()
     browser.open(address, width=DESK, scheme="light")
     assert [url for url in browser.requests() if not url.startswith("data:")] == [address]

@@ -173,7 +173,7 @@ def test_once_the_poison_is_gone_the_mirror_is_true(story: Story) -> None:
 
 
 @pytest.mark.parametrize("kind", _OUTAGES)
-def test_an_upstream_that_fails_as_a_whole_ends_69_and_the_next_sync_is_whole(outages: Outages, kind: str) -> None:
+def test_unavailable_upstream_exits_69_and_the_next_sync_completes(outages: Outages, kind: str) -> None:
     operator, told = outages[kind]
     assert told.code == ExitCode.UNAVAILABLE, told.said
     assert "\nerror: " in told.err

@@ -79,7 +79,7 @@ def test_a_dry_run_before_the_first_sync_leaves_the_directory_empty(tmp_path: Pa
     assert snapshot(operator.directory) == {}
 
 
-def test_a_complete_mirror_with_one_new_failure_is_a_warning_until_it_is_retried(synced: Operator) -> None:
+def test_new_failure_in_a_complete_mirror_is_a_warning_until_retried(synced: Operator) -> None:
     synced.pypi.world.upload("gamma", "2.0")
     rule = synced.pypi.faults.add(r"/gamma-2.0.*whl$", Status(404))
     assert synced.does("sync").code == ExitCode.UNMET
@@ -176,7 +176,7 @@ def test_what_was_cut_off_by_kill_9_is_completed_by_the_next_sync(tmp_path: Path
     assert operator.problems() == []
 
 
-def test_a_plain_proxy_is_mirrored_by_names_and_what_it_cannot_tell_is_said(tmp_path: Path, world: World) -> None:
+def test_plain_proxy_is_mirrored_by_name_and_its_limits_are_reported(tmp_path: Path, world: World) -> None:
     for name in ("alpha", "beta", "other"):
         world.upload(name, "1.0")
     with PyPI(world, shape=Shape.plain_proxy()) as proxy:
@@ -198,7 +198,7 @@ def test_a_plain_proxy_is_mirrored_by_names_and_what_it_cannot_tell_is_said(tmp_
         assert (document["synced_serial"], document["upstream_serial"], document["unmet"]) == (None, None, [])
 
 
-def test_projects_that_are_no_longer_selected_leave_the_tree_and_their_files_wait(
+def test_deselected_projects_leave_the_tree_and_files_keep_their_grace(
     tmp_path: Path, world: World, pypi: PyPI
 ) -> None:
     kept, dropped = world.upload("alpha", "1.0"), world.upload("beta", "1.0")
@@ -225,9 +225,7 @@ def test_a_dry_run_with_another_selection_withdraws_nothing(tmp_path: Path, worl
     assert snapshot(fewer.directory / "web") == before
 
 
-def test_a_selection_that_leaves_out_too_much_does_nothing_until_a_person_agrees(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_selection_that_removes_too_much_waits_for_consent(tmp_path: Path, world: World, pypi: PyPI) -> None:
     for name in ("alpha", "beta", "gamma"):
         world.upload(name, "1.0")
     operator = Operator(tmp_path, pypi)

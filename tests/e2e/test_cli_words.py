@@ -135,7 +135,7 @@ def test_what_cannot_be_a_name_is_a_usage_error(operator: Operator, command: lis
     assert "'no name!' is not a project name" in told.err
 
 
-def test_a_name_that_the_configuration_leaves_out_is_refused_before_any_work(operator: Operator) -> None:
+def test_unselected_project_name_is_refused_before_any_work(operator: Operator) -> None:
     operator.configure(select={"exclude": ["Beta"]})
     told = operator.does("sync", "BETA")
     assert told.code == ExitCode.CONFIG

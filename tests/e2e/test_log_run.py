@@ -130,7 +130,7 @@ def test_a_daemon_tells_its_beginning_and_its_end_with_what_it_did(followed: tup
     assert last["seconds"] > 0
 
 
-def test_a_poisoned_project_over_several_attempts_gives_one_line_and_one_when_it_is_well(
+def test_failing_project_is_logged_once_and_once_more_on_recovery(
     followed: tuple[Journal, int, Operator],
 ) -> None:
     journal, _, _ = followed

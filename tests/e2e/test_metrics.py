@@ -169,7 +169,7 @@ def test_a_mirror_that_lags_is_alive_and_not_ready_and_says_why(tmp_path: Path, 
         assert scraper.get("/healthz").status_code == 200
 
 
-def test_one_project_that_fails_holds_back_the_lag_and_takes_no_mirror_out_of_service(
+def test_one_failing_project_raises_the_lag_and_leaves_the_mirror_ready(
     tmp_path: Path, world: World, pypi: PyPI
 ) -> None:
     world.upload("alpha", "1.0")
@@ -216,9 +216,7 @@ def test_sync_writes_the_textfile_at_its_end_and_listens_nowhere(tmp_path: Path,
     assert [each.name for each in path.parent.iterdir()] == ["mirrorsync.prom"]
 
 
-def test_a_pass_that_takes_long_writes_the_textfile_meanwhile_and_ends_none_the_later(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_long_pass_writes_the_textfile_without_delaying_its_end(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     pypi.faults.add(r"/alpha-.*whl$", DelayHeaders(6.0))
     path = tmp_path / "mirrorsync.prom"
@@ -233,9 +231,7 @@ def test_a_pass_that_takes_long_writes_the_textfile_meanwhile_and_ends_none_the_
     assert values(path.read_text())["mirrorsync_projects", ()] == 1
 
 
-def test_why_a_project_is_unmet_is_known_also_to_a_process_that_has_not_tried_it(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_error_of_an_unmet_project_survives_a_restart(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     pypi.faults.add(r"^/packages/.*alpha", Status(404))
     path = tmp_path / "mirrorsync.prom"
@@ -292,9 +288,7 @@ def test_a_run_that_was_halted_says_so_in_the_textfile_until_one_goes_well(
         assert halted == dict.fromkeys(("mirrorsync_halted", "mirrorsync_last_run_halted"), float(moved > 0))
 
 
-def test_a_textfile_that_cannot_be_written_is_told_once_and_hinders_nothing(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_unwritable_textfile_is_logged_once_and_stops_nothing(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     path = tmp_path / "absent" / "mirrorsync.prom"
     operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})

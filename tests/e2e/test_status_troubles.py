@@ -166,7 +166,7 @@ def test_a_sync_that_found_no_upstream_is_named_once_the_lag_is_too_large(syncin
     assert re.search("2 d behind upstream; the last run was halted: .*html", told(syncing, CRITICAL))
 
 
-def test_one_poisoned_project_is_a_warning_however_long_and_has_its_next_attempt(syncing: Operator) -> None:
+def test_one_failing_project_stays_a_warning_with_a_next_attempt(syncing: Operator) -> None:
     syncing.pypi.faults.add(r"/gamma-2.0.*whl$", Status(404))
     syncing.pypi.world.upload("gamma", "2.0")
     assert syncing.does("sync").code == 1
@@ -192,7 +192,7 @@ def test_a_page_that_a_cache_holds_back_is_a_warning_when_it_lasts(syncing: Oper
     assert "a cache in front of upstream has held 1 page back for 2 h" in told(syncing, WARNING)
 
 
-def test_a_cache_that_refuses_what_it_is_told_is_a_warning_until_it_listens(syncing: Operator) -> None:
+def test_cache_that_refuses_notifications_is_a_warning_until_it_accepts(syncing: Operator) -> None:
     with standing_in() as cache:
         cache.says = Says(status=403)
         syncing.configure(purge={"caches": [cache.url]})
@@ -211,9 +211,7 @@ def test_a_cache_that_refuses_what_it_is_told_is_a_warning_until_it_listens(sync
         assert re.search(r"^told +varnish .*: .* ago", told(syncing, OK), re.MULTILINE)
 
 
-def test_a_disk_without_any_room_is_called_full_and_below_min_free_downloads_wait(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_full_disk_is_critical_and_low_disk_defers_downloads(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0", body=b"x" * 300_000)
     operator = Operator(tmp_path, pypi)
     with small_disk(operator.directory, "size=8m") as disk:
@@ -331,7 +329,7 @@ _DAMAGES: Final[dict[str, tuple[Callable[[Path], None], int, str, str]]] = {
 
 
 @pytest.mark.parametrize("kind", _DAMAGES)
-def test_a_state_that_cannot_be_read_ends_in_one_message_that_says_what_to_do(operator: Operator, kind: str) -> None:
+def test_unreadable_state_gives_one_message_with_a_hint(operator: Operator, kind: str) -> None:
     damage, code, what, hint = _DAMAGES[kind]
     damage(state(operator))
     verdict, advice = told(operator, code).splitlines()
@@ -365,7 +363,7 @@ def test_a_state_that_this_user_may_not_read_is_unknown(operator: Operator, plac
     assert advice.startswith("hint: ")
 
 
-def test_a_rehearsal_by_a_user_who_may_not_read_the_state_is_refused_in_words(operator: Operator) -> None:
+def test_dry_run_without_permission_to_read_the_state_is_refused(operator: Operator) -> None:
     path = state(operator).parent
     mode = path.stat().st_mode
     path.chmod(0)

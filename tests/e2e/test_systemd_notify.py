@@ -99,7 +99,7 @@ def test_the_watchdog_is_fed_in_time_while_a_file_comes_slowly(life: Life) -> No
     assert len(fed(life.busy)) >= 2
 
 
-def test_the_status_says_serial_and_what_is_under_way_and_at_most_once_a_second(life: Life) -> None:
+def test_status_line_has_serial_and_work_at_most_once_a_second(life: Life) -> None:
     told = [word for word in life.words if set(word.values) == {"STATUS"}]
     texts = [word.values["STATUS"] for word in told]
     assert any(text.startswith("serial ") and text.endswith(", as upstream") for text in texts), texts
@@ -141,9 +141,7 @@ def test_a_configuration_that_is_wrong_changes_nothing_and_is_told(operator: Ope
     assert "the one before it stays in force" in end.said
 
 
-def test_another_configuration_is_in_force_after_a_reload_in_the_same_process(
-    operator: Operator, manager: ServiceManager
-) -> None:
+def test_reload_applies_another_configuration_in_the_same_process(operator: Operator, manager: ServiceManager) -> None:
     with service(operator, manager) as process:
         manager.until("READY")
         soon(lambda: operator.serves("alpha"), "the first project is served")
@@ -160,9 +158,7 @@ def test_another_configuration_is_in_force_after_a_reload_in_the_same_process(
     assert not [word for word in manager.words if "STOPPING" in word.values]
 
 
-def test_a_configuration_that_is_taken_back_while_work_ends_never_comes_into_force(
-    operator: Operator, manager: ServiceManager
-) -> None:
+def test_configuration_reverted_before_work_ends_is_never_applied(operator: Operator, manager: ServiceManager) -> None:
     operator.pypi.world.upload("slow", "1.0", body=b"x" * 60_000)
     operator.pypi.faults.add("/slow-1.0", Drip(2000, 0.1))
     with service(operator, manager) as process:
@@ -244,7 +240,7 @@ def test_a_manager_that_is_gone_holds_up_nothing(operator: Operator, tmp_path: P
             assert terminate(process).code == ExitCode.OK
 
 
-def test_an_upstream_that_is_away_stands_in_the_status_and_the_watchdog_is_fed(
+def test_unreachable_upstream_is_in_the_status_and_watchdog_pings_go_on(
     operator: Operator, manager: ServiceManager
 ) -> None:
     with service(operator, manager):

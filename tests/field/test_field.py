@@ -24,6 +24,6 @@ def _marked(case: Case) -> object:
 
 
 @pytest.mark.parametrize("case", [_marked(case) for case in (*everyday.CASES, *rare.CASES)])
-def test_mirrorsync_stands_it(case: Case, tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_mirrorsync_handles_the_case(case: Case, tmp_path: Path, world: World, pypi: PyPI) -> None:
     problems = list(case.play(Scene(world=world, pypi=pypi, mirror=Mirrorsync(tmp_path / "home", pypi.url))))
     assert problems == []

@@ -22,20 +22,20 @@ def _nothing(_line: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_ends_processes_comes_once_and_leaves_the_last_one_most_of_the_time(seed: int) -> None:
+def test_faults_that_end_the_process_come_once_and_early(seed: int) -> None:
     ending = [spell for spell in schedule(840.0, random.Random(seed), with_disk=True) if not spell.kind.comes_again]  # noqa: S311 - repeatable, and no secret
     assert [spell.kind for spell in ending] == [FULL_DISK, KILLED]
     assert ending[-1].ends < 840.0 / 5
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_even_a_short_soak_has_each_trouble_for_seconds(seed: int) -> None:
+def test_short_soak_has_each_fault_for_some_seconds(seed: int) -> None:
     spells = schedule(Plan(_SECONDS / 60, seed).troubled, random.Random(seed), with_disk=True)  # noqa: S311 - repeatable, and no secret
     assert {spell.kind for spell in spells} == set(KINDS)
     assert min(spell.ends - spell.begins for spell in spells) > 2.5
 
 
-def test_a_daemon_that_meets_every_trouble_within_seconds_serves_only_truth(tmp_path: Path) -> None:
+def test_daemon_under_each_fault_for_seconds_keeps_the_invariants(tmp_path: Path) -> None:
     found = Soak(tmp_path, Plan(_SECONDS / 60, _SEED, projects=40, waits=False), _nothing).run()
     assert found.violations == []
     assert found.problems == []
@@ -47,7 +47,7 @@ def test_a_daemon_that_meets_every_trouble_within_seconds_serves_only_truth(tmp_
 
 
 @pytest.mark.slow
-def test_a_daemon_outlasts_a_quarter_of_an_hour_of_troubles_and_is_as_fresh_and_small_as_before(tmp_path: Path) -> None:
+def test_daemon_recovers_lag_and_memory_after_a_quarter_hour_of_faults(tmp_path: Path) -> None:
     found = Soak(tmp_path, Plan(_MINUTES, _SEED), _nothing).run()
     print(table(found))  # noqa: T201 - pytest -rP shows it
     assert [verdict.what for verdict in judge(found) if not verdict.holds] == [], table(found)

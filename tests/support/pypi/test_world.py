@@ -14,7 +14,7 @@ def _actions(world: World) -> list[tuple[str | None, str | None, str]]:
     return [(row.name, row.version, row.action) for row in world.rows_since(0, 100)]
 
 
-def test_a_first_upload_writes_four_rows_and_the_page_carries_the_last_of_them(world: World) -> None:
+def test_first_upload_writes_four_rows_and_the_page_has_the_last_serial(world: World) -> None:
     world.upload("Holy_Grail", "1.0")
     assert _actions(world) == [
         ("Holy_Grail", None, "create"),
@@ -58,7 +58,7 @@ def test_an_invitation_moves_the_serial_but_not_the_cached_page(world: World) ->
     assert _page(world, "a").serial == 5
 
 
-def test_a_quarantined_project_keeps_an_empty_page_and_leaves_the_root_list(world: World) -> None:
+def test_quarantined_project_has_an_empty_page_and_no_root_entry(world: World) -> None:
     world.upload("a", "1.0")
     world.quarantine("a")
     page = _page(world, "a")
@@ -111,7 +111,7 @@ def test_yanking_marks_all_files_of_the_release_and_later_uploads_to_it(world: W
     assert [file.yanked for file in _page(world, "a").files] == [False, False]
 
 
-def test_files_are_ordered_by_version_then_name_with_what_is_no_version_first(world: World) -> None:
+def test_files_are_ordered_by_version_then_name_invalid_versions_first(world: World) -> None:
     for version in ("10.0", "9.0", "foo bar", "1.0.0", "1.0"):
         world.upload("a", version, filename=f"a-{version}.zip", content=version.encode())
     assert [file.version for file in _page(world, "a").files] == ["foo bar", "1.0.0", "1.0", "9.0", "10.0"]
