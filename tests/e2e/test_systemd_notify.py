@@ -138,7 +138,7 @@ def test_a_configuration_that_is_wrong_changes_nothing_and_is_told(operator: Ope
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert "nonsense" in end.said
-    assert "the one before it stays in force" in end.said
+    assert "the previous one stays in force" in end.said
 
 
 def test_reload_applies_another_configuration_in_the_same_process(operator: Operator, manager: ServiceManager) -> None:
@@ -173,7 +173,7 @@ def test_configuration_reverted_before_work_ends_is_never_applied(operator: Oper
         soon(lambda: operator.serves("slow"), "the file that was on its way is there")
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
-    assert "says the same as before" not in end.said
+    assert "has not changed" not in end.said
     assert not list(operator.web.rglob("*.gz"))
 
 

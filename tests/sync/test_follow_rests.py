@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from mirrorsync.app.daemon import rhythm_of
+from mirrorsync.app.daemon import poll_schedule
 from mirrorsync.config.load import parse
 from mirrorsync.sync.poll_schedule import JITTER, LONGEST, PollSchedule
 from mirrorsync.sync.poll_schedule_rest import Bell, Rests, time_asleep
@@ -46,7 +46,7 @@ def test_waits_double_to_a_quarter_of_an_hour_and_are_as_before_at_the_first_suc
 
 def rhythm(upstream: str) -> PollSchedule:
     text = f'[mirror]\ndirectory = "/srv/pypi"\ncontact = "somebody@site.test"\n[upstream]\n{upstream}\n'
-    return rhythm_of(parse(text, Path("mirrorsync.toml"), {}))
+    return poll_schedule(parse(text, Path("mirrorsync.toml"), {}))
 
 
 def test_pypi_is_looked_at_once_a_minute_at_most_however_often_we_are_woken() -> None:

@@ -1,6 +1,6 @@
-"""The daemon as its service manager has it: signals, reloading, the bounded end, and word of how it gets on.
+"""The daemon: signals, reloading, a bounded stop, and reports to the service manager.
 
-A session is the time between two configurations: context are opened, upstream is followed, context are closed.
+A session is the time under one configuration: open the context, follow upstream, close the context.
 """
 
 import signal
@@ -22,164 +22,162 @@ from mirrorsync.sync.daemon_loop import DaemonLoop
 from mirrorsync.sync.poll_schedule import PollSchedule
 
 GRACE: Final = 60.0
-"""Seconds that a stop or a reload gives to what is under way; the units' TimeoutStopSec is longer."""
-_SHORTEST: Final = 5.0
-"""Seconds between two looks at an index of one's own, however often SIGUSR1 comes."""
-_GLANCE: Final = 1.0
-"""Seconds between two looks at ourselves, and at least between two lines to the manager."""
+"""Seconds that a stop or a reload gives to running work. The units' TimeoutStopSec is longer."""
+_SHORTEST_POLL: Final = 5.0
+"""Least seconds between two polls of an index other than PyPI, however often SIGUSR1 arrives."""
+_CHECK_INTERVAL: Final = 1.0
+"""Seconds between two checks of the daemon's own progress, and at least between two status lines."""
 
 Opening = Callable[[Settings], AbstractAsyncContextManager[SyncContext]]
 
 
-def rhythm_of(settings: Settings) -> PollSchedule:
-    """Return when upstream may be looked at: PyPI once a minute, whoever wakes us."""
+def poll_schedule(settings: Settings) -> PollSchedule:
+    """Return when upstream may be polled: PyPI at most once a minute, even on SIGUSR1."""
     interval = settings.upstream.poll_interval
-    shortest = PYPI_SHORTEST_POLL if settings.upstream.index == "pypi" else min(_SHORTEST, interval)
+    shortest = PYPI_SHORTEST_POLL if settings.upstream.index == "pypi" else min(_SHORTEST_POLL, interval)
     return PollSchedule(interval=interval, shortest=shortest)
 
 
 class Daemon:
-    """Follows upstream from one configuration to the next, until it is told to stop."""
+    """Follows upstream, from one configuration to the next, until a signal stops it."""
 
     def __init__(
         self,
         settings: Settings,
         opening: Opening,
-        audience: RunObserver,
+        observer: RunObserver,
         manager: Manager,
         reread: Callable[[], Settings],
     ) -> None:
         self._settings = settings
         self._opening = opening
-        self._audience = audience
+        self._observer = observer
         self._manager = manager
         self._reread = reread
-        self._hide = cleaner(settings)
-        self._follower: DaemonLoop | None = None
+        self._mask = cleaner(settings)
+        self._loop: DaemonLoop | None = None
         self._scope = trio.CancelScope()
         self._next: Settings | None = None
-        self._ends = False
+        self._is_ending = False
         self._reload_is_due = False
 
     async def run(self) -> None:
-        """Follow until SIGTERM or SIGINT; what is under way then has `GRACE` seconds to end, a second signal ends it.
+        """Follow until SIGTERM or SIGINT. Running work then has `GRACE` seconds to end; a second signal cancels it.
 
-        SIGHUP: the configuration is read again; one that is not right changes nothing. SIGUSR1: upstream is looked at.
-        Raises: what only a person can mend. Cancellation: what is under way is left, to be done again.
+        SIGHUP reads the configuration again; an invalid one changes nothing. SIGUSR1 polls upstream.
+        Raises: errors that need a person. Cancellation: running work is abandoned, and repeated by the next run.
         """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._heed, signals)
-                await self._follow_on()
+                nursery.start_soon(self._handle_signals, signals)
+                await self._run_sessions()
                 nursery.cancel_scope.cancel()
 
-    async def _follow_on(self) -> None:
-        """Have one session after the other; where a new configuration cannot be opened, the last one serves again."""
-        settings, last = self._settings, None
-        while not self._ends:
-            self._follower, self._next = None, None
+    async def _run_sessions(self) -> None:
+        """Run one session after another. If a new configuration cannot be opened, return to the previous one."""
+        settings, previous = self._settings, None
+        while not self._is_ending:
+            self._loop, self._next = None, None
             try:
                 await self._session(settings)
             except MirrorsyncError as error:
-                if last is None or self._follower is not None:
+                if previous is None or self._loop is not None:
                     raise
-                self._keep("could not be opened", error)
-                settings, last = last, None
+                self._report_rejected("could not be opened", error)
+                settings, previous = previous, None
                 continue
             if self._next is None:
                 return
-            settings, last = self._next, settings
+            settings, previous = self._next, settings
 
     async def _session(self, settings: Settings) -> None:
         with trio.CancelScope() as self._scope:
             async with self._opening(settings) as context:
-                is_another, self._settings = settings != self._settings, settings
-                if is_another:
-                    self._audience.mentions("the new configuration is in force")
-                self._hide = cleaner(settings)
-                self._follower = follower = DaemonLoop(context, rhythm_of(settings))
+                is_new, self._settings = settings != self._settings, settings
+                if is_new:
+                    self._observer.mentions("the new configuration is in force")
+                self._mask = cleaner(settings)
+                self._loop = loop = DaemonLoop(context, poll_schedule(settings))
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._bound_the_end, follower)
-                    nursery.start_soon(self._watch, context, follower)
+                    nursery.start_soon(self._bound_the_stop, loop)
+                    nursery.start_soon(self._report_progress, context, loop)
                     glance = await context.state.glance(context.clock())
-                    await self._manager.ready(self._hide(describe(glance, follower, context, ())))
+                    await self._manager.ready(self._mask(describe(glance, loop, context, ())))
                     if self._reload_is_due:
                         nursery.start_soon(self._reload)
-                    await follower.run()
+                    await loop.run()
                     nursery.cancel_scope.cancel()
-        if self._follower is not None and self._follower.halt is not None:
-            raise self._follower.halt  # though the deadline cut short what would have raised it
+        if self._loop is not None and self._loop.halt is not None:
+            raise self._loop.halt  # the deadline may have cancelled the call that would have raised it
 
-    async def _heed(self, signals: AsyncIterator[int]) -> None:
+    async def _handle_signals(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
             if number == signal.SIGHUP:
                 await self._reload()
             elif number == signal.SIGUSR1:
-                if self._follower is not None:
-                    self._follower.wake()
+                if self._loop is not None:
+                    self._loop.wake()
             else:
                 self._end()
 
     def _end(self) -> None:
-        """Stop in good order; the second time, and before there is anything in order, at once."""
-        if self._ends or self._follower is None:
+        """Stop the loop; cancel at the second signal, or when no loop runs yet."""
+        if self._is_ending or self._loop is None:
             self._scope.cancel()
         else:
-            self._follower.stop()
-        self._ends = True
+            self._loop.stop()
+        self._is_ending = True
 
     async def _reload(self) -> None:
-        follower = self._follower
-        self._reload_is_due = follower is None
-        if follower is None or self._ends:
+        loop = self._loop
+        self._reload_is_due = loop is None
+        if loop is None or self._is_ending:
             return
         await self._manager.reloading("reading the configuration again")
         try:
             fresh = await trio.to_thread.run_sync(self._reread)
         except MirrorsyncError as error:
-            self._keep("was not taken over", error)
+            self._report_rejected("is invalid", error)
         else:
             if fresh != (self._next or self._settings):
-                self._audience.mentions(
-                    "the configuration is another one: what is under way is ended, then it is in force"
-                )
+                self._observer.mentions("the configuration has changed; it takes effect when running work has ended")
                 self._next = fresh
-                follower.stop()
+                loop.stop()
                 return
-            self._audience.mentions("the configuration was read again, and says the same as before")
-        if self._next is None:  # else the session that begins with it says so
-            await self._manager.ready("the configuration is as it was")
+            self._observer.mentions("the configuration was read again and has not changed")
+        if self._next is None:  # otherwise the next session reports that it is ready
+            await self._manager.ready("the configuration has not changed")
 
-    def _keep(self, what: str, error: MirrorsyncError) -> None:
+    def _report_rejected(self, what: str, error: MirrorsyncError) -> None:
         hint = f". {error.hint}" if error.hint else ""
-        self._audience.notes(f"the new configuration {what}, the one before it stays in force: {error}{hint}")
+        self._observer.notes(f"the new configuration {what}, so the previous one stays in force: {error}{hint}")
 
-    async def _bound_the_end(self, follower: DaemonLoop) -> None:
-        await follower.stopping.wait()
+    async def _bound_the_stop(self, loop: DaemonLoop) -> None:
+        await loop.stopping.wait()
         self._scope.deadline = trio.current_time() + GRACE
         if self._next is None:
-            await self._manager.stopping(f"stopping: what is under way has {GRACE:g} s to end")
+            await self._manager.stopping(f"stopping: running work has {GRACE:g} s to end")
 
-    async def _watch(self, context: SyncContext, follower: DaemonLoop) -> None:
-        """Tell the manager what is done, and that it gets on: not when it does not.
+    async def _report_progress(self, context: SyncContext, loop: DaemonLoop) -> None:
+        """Report the status to the manager, and ping its watchdog while work progresses.
 
-        The state is asked each time: if that hangs, nothing is said either.
+        Each round reads the state, so a hanging state stops the pings as well.
         """
-        said, said_at, fed_at, told = "", -float("inf"), -float("inf"), False
-        feed_every = (self._manager.watchdog or float("inf")) / 4
+        reported, reported_at, pinged_at, stuck_is_logged = "", -float("inf"), -float("inf"), False
+        ping_interval = (self._manager.watchdog or float("inf")) / 4
         while True:
-            await trio.sleep(min(_GLANCE, feed_every))
+            await trio.sleep(min(_CHECK_INTERVAL, ping_interval))
             glance = await context.state.glance(context.clock())
-            stuck = follower.stuck(has_work=glance.has_work)
-            if stuck and not told:
-                self._audience.notes(f"no sign of life for too long: {', '.join(stuck)}; the watchdog is left unfed")
-            told = bool(stuck)
-            now = self._hide(describe(glance, follower, context, stuck))
-            if now != said and trio.current_time() >= said_at + _GLANCE:
-                await self._manager.tell(now)
-                said, said_at = now, trio.current_time()
-            if not stuck and trio.current_time() >= fed_at + feed_every:
-                fed_at = trio.current_time()
+            stuck = loop.stuck(has_work=glance.has_work)
+            if stuck and not stuck_is_logged:
+                self._observer.notes(f"no progress for too long: {', '.join(stuck)}; watchdog pings are withheld")
+            stuck_is_logged = bool(stuck)
+            status = self._mask(describe(glance, loop, context, stuck))
+            if status != reported and trio.current_time() >= reported_at + _CHECK_INTERVAL:
+                await self._manager.tell(status)
+                reported, reported_at = status, trio.current_time()
+            if not stuck and trio.current_time() >= pinged_at + ping_interval:
+                pinged_at = trio.current_time()
                 await self._manager.alive()
 
 
