@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from mirrorsync.status.page import render
 from tests.browser.chromium import Chromium, Scheme
 from tests.browser.samples import SAMPLES
 
@@ -21,7 +20,7 @@ RUN_AXE = "axe.run(document, {resultTypes: ['violations', 'incomplete']})"
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("pages")
     for name, sample in SAMPLES.items():
-        (directory / f"{name}.html").write_bytes(render(sample()).body)
+        (directory / f"{name}.html").write_bytes(sample().render())
     return directory
 
 
@@ -46,7 +45,8 @@ def told(finding: dict[str, Any]) -> tuple[str, list[str]]:
 
 def test_axe_would_find_a_violation(browser: Chromium, axe: str, pages: Path) -> None:
     body = (pages / "fresh.html").read_text()
-    (pages / "bad.html").write_text(body.replace('lang="en"', "").replace("--quiet:#545c64", "--quiet:#aaaaaa"))
+    (pages / "bad.html").write_text(body.replace('lang="en"', "").replace("--quiet: #545c64", "--quiet: #aaaaaa"))
+    assert "--quiet: #aaaaaa" in (pages / "bad.html").read_text()
     browser.open((pages / "bad.html").as_uri(), width=DESK, scheme="light")
     browser.evaluate(f"{axe}; 0")
     assert "html-has-lang" in [each["id"] for each in browser.evaluate(RUN_AXE)["violations"]]

@@ -152,7 +152,9 @@ def test_a_mirror_that_lags_is_alive_and_not_ready_and_says_why(tmp_path: Path, 
         assert scraper.get("/healthz").status_code == 200
         soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "it has been tried")
         never = scraper.get("/readyz")
-        assert (never.status_code, never.text) == (503, "this mirror was never complete so far: 1 projects are unmet\n")
+        why, status = never.text.splitlines()
+        assert (never.status_code, why) == (503, "this mirror was never complete so far: 1 projects are unmet")
+        assert status.startswith("MIRRORSYNC CRITICAL - never complete: 1 project to go")
         assert scraper.value("mirrorsync_lag_seconds") is None
         pypi.faults.clear()
         assert scraper.operator.does("project", "retry", "alpha").code == ExitCode.OK

@@ -15,7 +15,7 @@ from mirrorsync.model.outcome import Outcome
 from mirrorsync.observe.run_observer import Lines
 from mirrorsync.state.report import Report, reading, report
 from mirrorsync.state.runs import Totals
-from mirrorsync.status.document import status_document
+from mirrorsync.status.document import report_document
 from mirrorsync.sync import single_pass as passes
 from tests.support.oracle import Folder, Level, Oracle, Terms, broken_links
 from tests.support.pypi.server import PyPI
@@ -101,7 +101,7 @@ class Mirror:
             return report(connection)
 
     def status(self) -> dict[str, Any]:
-        return status_document(self.report(), self.clock())
+        return report_document(self.report(), self.clock())
 
     def problems(self, **terms: Any) -> list[str]:
         """Return how the tree differs from upstream; `terms` are Terms' fields."""

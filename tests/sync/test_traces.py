@@ -13,7 +13,6 @@ from trio.testing import MockClock
 
 from mirrorsync.app.wiring import open_context
 from mirrorsync.errors import StoreDenied
-from mirrorsync.status.trace import Hop, decode, encode, hop
 from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.daemon_loop import DaemonLoop
 from mirrorsync.sync.poll_schedule import PollSchedule
@@ -24,8 +23,6 @@ from tests.support.pypi.faults import Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.values import Shape
 from tests.support.pypi.world import World
-
-OWN = hop(name="here", software="mirrorsync 1", complete_at=1_800_000_000.5, upstream="https://above.test", serial=7)
 
 
 def document(mirror: Mirror, name: str) -> Any:
@@ -183,27 +180,6 @@ async def test_an_index_without_a_trace_is_asked_once_and_the_mirror_is_none_the
         asked = [request.status for request in pypi.requests if "trace" in request.path]
         assert asked == [404]
         assert len(document(mirror, "mirrorsync/trace.json")["hops"]) == 1
-
-
-def test_a_chain_has_ten_hops_at_most_and_begins_here() -> None:
-    above = [hop(name=str(n), software="s", complete_at=n, upstream="u", serial=n) for n in range(20)]
-    chain = decode(encode(OWN, above))
-    assert [each.name for each in chain] == ["here", *map(str, range(8))]
-    assert len(json.loads(encode(OWN, above))["hops"]) == 10
-
-
-def test_what_another_mirror_says_of_itself_is_cut_and_visible() -> None:
-    evil = Hop(name="a\n\u202e" + "x" * 500, software="\x1b[2J", date="d", timestamp=-5, upstream="", serial=None)
-    (read,) = decode(encode(evil, ()))
-    assert read.name == "a��" + "x" * 197
-    assert read.software == "�[2J"
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"null", b"[" * 50_000, b'{"hops":[{}]}', b'{"hops":[null]}', b'{"hops":"x"}', b"\xff\xfe"]
-)
-def test_what_is_no_trace_adds_no_hop(body: bytes) -> None:
-    assert decode(body) == ()
 
 
 async def told(page: Path, word: bytes) -> None:

@@ -20,16 +20,19 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class Watched(Protocol):
-    """What the listener tells of. Raises: MirrorsyncError, where the state does not answer."""
+    """What the listener reports on."""
 
     async def page(self, accept: str) -> tuple[bytes, str]:
-        """Return the metrics and their content type."""
+        """Return the metrics and their content type. Raises: MirrorsyncError, where the state does not answer."""
 
-    async def unready(self) -> str:
-        """Return why this mirror should not be used; empty when it is fresh."""
+    async def readiness(self) -> tuple[bool, str]:
+        """Return whether clients may use this mirror now, and lines that say why not or how it is."""
+
+    async def check_state(self) -> None:
+        """Return when the state has answered. Raises: MirrorsyncError, where it does not."""
 
     def stuck(self) -> str:
-        """Return who has shown no sign of life for too long; empty while all get on."""
+        """Return which tasks have made no progress for too long; empty where there are none."""
 
 
 Answer = tuple[int, str, bytes]
@@ -43,15 +46,14 @@ async def _metrics(watched: Watched, accept: str) -> Answer:
 
 async def _healthz(watched: Watched, _accept: str) -> Answer:
     if stuck := watched.stuck():
-        return 503, _TEXT, f"stuck, without a sign of life: {stuck}\n".encode()
-    await watched.unready()  # whatever it says: the state answers
+        return 503, _TEXT, f"stuck, without progress: {stuck}\n".encode()
+    await watched.check_state()
     return 200, _TEXT, b"alive\n"
 
 
 async def _readyz(watched: Watched, _accept: str) -> Answer:
-    if why := await watched.unready():
-        return 503, _TEXT, f"{why}\n".encode()
-    return 200, _TEXT, b"fresh\n"
+    is_ready, lines = await watched.readiness()
+    return 200 if is_ready else 503, _TEXT, f"{lines}\n".encode()
 
 
 _PAGES: Final[Mapping[str, Callable[[Watched, str], Awaitable[Answer]]]] = {

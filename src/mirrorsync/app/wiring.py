@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
 
 import trio
 from msgspec.structs import replace
@@ -19,19 +18,23 @@ from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import StorePath
 from mirrorsync.notify.errors import PurgeError
 from mirrorsync.notify.secret import read_secret
-from mirrorsync.observe.counters import Counters
 from mirrorsync.observe.redaction import SHORTEST_SECRET, mask, secrets_of
 from mirrorsync.observe.run_observer import RunObserver
 from mirrorsync.ports import Upstream
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.connection import copy_database
 from mirrorsync.state.ledger import open_state
+from mirrorsync.status.host import inspect_host
+from mirrorsync.status.snapshot import site_of
 from mirrorsync.store.filesystem import FilesystemStore
 from mirrorsync.sync.context import Clock, Sleep, SyncContext
 from mirrorsync.sync.policy import Policy
 from mirrorsync.sync.single_pass import note_halt, prepare
 from mirrorsync.upstream.build import open_upstream
 from mirrorsync.upstream.http.request_metrics import NO_METRICS
+
+if TYPE_CHECKING:
+    from mirrorsync.observe.metrics import Metrics
 
 _DISK_THREADS: Final = 8
 """Threads that wait for the disk at the same time."""
@@ -59,13 +62,6 @@ def cleaner(settings: Settings) -> Callable[[str], str]:
     return partial(mask, secrets=sorted(secrets_in(settings), key=len, reverse=True))
 
 
-def name_of(settings: Settings) -> str:
-    """Return what the mirror calls itself: its name, else the host of its address, else the host of its contact."""
-    contact = settings.mirror.contact
-    address = settings.content.root_url or (contact if "://" in contact else f"//{contact}")
-    return settings.mirror.name or urlsplit(address).hostname or "this mirror"
-
-
 def policy_of(settings: Settings) -> Policy:
     """Return what the pipeline needs to know of the configuration."""
     return Policy(
@@ -75,7 +71,6 @@ def policy_of(settings: Settings) -> Policy:
         legacy_json=settings.content.legacy_json,
         gzip=settings.content.gzip,
         root_url=settings.content.root_url,
-        name=name_of(settings),
         removal_grace=settings.limits.removal_grace,
         max_removed_projects=settings.limits.max_removed_projects,
         max_removed_files=settings.limits.max_removed_files,
@@ -97,9 +92,9 @@ async def open_context(
     *,
     allow_removals: bool = False,
     notes_halt: bool = True,
-    tally: Counters | None = None,
+    metrics: "Metrics | None" = None,
 ) -> AsyncIterator[SyncContext]:
-    """Hold the lock, prove the store, open the state and the upstream: ready to work. `tally` counts what is done.
+    """Hold the lock, prove the store, open the state and the upstream: ready to work. `metrics` counts what is done.
 
     `notes_halt`: what hinders that is noted for `status`, as the end of a run; no run ends where another way is left.
     Raises: AlreadyRunning, StoreError, SetupError, DifferentUpstream.
@@ -108,7 +103,7 @@ async def open_context(
     policy = replace(policy_of(settings), allow_removals=allow_removals)
     with hold_lock(directory):
         state_there = open_state(state_path(directory), clean=cleaner(settings))
-        async with state_there as state, _upstream(settings, tally) as upstream:
+        async with state_there as state, _upstream(settings, metrics) as upstream:
             context = SyncContext(
                 upstream,
                 _store(settings),
@@ -118,6 +113,8 @@ async def open_context(
                 audience,
                 sleep,
                 telling=notify_config(settings),
+                site=site_of(settings),
+                inspect_host=partial(trio.to_thread.run_sync, inspect_host, directory),
             )
             await context.store.check()
             await state.outbox.keep_for([sink.name for sink in context.telling.sinks])
@@ -157,7 +154,7 @@ def _store(settings: Settings) -> FilesystemStore:
     )
 
 
-def _upstream(settings: Settings, tally: Counters | None = None) -> AbstractAsyncContextManager[Upstream]:
+def _upstream(settings: Settings, metrics: "Metrics | None" = None) -> AbstractAsyncContextManager[Upstream]:
     upstream = settings.upstream
     return open_upstream(
         index=upstream.index,
@@ -168,5 +165,5 @@ def _upstream(settings: Settings, tally: Counters | None = None) -> AbstractAsyn
         file_hosts=upstream.file_hosts or (),
         proxy=upstream.proxy,
         ca_file=None if upstream.ca_file is None else str(upstream.ca_file),
-        meter=NO_METRICS if tally is None else tally,
+        meter=NO_METRICS if metrics is None else metrics,
     )

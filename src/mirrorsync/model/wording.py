@@ -1,5 +1,6 @@
 """Numbers, times and lists as people are told them, everywhere alike: in the log, by `status`, on the status page."""
 
+import time
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
@@ -7,6 +8,13 @@ from typing import Final
 _UNITS: Final = ((86_400, "day", "d"), (3_600, "hour", "h"), (60, "minute", "min"), (1, "second", "s"))
 _EXACT_BELOW: Final = 10.0
 """Seconds below which tenths are told."""
+_LAST_SECOND: Final = 253_402_300_799.0
+"""31 December 9999: a later time has no four-digit year."""
+
+
+def utc(at: float, form: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
+    """Return the moment `at` (seconds since the epoch) as `form`: "2026-11-23 01:18:07 UTC"."""
+    return time.strftime(form, time.gmtime(min(max(at, 0.0), _LAST_SECOND)))
 
 
 def counted(number: int, thing: str) -> str:
@@ -43,6 +51,11 @@ def _largest(seconds: float) -> list[tuple[int, str, str]]:
         if amount or not parts:
             parts.append((amount, thing, unit))
     return parts
+
+
+def unbroken(text: str) -> str:
+    """Return `text` so that no line break separates a number from its unit."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def printable(text: str, limit: int | None = None) -> str:

@@ -5,11 +5,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from mirrorsync.errors import MirrorsyncError, StoreDenied, StoreFull
+from mirrorsync.errors import MirrorsyncError, SetupError, StoreDenied, StoreFull
 
 DAMAGED_HINT: Final = "restore it from a backup, or move it away: the next sync builds it anew from upstream"
 _SCHEMA_ERRORS: Final = {0, sqlite3.SQLITE_ERROR}
 """Result codes that our own statements get only if a table is not as the schema made it."""
+
+_KEEPS_OUT: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+"""What keeps a reader from a state that may be in order."""
 
 
 def connect(path: Path, *, read_only: bool = False, busy_timeout: float = 10.0) -> sqlite3.Connection:
@@ -112,6 +115,14 @@ def explain(error: sqlite3.Error, path: Path) -> MirrorsyncError:
             hint="check the directory's owner, permissions and disk; nothing was lost",
         )
     return StoreDenied(f"the state {path} is damaged", why=text, hint=DAMAGED_HINT)
+
+
+def hides_state(error: MirrorsyncError) -> bool:
+    """Return whether `error` says nothing about the mirror: there is none yet, or this reader may not see its state."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error):
+        return primary_code(cause) in _KEEPS_OUT
+    return isinstance(error, SetupError) or isinstance(cause, PermissionError)
 
 
 def primary_code(error: sqlite3.Error) -> int:

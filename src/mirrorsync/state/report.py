@@ -18,7 +18,6 @@ from mirrorsync.state.notification_queue import SinkReport
 from mirrorsync.state.progress import synced_serial
 from mirrorsync.state.runs import NEEDS_PERSON
 from mirrorsync.state.schema import add_compatibility_views
-from mirrorsync.status.forecast import Growth
 
 BUSY_TIMEOUT: Final = 1.0
 """Seconds that a reader waits for someone who keeps the database for itself: no mirrorsync does."""
@@ -87,6 +86,14 @@ class RunRow(msgspec.Struct, frozen=True):
     """What ended it will end the next one too, until a person has done something about it."""
 
 
+class Growth(msgspec.Struct, frozen=True):
+    """What the recorded runs fetched."""
+
+    seconds: float
+    """From the start of the first to the end of the last."""
+    bytes: int
+
+
 class Report(msgspec.Struct, frozen=True):
     """The mirror as its state knows it at one moment."""
 
@@ -113,7 +120,14 @@ class Report(msgspec.Struct, frozen=True):
     """Who is told of what changes in public, and how far each is."""
     growth: Growth = Growth(seconds=0.0, bytes=0)
     waiting_after: Moment | None = None
-    """The end of the last run that had not heard of the longest waiting of the projects that nobody has tried yet."""
+    """The end of the last run that did not know yet of the change that has waited longest without an attempt."""
+
+    @property
+    def newest_work(self) -> RunRow | None:
+        """The last run if it ended early, else the newest one that did something, as few of a daemon's polls do."""
+        if not self.runs or self.runs[0].note:
+            return self.runs[0] if self.runs else None
+        return next((run for run in self.runs if run.projects), self.runs[0])
 
 
 def _never_synced() -> BadConfig:

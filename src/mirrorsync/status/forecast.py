@@ -1,36 +1,30 @@
-"""When the disk will be full, from what the runs that are remembered have fetched. Pure."""
+"""When the disk will be full, from what the recorded runs fetched. Pure."""
 
 from typing import Final
 
 import msgspec
 
+from mirrorsync.state.report import Growth, Report
+
 _SHORTEST: Final = 6 * 3600.0
-"""Seconds of history below which nothing is foretold: an afternoon's uploads are not a night's."""
+"""Seconds of history below which there is no forecast: an afternoon's uploads are not a night's."""
 _FIRST_SYNC: Final = 0.5
-"""Share of all bytes: who fetched more than this lately was being filled, and will not go on at that pace."""
+"""Share of all bytes: a mirror that fetched more than this lately was being filled, and will not keep that pace."""
 _DAY: Final = 86_400.0
 _FAR: Final = 100 * 365 * _DAY
-"""Seconds: what lies further ahead is not foretold."""
-
-
-class Growth(msgspec.Struct, frozen=True):
-    """What the runs that are remembered have fetched."""
-
-    seconds: float
-    """From the beginning of the first to the end of the last."""
-    bytes: int
+"""Seconds: a later date counts as never."""
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """When there will be no room left, if it goes on like this."""
+    """When there will be no room left at the present pace."""
 
     bytes_a_day: float
     seconds_left: float
-    """Infinite where nothing grows."""
+    """Infinite where the mirror does not grow."""
 
 
 class NoForecast(msgspec.Struct, frozen=True):
-    """Why nothing can be foretold."""
+    """Why there is no forecast."""
 
     why: str
 
@@ -38,7 +32,7 @@ class NoForecast(msgspec.Struct, frozen=True):
 def forecast(growth: Growth, *, stored: int, room: int) -> Forecast | NoForecast:
     """Return when `room` bytes will be used up; `stored`: the bytes of all files of the mirror.
 
-    What is deleted meanwhile is not counted, so it is rather too early than too late.
+    Deletions are not counted, so the forecast is early rather than late.
     """
     if growth.seconds < _SHORTEST:
         return NoForecast("not enough history")
@@ -47,3 +41,10 @@ def forecast(growth: Growth, *, stored: int, room: int) -> Forecast | NoForecast
     pace = growth.bytes / growth.seconds
     left = max(0, room) / pace if pace else float("inf")
     return Forecast(bytes_a_day=pace * _DAY, seconds_left=left if left < _FAR else float("inf"))
+
+
+def forecast_of(report: Report, room: int) -> Forecast | NoForecast:
+    """Return when a mirror with `room` bytes left runs out of them."""
+    if report.complete_at is None:
+        return NoForecast("not enough history: the mirror was never complete")
+    return forecast(report.growth, stored=report.bytes, room=room)

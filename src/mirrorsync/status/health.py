@@ -1,47 +1,51 @@
-"""Whether the mirror is well, and why not: one judgement for `status`, in the words of a person. Pure.
+"""The one judgement of the mirror's health: every level, reason and threshold is defined here and nowhere else. Pure.
 
-Critical is what does not get better by itself, or has lasted too long; a warning is what may, and is worth a look by
-day. Nothing here knows where a fact comes from.
+`mirrorsync status`, its exit code and JSON, /readyz, the metrics, the status page, status.json and tunasync.json all
+render it. Critical: does not improve by itself, or has lasted too long. Warning: may improve by itself.
 """
 
-from collections.abc import Iterator
-from enum import IntEnum
+from collections.abc import Iterable, Iterator
+from enum import IntEnum, StrEnum
 from typing import Final
 
 import msgspec
 
+from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.units import format_size
 from mirrorsync.model.wording import brief, counted
-from mirrorsync.state.report import Report, RunRow
-from mirrorsync.status.forecast import Forecast, NoForecast, forecast
-from mirrorsync.status.host import Disk, Host
-from mirrorsync.status.lag import behind, failing
+from mirrorsync.state.connection import hides_state
+from mirrorsync.state.report import Report, Unmet
+from mirrorsync.status.forecast import Forecast, NoForecast, forecast_of
+from mirrorsync.status.host import Host
+from mirrorsync.status.snapshot import Site, Snapshot
 
-_HARDLY_ANY_ROOM: Final = 1 << 20
-"""Bytes below which a disk is full, whatever `min-free` says."""
-_HARDLY_ANY_INODES: Final = 1000
-_SOON_FULL: Final = 7 * 86_400.0
-"""Seconds: time enough to buy disks."""
-_ROOM_HINT: Final = (
-    "free space elsewhere on it, or enlarge it; nothing was lost, and mirrorsync goes on once there is room"
-)
-_START_HINT: Final = (
-    "`systemctl status mirrorsync` and its journal say why it ended; `mirrorsync sync` makes one pass at once"
-)
-_SILENT_HINT: Final = "look at the network and at upstream's status page; it is asked again by itself"
-_SINK_ATTEMPTS: Final = 4
-"""Attempts in a row that failed (a minute and a half) after which somebody should look."""
-_SINK_HINT: Final = "until then it may show or serve old pages; nothing is lost, it is told as soon as it listens"
-_LIST_HINT: Final = (
-    "nothing is removed on its word; if upstream really removed them, agree once with"
-    " `mirrorsync sync --allow-removals`"
-)
+_WARN_LAG: Final = 3600.0
+_CRITICAL_LAG: Final = 86_400.0
 _SILENT_POLLS: Final = 3
-"""Polls without an answer after which upstream is called silent."""
+"""Unanswered polls after which, a minute later, upstream counts as silent, and a mirror that polls rarely as late."""
+_FEW_IN: Final = 1000
+"""One failing project in so many (one at least) does not make the mirror as a whole late."""
+_FULL_BELOW: Final = 1 << 20
+"""Bytes below which a disk is full, whatever `min-free` says."""
+_INODES_BELOW: Final = 1000
+_FULL_SOON: Final = 7 * 86_400.0
+"""Seconds: time enough to buy disks."""
+_SINK_ATTEMPTS: Final = 4
+"""Failed deliveries in a row (a minute and a half) after which an operator should look."""
+
+_ROOM_HINT: Final = "free space on it, or enlarge it; nothing was lost, and mirrorsync continues once there is room"
+_FILLING_HINT: Final = "enlarge the disk, or select less, before downloads have to wait"
+_START_HINT: Final = (
+    "`systemctl status mirrorsync` and its journal say why it ended; `mirrorsync sync` runs one pass now"
+)
+_SILENT_HINT: Final = "look at the network and at upstream's status page; mirrorsync keeps polling"
+_SINK_HINT: Final = "it may serve old pages until then; nothing is lost, mirrorsync keeps retrying"
+_HALT_HINT: Final = "fix that, then start mirrorsync again; the next run continues where this one stopped"
+_LIST_HINT: Final = "nothing was removed; if upstream removed them, allow it once: `mirrorsync sync --allow-removals`"
 
 
 class Level(IntEnum):
-    """What monitoring plugins return."""
+    """The exit codes of a monitoring plugin."""
 
     OK = 0
     WARNING = 1
@@ -49,172 +53,248 @@ class Level(IntEnum):
     UNKNOWN = 3
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """Seconds of lag that are too many."""
+class Kind(StrEnum):
+    """What a reason is about, as a word for labels and scripts."""
 
-    warning: float = 3600.0
-    critical: float = 86_400.0
-    poll_interval: float = 60.0
-    min_free: int = 0
-    """Bytes."""
+    UNREADABLE = "unreadable"  # the state or the configuration cannot be read, or there is no mirror yet
+    HALTED = "halted"  # the last run ended by an error that needs a person
+    DISK_FULL = "disk_full"  # a disk has no bytes or inodes left
+    LOW_ROOM = "low_room"  # downloads wait: less than `min-free` is free
+    DISK_FILLING = "disk_filling"  # the disk will be full within a week
+    NOT_BEGUN = "not_begun"  # upstream has never answered
+    INCOMPLETE = "incomplete"  # the mirror was never complete
+    SILENT = "silent"  # late or incomplete, and upstream does not answer or is not polled
+    BEHIND = "behind"  # late for any other reason
+    LIST_REFUSED = "list_refused"  # the root list left out too many projects to be trusted
+    FAILING = "failing"  # projects cannot be mirrored
+    HELD_BACK = "held_back"  # an upstream cache serves old pages
+    SINK = "sink"  # a cache or listener cannot be notified
 
 
-class Reason(msgspec.Struct, frozen=True):
-    """One thing that is not as it should be."""
+_BESIDE_CONTENT: Final = frozenset({Kind.DISK_FILLING, Kind.LIST_REFUSED, Kind.SINK})
+"""Reasons that leave what is served complete and current."""
 
+
+class HealthReason(msgspec.Struct, frozen=True):
+    """One thing that is wrong, in words for the operator; public.py has the words for everybody else."""
+
+    kind: Kind
     level: Level
     text: str
+    """May name paths, hosts and error messages."""
     hint: str = ""
-    """What a person can do; empty: it is said elsewhere, or it goes on by itself."""
+    """What the operator can do; empty: nothing, or `status` says it elsewhere."""
 
 
-class Health(msgspec.Struct, frozen=True):
-    """What to think of the mirror."""
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The judgement, and the figures that it rests on."""
 
     level: Level
-    reasons: tuple[Reason, ...]
-    """The worst first; none where all is well."""
+    reasons: tuple[HealthReason, ...]
+    """The worst first; empty if and only if the level is OK."""
+    lag: float | None = None
+    """Seconds since the mirror was complete, all of it; None: it never was."""
+    behind: float | None = None
+    """Seconds of lag without the few failing projects; the whole lag where many fail; None: unknown."""
+    ready: bool = False
+    """`behind` is within the operator's `fresh-within`: clients may use this mirror. Nothing else counts here: a
+    failing project (I7), a full disk or a sink does not make what is served old."""
+    silent: bool = False
+    """Upstream has not answered for several polls."""
+    downloads_wait: bool = False
+    """There is too little room to download anything."""
+    failing: tuple[Unmet, ...] = ()
+    """The projects whose last attempt failed, as far as the report names them."""
+    forecast: Forecast | NoForecast | None = None
+    """When the disk of the served tree is full; None: that disk was not found."""
+    warn_lag: float = _WARN_LAG
+    critical_lag: float = _CRITICAL_LAG
+
+    @property
+    def failed(self) -> tuple[Unmet, ...]:
+        """The failing projects that an upstream cache does not hold back."""
+        return tuple(row for row in self.failing if row.stale_since is None)
+
+    @property
+    def held_back(self) -> tuple[Unmet, ...]:
+        """The failing projects for which upstream's caches serve only old pages."""
+        return tuple(row for row in self.failing if row.stale_since is not None)
+
+    @property
+    def content_level(self) -> Level:
+        """The level without the reasons that leave what is served complete and current."""
+        return _worst(reason for reason in self.reasons if reason.kind not in _BESIDE_CONTENT)
 
 
-def judge(report: Report, around: Host, limits: Limits, now: float) -> Health:
-    """Return the judgement; `now` in seconds since the epoch."""
-    found = [
-        *_halted(report, around),
-        *_disks(report, around, limits),
-        *_lag(report, around, limits, now),
-        *_list(report),
-        *_failing(report, limits, now),
-        *_sinks(report, now),
-    ]
-    found.sort(key=lambda reason: -reason.level)
-    return Health(level=max((reason.level for reason in found), default=Level.OK), reasons=tuple(found))
-
-
-def foretold(report: Report, disk: Disk, limits: Limits) -> Forecast | NoForecast:
-    """Return when downloads will have to wait for room."""
-    if report.complete_at is None:
-        return NoForecast("not enough history: the mirror was never complete")
-    return forecast(report.growth, stored=report.bytes, room=disk.free - limits.min_free)
-
-
-def is_silent(report: Report, limits: Limits, now: float) -> bool:
-    """Return whether upstream was asked in vain, or not at all, for longer than a few polls take."""
-    return report.polled_at is None or now - report.polled_at > _SILENT_POLLS * limits.poll_interval + 60
-
-
-def _halted(report: Report, around: Host) -> Iterator[Reason]:
-    last: RunRow | None = report.runs[0] if report.runs else None
-    if last is None or not last.needs_person:
-        return
-    again = around.at_work is True
-    yield Reason(
-        Level.WARNING if again else Level.CRITICAL,
-        f"the last run was halted: {last.note}" + ("; another one is under way" if again else ""),
-        "mend that, then start mirrorsync again; the next run goes on where this one stopped",
+def judge(snapshot: Snapshot) -> Health:
+    """Return the health of a mirror whose state could be read."""
+    report, host, site, now = snapshot.report, snapshot.host, snapshot.site, snapshot.at
+    warn_lag, critical_lag = lag_limits(site)
+    lag = None if report.complete_at is None else max(0.0, now - report.complete_at)
+    behind = _behind(report, now, lag)
+    disk = host.disks[0] if host.disks else None
+    measured = Health(
+        level=Level.OK,
+        reasons=(),
+        lag=lag,
+        behind=behind,
+        ready=behind is not None and behind <= site.ready_within,
+        silent=report.polled_at is None or now - report.polled_at > _silent_after(site),
+        downloads_wait=disk is not None and disk.free < max(site.min_free, _FULL_BELOW),
+        failing=_failing(report),
+        forecast=None if disk is None else forecast_of(report, disk.free - site.min_free),
+        warn_lag=warn_lag,
+        critical_lag=critical_lag,
     )
+    reasons = sorted(_reasons(snapshot, measured), key=lambda reason: -reason.level)
+    return msgspec.structs.replace(measured, level=_worst(reasons), reasons=tuple(reasons))
 
 
-def full_disks(around: Host) -> Iterator[Reason]:
-    """Yield the disks on which nothing more can be written."""
-    for disk in around.disks:
-        if disk.free < _HARDLY_ANY_ROOM:
+def judge_unreadable(error: MirrorsyncError, host: Host) -> Health:
+    """Return the health of a mirror whose state or configuration raised `error`.
+
+    UNKNOWN: there is no mirror yet, or this reader is kept out; CRITICAL: the mirror itself is damaged.
+    """
+    level = Level.UNKNOWN if hides_state(error) else Level.CRITICAL
+    reason = HealthReason(Kind.UNREADABLE, level, str(error), error.hint)
+    full = _full_disks(host) if level is Level.CRITICAL else ()
+    return Health(level=level, reasons=(reason, *full))
+
+
+def lag_limits(site: Site) -> tuple[float, float]:
+    """Return the lag (seconds) above which a mirror is in the warning and in the critical state.
+
+    By default an hour and a day; longer for a mirror that polls so rarely that it is always that late.
+    """
+    late = _silent_after(site)
+    warning = max(_WARN_LAG, late) if site.warn_lag is None else site.warn_lag
+    critical = max(_CRITICAL_LAG, late) if site.critical_lag is None else site.critical_lag
+    return warning, critical
+
+
+def _silent_after(site: Site) -> float:
+    return _SILENT_POLLS * site.poll_interval + 60
+
+
+def _worst(reasons: Iterable[HealthReason]) -> Level:
+    return max((reason.level for reason in reasons), default=Level.OK)
+
+
+def _failing(report: Report) -> tuple[Unmet, ...]:
+    return tuple(row for row in report.unmet if row.attempts)
+
+
+def _behind(report: Report, now: float, whole: float | None) -> float | None:
+    failing = len(_failing(report))
+    only_few_fail = failing <= max(1, report.projects // _FEW_IN) and failing < max(1, report.projects)
+    if report.polled_at is None or not only_few_fail:
+        return whole
+    since_polled = max(0.0, now - report.polled_at)
+    if report.unmet_count == failing:
+        return since_polled
+    if report.waiting_after is None:
+        return whole
+    rest = max(since_polled, now - report.waiting_after)
+    return rest if whole is None else min(rest, whole)
+
+
+def _reasons(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
+    """Yield what is wrong; of two reasons of one level the one that users notice more comes first."""
+    yield from _halted(snapshot)
+    yield from _room(snapshot, health)
+    yield from _late(snapshot, health)
+    if refused := snapshot.report.audit.list_refused:
+        yield HealthReason(Kind.LIST_REFUSED, Level.WARNING, refused, _LIST_HINT)
+    yield from _unmet(snapshot, health)
+    yield from _sinks(snapshot)
+
+
+def _halted(snapshot: Snapshot) -> Iterator[HealthReason]:
+    for last in snapshot.report.runs[:1]:
+        if last.needs_person:
+            text, again = f"the last run was halted: {last.note}", snapshot.host.at_work
+            text += "; another one is under way" if again else ""
+            yield HealthReason(Kind.HALTED, Level.WARNING if again else Level.CRITICAL, text, _HALT_HINT)
+
+
+def _full_disks(host: Host) -> Iterator[HealthReason]:
+    for disk in host.disks:
+        if disk.free < _FULL_BELOW:
             text = f"the disk of {disk.path} is full ({format_size(disk.free)} free)"
-            yield Reason(Level.CRITICAL, text, _ROOM_HINT)
-        elif disk.inodes_free < _HARDLY_ANY_INODES:
+            yield HealthReason(Kind.DISK_FULL, Level.CRITICAL, text, _ROOM_HINT)
+        elif disk.inodes_free < _INODES_BELOW:
             text = f"the disk of {disk.path} has only {disk.inodes_free} inodes left"
-            yield Reason(Level.CRITICAL, text, _ROOM_HINT)
+            yield HealthReason(Kind.DISK_FULL, Level.CRITICAL, text, _ROOM_HINT)
 
 
-def downloads_wait(disk: Disk, limits: Limits) -> bool:
-    """Return whether there is too little room to download anything."""
-    return disk.free < max(limits.min_free, _HARDLY_ANY_ROOM)
-
-
-def _disks(report: Report, around: Host, limits: Limits) -> Iterator[Reason]:
-    full = tuple(full_disks(around))
+def _room(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
+    full = tuple(_full_disks(snapshot.host))
     yield from full
-    for disk in around.disks[:1] if not full else ():
-        if downloads_wait(disk, limits):
-            free = f"{format_size(disk.free)} free, min-free is {format_size(limits.min_free)}"
-            yield Reason(Level.CRITICAL, f"downloads wait for room: {free}", _ROOM_HINT)
-            continue
-        ahead = foretold(report, disk, limits)
-        if isinstance(ahead, Forecast) and ahead.seconds_left < _SOON_FULL:
-            pace = f"{format_size(round(ahead.bytes_a_day))} a day"
-            text = f"the disk will be full in about {brief(ahead.seconds_left)} ({pace})"
-            yield Reason(Level.WARNING, text, "enlarge the disk, or select less, before downloads have to wait")
-
-
-def _list(report: Report) -> Iterator[Reason]:
-    if report.audit.list_refused is not None:
-        yield Reason(Level.WARNING, report.audit.list_refused, _LIST_HINT)
-
-
-def _sinks(report: Report, now: float) -> Iterator[Reason]:
-    for sink in report.sinks:
-        if sink.attempts >= _SINK_ATTEMPTS:
-            last = "never" if sink.told_at is None else f"{brief(max(0.0, now - sink.told_at))} ago"
-            why = (sink.last_error or "it does not answer").removeprefix(sink.name).strip()
-            text = f"{sink.name} cannot be told of changes, and last was {last}: {why}"
-            yield Reason(Level.WARNING, text, _SINK_HINT)
-
-
-def _lag(report: Report, around: Host, limits: Limits, now: float) -> Iterator[Reason]:
-    late = behind(report, now)
-    if late is None:
-        yield Reason(Level.CRITICAL, _never(report, around, limits, now), _start_hint(around))
+    if full:
         return
-    level = _beyond(late, limits)
-    if level is Level.OK:
+    if health.downloads_wait:
+        free, wanted = snapshot.host.disks[0].free, snapshot.site.min_free
+        text = f"downloads wait for room: {format_size(free)} free, min-free is {format_size(wanted)}"
+        yield HealthReason(Kind.LOW_ROOM, Level.CRITICAL, text, _ROOM_HINT)
+    elif isinstance(health.forecast, Forecast) and health.forecast.seconds_left < _FULL_SOON:
+        pace = f"{format_size(round(health.forecast.bytes_a_day))} a day"
+        text = f"the disk will be full in about {brief(health.forecast.seconds_left)} ({pace})"
+        yield HealthReason(Kind.DISK_FILLING, Level.WARNING, text, _FILLING_HINT)
+
+
+def _late(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
+    report, behind = snapshot.report, health.behind
+    start_hint = _START_HINT if snapshot.host.at_work is False else ""
+    if behind is None and report.polled_at is None:
+        text = f"never complete: upstream has not answered yet; {_who(snapshot.host)}"
+        yield HealthReason(Kind.NOT_BEGUN, Level.CRITICAL, text, start_hint)
         return
-    text = f"{brief(late)} behind upstream; {_why_late(report, around, limits, now)}"
-    yield Reason(level, text, _start_hint(around) or (_SILENT_HINT if is_silent(report, limits, now) else ""))
+    why, hint = _why_late(snapshot, health), start_hint or (_SILENT_HINT if health.silent else "")
+    if behind is None:
+        text = f"never complete: {counted(report.unmet_count, 'project')} to go, {report.projects} served; {why}"
+        yield HealthReason(Kind.SILENT if health.silent else Kind.INCOMPLETE, Level.CRITICAL, text, hint)
+    elif behind > health.warn_lag:
+        level = Level.CRITICAL if behind > health.critical_lag else Level.WARNING
+        text = f"{brief(behind)} behind upstream; {why}"
+        yield HealthReason(Kind.SILENT if health.silent else Kind.BEHIND, level, text, hint)
 
 
-def _start_hint(around: Host) -> str:
-    return _START_HINT if around.at_work is False else ""
-
-
-def _never(report: Report, around: Host, limits: Limits, now: float) -> str:
-    if report.polled_at is None:
-        return f"never complete: upstream has not answered yet; {_who(around)}"
-    left = f"{counted(report.unmet_count, 'project')} to go"
-    return f"never complete: {left}, {report.projects} served; {_why_late(report, around, limits, now)}"
-
-
-def _why_late(report: Report, around: Host, limits: Limits, now: float) -> str:
-    if around.at_work is False:
+def _why_late(snapshot: Snapshot, health: Health) -> str:
+    report, host = snapshot.report, snapshot.host
+    if host.at_work is False:
         note = report.runs[0].note if report.runs else None
-        return f"the last run was halted: {note}" if note else _who(around)
-    if report.polled_at is not None and is_silent(report, limits, now):
-        return f"upstream has not answered for {brief(now - report.polled_at)}; {_who(around)}"
+        return f"the last run was halted: {note}" if note else _who(host)
+    if report.polled_at is not None and health.silent:
+        return f"upstream has not answered for {brief(snapshot.at - report.polled_at)}; {_who(host)}"
     if report.unmet_count:
-        return f"{counted(report.unmet_count, 'project')} unmet; {_who(around)}"
-    return _who(around)
+        return f"{counted(report.unmet_count, 'project')} unmet; {_who(host)}"
+    return _who(host)
 
 
-def _who(around: Host) -> str:
-    if around.at_work is None:
-        return "whether a daemon is at work cannot be told"
-    return "a daemon or a sync is at work" if around.at_work else "neither a daemon nor a sync is running"
+def _who(host: Host) -> str:
+    if host.at_work is None:
+        return "unknown whether a daemon or a sync is running"
+    return "a daemon or a sync is running" if host.at_work else "neither a daemon nor a sync is running"
 
 
-def _failing(report: Report, limits: Limits, now: float) -> Iterator[Reason]:
-    rows = failing(report)
-    held = [row for row in rows if row.stale_since is not None]
-    troubled = [row for row in rows if row.stale_since is None]
-    if troubled:
-        first = f" ({troubled[0].error})" if troubled[0].error else ""
-        others = f" and {counted(len(troubled) - 1, 'other')}" if len(troubled) > 1 else ""
-        text = f"{counted(len(troubled), 'project')} cannot be brought up: {troubled[0].name}{first}{others}"
-        yield Reason(Level.WARNING, text)
-    longest = max((now - row.stale_since for row in held if row.stale_since is not None), default=0.0)
-    if longest > limits.warning:
-        text = f"a cache in front of upstream has held {counted(len(held), 'page')} back for {brief(longest)}"
-        yield Reason(Level.WARNING, text)
+def _unmet(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
+    if health.failed:
+        first, others = health.failed[0], len(health.failed) - 1
+        error = f" ({first.error})" if first.error else ""
+        more = f" and {counted(others, 'other')}" if others else ""
+        text = f"{counted(len(health.failed), 'project')} cannot be mirrored: {first.name}{error}{more}"
+        yield HealthReason(Kind.FAILING, Level.WARNING, text)
+    longest = snapshot.at - min((row.stale_since or snapshot.at for row in health.held_back), default=snapshot.at)
+    if longest > health.warn_lag:
+        pages = counted(len(health.held_back), "page")
+        text = f"a cache in front of upstream has held {pages} back for {brief(longest)}"
+        yield HealthReason(Kind.HELD_BACK, Level.WARNING, text)
 
 
-def _beyond(late: float, limits: Limits) -> Level:
-    if late > limits.critical:
-        return Level.CRITICAL
-    return Level.WARNING if late > limits.warning else Level.OK
+def _sinks(snapshot: Snapshot) -> Iterator[HealthReason]:
+    for sink in snapshot.report.sinks:
+        if sink.attempts >= _SINK_ATTEMPTS:
+            last = "never" if sink.told_at is None else f"{brief(max(0.0, snapshot.at - sink.told_at))} ago"
+            why = (sink.last_error or "no answer").removeprefix(sink.name).strip()
+            text = f"{sink.name} cannot be notified of changes (last success: {last}): {why}"
+            yield HealthReason(Kind.SINK, Level.WARNING, text, _SINK_HINT)

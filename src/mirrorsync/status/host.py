@@ -1,4 +1,4 @@
-"""What is true around the state: who is at work on the mirror, and how much room its disks have."""
+"""The host's facts: which process works on the mirror, and how much room its disks have."""
 
 import fcntl
 import os
@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-_NO_LIMIT: Final = 1 << 62
-"""Inodes of a file system that does not count them."""
+NO_LIMIT: Final = 1 << 62
+"""Free inodes of a file system that does not limit them."""
 
 
-class Disk(msgspec.Struct, frozen=True):
-    """A file system, as an ordinary user finds it."""
+class DiskSpace(msgspec.Struct, frozen=True):
+    """A file system as an ordinary user sees it: without the blocks that are reserved for root."""
 
     path: str
     free: int
@@ -21,28 +21,30 @@ class Disk(msgspec.Struct, frozen=True):
     total: int
     """Bytes."""
     inodes_free: int
-    """Very many where the file system has no such limit."""
+    """`NO_LIMIT` where the file system has no such limit."""
+    used: int = 0
+    """Bytes that are taken, by anything."""
 
 
 class Host(msgspec.Struct, frozen=True):
-    """What is true around the state."""
+    """Facts about the host."""
 
     at_work: bool | None = None
-    """Whether a daemon or a sync holds the lock; None: it cannot be told."""
+    """A daemon or a sync holds the lock; None: unknown, because the lock is not readable."""
     process: str = ""
-    """Whose number stands in the lock; empty: nobody's."""
-    disks: tuple[Disk, ...] = ()
-    """The disk of the served tree first, then that of the state if it is another."""
+    """Its process id; empty: none, or unknown."""
+    disks: tuple[DiskSpace, ...] = ()
+    """The disk of the served tree first, then that of the state where it is another one."""
 
 
 def inspect_host(directory: Path) -> Host:
-    """Return what is true around the mirror in `directory` now; what cannot be seen is left out."""
+    """Return the facts for the mirror in `directory`; what this user may not see is left out."""
     at_work, process = _at_work(directory / "state" / "lock")
     return Host(at_work=at_work, process=process, disks=tuple(_disks(directory)))
 
 
 def _at_work(lock: Path) -> tuple[bool | None, str]:
-    """Try the lock shared, for an instant: who wants it for work waits that long (app/mirror_directory.py)."""
+    """Take the lock shared for an instant; a process that starts waits that long (app/mirror_directory.py)."""
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -62,7 +64,7 @@ def _at_work(lock: Path) -> tuple[bool | None, str]:
         os.close(descriptor)
 
 
-def _disks(directory: Path) -> Iterator[Disk]:
+def _disks(directory: Path) -> Iterator[DiskSpace]:
     seen = set()
     for places in ((directory / "web", directory), (directory / "state",)):
         for place in places:
@@ -72,10 +74,11 @@ def _disks(directory: Path) -> Iterator[Disk]:
                 continue
             if device not in seen:
                 seen.add(device)
-                yield Disk(
+                yield DiskSpace(
                     path=str(place),
                     free=room.f_bavail * room.f_frsize,
                     total=room.f_blocks * room.f_frsize,
-                    inodes_free=room.f_favail if room.f_files else _NO_LIMIT,
+                    inodes_free=room.f_favail if room.f_files else NO_LIMIT,
+                    used=(room.f_blocks - room.f_bfree) * room.f_frsize,
                 )
             break

@@ -1,18 +1,20 @@
-"""From which mirror to which it all came: `mirrorsync/trace.json`, as Debian's mirrors leave traces. Pure."""
+"""The chain of mirrors that the content came through: `mirrorsync/trace.json`, after Debian's mirror traces. Pure."""
 
-import time
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from mirrorsync import __version__
+from mirrorsync.model.wording import printable, utc
+from mirrorsync.status.snapshot import Snapshot
+
 _HOPS: Final = 10
 _TEXT: Final = 200
-"""Characters of what another mirror says of itself."""
+"""Characters of each text that another mirror supplies."""
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """One mirror: when it last was complete, and after whom."""
+    """One mirror: when it was last complete, and from which upstream."""
 
     name: str
     software: str
@@ -22,7 +24,7 @@ class Hop(msgspec.Struct, frozen=True):
     """The same in seconds since the epoch."""
     upstream: str
     serial: int | None
-    """Everything up to it is served; None where upstream tells none."""
+    """Everything up to it is served; None where upstream has no serials."""
 
 
 class _Trace(msgspec.Struct, frozen=True):
@@ -30,36 +32,37 @@ class _Trace(msgspec.Struct, frozen=True):
     format: int = 1
 
 
-def hop(*, name: str, software: str, complete_at: float, upstream: str, serial: int | None) -> Hop:
-    """Return the hop of a mirror that was last complete at `complete_at`, seconds since the epoch."""
-    date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(complete_at))
-    return Hop(name=name, software=software, date=date, timestamp=int(complete_at), upstream=upstream, serial=serial)
+def encode(snapshot: Snapshot, complete_at: float, above: bytes) -> bytes:
+    """Return the trace of a mirror that was complete at `complete_at`: itself, then the hops of its upstream's trace.
 
-
-def encode(own: Hop, above: Sequence[Hop]) -> bytes:
-    """Return the trace: this mirror first, then what it was made from, at most 10 hops."""
-    trace = _Trace(hops=(own, *above)[:_HOPS])
+    It has at most 10 hops. `above`: what upstream has as its trace, empty where it is not asked for one.
+    """
+    own = Hop(
+        name=snapshot.site.name,
+        software=f"mirrorsync {__version__}",
+        date=utc(complete_at, "%Y-%m-%dT%H:%M:%SZ"),
+        timestamp=int(complete_at),
+        upstream=snapshot.report.upstream,
+        serial=snapshot.report.synced_serial,
+    )
+    trace = _Trace(hops=(own, *decode(above))[:_HOPS])
     return msgspec.json.format(msgspec.json.encode(trace), indent=1) + b"\n"
 
 
 def decode(body: bytes) -> tuple[Hop, ...]:
-    """Return the hops of another mirror's trace, none where it is no such thing; nothing in it is believed."""
+    """Return the hops of another mirror's trace, none where `body` is not a trace; its texts are cut and escaped."""
     try:
         trace = msgspec.json.decode(body, type=_Trace)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ()
     return tuple(
         Hop(
-            name=_plain(one.name),
-            software=_plain(one.software),
-            date=_plain(one.date),
+            name=printable(one.name, _TEXT),
+            software=printable(one.software, _TEXT),
+            date=printable(one.date, _TEXT),
             timestamp=one.timestamp,
-            upstream=_plain(one.upstream),
+            upstream=printable(one.upstream, _TEXT),
             serial=one.serial,
         )
         for one in trace.hops[: _HOPS - 1]
     )
-
-
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:_TEXT])

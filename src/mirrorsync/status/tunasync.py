@@ -1,21 +1,24 @@
-"""The state as a tunasync job, which the front pages of many mirror sites read. Pure.
+"""The status as a tunasync job, which the front pages of many mirror sites read. Pure.
 
-Source: tunasync's list of jobs (`/jobs`), whose keys and forms of time and size these are.
+Source: tunasync's list of jobs (`/jobs`), whose keys and formats of time and size these are.
 """
 
-import time
 from typing import Final
 
 import msgspec
 
-from mirrorsync.status.page_values import Level, Page
+from mirrorsync.model.wording import utc
+from mirrorsync.status.health import Health, Kind, Level
+from mirrorsync.status.snapshot import Snapshot
 
 _NEVER: Final = "0001-01-01 00:00:00 +0000"
 _NEVER_TIMESTAMP: Final = -62135596800
-"""How tunasync's own language writes a time that was not."""
+"""Go's zero time, which tunasync writes for a time that never was."""
 _STEP: Final = 1024
 _UNITS: Final = "BKMGTPE"
 _ONE_DIGIT_BELOW: Final = 9.95
+_BEING_FIXED: Final = frozenset({Kind.NOT_BEGUN, Kind.INCOMPLETE})
+"""Critical, but a running daemon works on it."""
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -34,41 +37,40 @@ class _Job(msgspec.Struct, frozen=True):
     size: str
 
 
-def document(page: Page, level: Level) -> bytes:
+def document(snapshot: Snapshot, health: Health) -> bytes:
     """Return the list of one job, as JSON."""
-    run = page.last_run
-    started, ended = (None, None) if run is None else (run.started_at, run.ended_at)
+    report, run = snapshot.report, snapshot.report.newest_work
+    started_at, ended_at = (None, None) if run is None else (run.started_at, run.ended_at)
     job = _Job(
         name="pypi",
         is_master=True,
-        status=_status(page, level),
-        last_update=_moment(page.complete_at),
-        last_update_ts=_timestamp(page.complete_at),
-        last_started=_moment(started),
-        last_started_ts=_timestamp(started),
-        last_ended=_moment(ended),
-        last_ended_ts=_timestamp(ended),
-        next_schedule=_moment(page.next_run_at),
-        next_schedule_ts=_timestamp(page.next_run_at),
-        upstream=page.upstream,
-        size=_size(page.bytes),
+        status=_status(snapshot, health),
+        last_update=_moment(report.complete_at),
+        last_update_ts=_timestamp(report.complete_at),
+        last_started=_moment(started_at),
+        last_started_ts=_timestamp(started_at),
+        last_ended=_moment(ended_at),
+        last_ended_ts=_timestamp(ended_at),
+        next_schedule=_moment(snapshot.next_poll_at),
+        next_schedule_ts=_timestamp(snapshot.next_poll_at),
+        upstream=report.upstream,
+        size=_size(report.bytes),
     )
     return msgspec.json.format(msgspec.json.encode([job]), indent=1) + b"\n"
 
 
-def _status(page: Page, level: Level) -> str:
-    match level:
-        case Level.FRESH:
-            return "success"
-        case Level.TROUBLE:
-            return "failed"
-        case Level.LATE:
-            # What is left over when a run has ended, and nobody goes on, has failed.
-            return "failed" if page.next_run_at is None else "syncing"
+def _status(snapshot: Snapshot, health: Health) -> str:
+    if health.content_level is Level.OK:
+        return "success"
+    if snapshot.next_poll_at is None:
+        return "failed"  # the run has ended, and no daemon continues
+    fatal = {reason.kind for reason in health.reasons if reason.level is Level.CRITICAL} - _BEING_FIXED
+    silent = any(reason.kind is Kind.SILENT for reason in health.reasons)
+    return "failed" if fatal or silent else "syncing"
 
 
 def _moment(at: float | None) -> str:
-    return _NEVER if at is None else time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(at))
+    return _NEVER if at is None else utc(at, "%Y-%m-%d %H:%M:%S +0000")
 
 
 def _timestamp(at: float | None) -> int:

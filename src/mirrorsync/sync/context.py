@@ -10,6 +10,8 @@ from mirrorsync.observe.run_observer import RunObserver
 from mirrorsync.ports import Store, Upstream
 from mirrorsync.runtime.heartbeat import Heartbeats
 from mirrorsync.state.ledger import State
+from mirrorsync.status.host import Host
+from mirrorsync.status.snapshot import Site
 from mirrorsync.sync.limits import RemovalBudget
 from mirrorsync.sync.notify_config import NotifyConfig
 from mirrorsync.sync.policy import Policy
@@ -18,6 +20,10 @@ Clock = Callable[[], float]
 """Seconds since the epoch."""
 Sleep = Callable[[float], Awaitable[None]]
 """Waits until the clock has gone on by so many seconds."""
+
+
+async def _unseen() -> Host:
+    return Host()
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,10 @@ class SyncContext:
     """What this process has told once, and need not tell every minute."""
     telling: NotifyConfig = field(default_factory=NotifyConfig)
     """Who is told of what changes in public."""
+    site: Site = field(default_factory=Site)
+    """What the published status needs of the configuration."""
+    inspect_host: Callable[[], Awaitable[Host]] = _unseen
+    """Returns the host's facts for the published status."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "budget", RemovalBudget(self.policy))

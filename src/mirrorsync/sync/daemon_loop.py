@@ -203,7 +203,7 @@ class DaemonLoop:
         self._said = now, polls
 
     async def _leave_traces(self) -> None:
-        next_run_at = self._context.clock() + self.rhythm.wait(0.0)
+        next_run_at = None if self.halt else self._context.clock() + self.rhythm.wait(0.0)
         await publish_status(self._context, root_is_owed=self._pace.owes, next_run_at=next_run_at)
         self._traced_at = trio.current_time()
 

@@ -19,8 +19,6 @@ class Policy(msgspec.Struct, frozen=True):
     gzip: bool = False
     """Each page of the index has a compressed sibling."""
     root_url: str | None = None
-    name: str = "this mirror"
-    """What the mirror calls itself on its status page and in its trace."""
     removal_grace: float = 86400.0
     """Seconds that an object stays after no page names it."""
     max_removed_projects: int = 1000

@@ -1,83 +1,72 @@
-"""What a mirror leaves in its tree: how fresh it is, for people, for scripts and for other mirrors."""
+"""Publish how fresh the mirror is: for people, for scripts and for other mirrors."""
 
-import time
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
-from mirrorsync import __version__
 from mirrorsync.model.identity import StorePath
-from mirrorsync.state.report import Report
-from mirrorsync.status import lag_history, tunasync
-from mirrorsync.status import trace as trace_chain
-from mirrorsync.status.document import status_document
-from mirrorsync.status.page import render
-from mirrorsync.status.page_facts import page_of
+from mirrorsync.model.wording import utc
+from mirrorsync.status import lag_history, page, trace, tunasync
+from mirrorsync.status.charts import bars
+from mirrorsync.status.document import public_document
+from mirrorsync.status.health import judge
+from mirrorsync.status.snapshot import Snapshot
 from mirrorsync.sync.context import SyncContext
 
 _HISTORY: Final = StorePath("mirrorsync/history.json")
 _HISTORY_LIMIT: Final = 1 << 20
-"""Bytes: ours has some 5 KB; what is larger is not ours."""
+"""Bytes: ours has some 5 KB; a larger file is not ours."""
 
 
 async def publish_status(context: SyncContext, *, root_is_owed: bool, next_run_at: float | None = None) -> None:
-    """Publish the status (for people, for programs), and that this is complete when it is and its root index says so.
+    """Publish the status, and the stamps of a complete sync when the mirror is complete and its root index current.
 
-    `last-modified`, `lastsync` and `mirrorsync/trace.json` tell the time of the last complete sync (UTC), in the forms
-    that mirror tools have always written. `root_is_owed`: the root index that stands may be behind what is served.
-    `next_run_at`: seconds since the epoch; None where runs are started from outside.
+    The stamps are `last-modified`, `lastsync` and `mirrorsync/trace.json`: the time of the last complete sync (UTC).
+    `root_is_owed`: the published root index may be older than what is served. `next_run_at`: when this process polls
+    next, in seconds since the epoch; None where it ends now.
     """
-    now = context.clock()
-    report = await context.state.report()
+    snapshot = await _snapshot(context, next_run_at)
+    health, report = judge(snapshot), snapshot.report
     mirror = await context.state.mirror()
     if (mirror.root_version, report.synced_serial) != (mirror.root_published_version, mirror.published_serial):
         root_is_owed = True  # something was recorded since the root index was written
-    lags = (await _history(context)).observed(report.complete_at, now)
-    done = await context.state.stretches(span=lag_history.SPAN, since=now - lag_history.KEPT * lag_history.SPAN)
-    page = page_of(report, context.policy, now, next_run_at=next_run_at, lags=lags, done=done)
-    rendered = render(page)
-    document = msgspec.json.encode(status_document(_for_everybody(report), now))
+    lags = (await _history(context)).observed(report.complete_at, snapshot.at)
+    since = snapshot.at - lag_history.KEPT * lag_history.SPAN
+    done = await context.state.stretches(span=lag_history.SPAN, since=since)
     objects = [
-        (StorePath("mirrorsync/status.json"), msgspec.json.format(document, indent=1) + b"\n"),
+        (StorePath("mirrorsync/status.json"), public_document(snapshot, health)),
         (_HISTORY, lags.encode()),
-        (StorePath("mirrorsync/index.html"), rendered.body),
+        (StorePath("mirrorsync/index.html"), page.render(snapshot, health, tuple(bars(lags.worst, done, snapshot.at)))),
     ]
     if not root_is_owed:
-        objects.append((StorePath("mirrorsync/tunasync.json"), tunasync.document(page, rendered.verdict.level)))
+        objects.append((StorePath("mirrorsync/tunasync.json"), tunasync.document(snapshot, health)))
     if report.complete_at is not None and not root_is_owed:
-        stamp = time.strftime("%Y%m%dT%H:%M:%S\n", time.gmtime(report.complete_at))
-        objects.append((StorePath("last-modified"), stamp.encode()))
+        objects.append((StorePath("last-modified"), utc(report.complete_at, "%Y%m%dT%H:%M:%S\n").encode()))
         objects.append((StorePath("lastsync"), b"%d\n" % report.complete_at))
     await context.store.publish_all(objects)
     if report.complete_at is not None and not root_is_owed:
-        # After all else: upstream may take its time to answer.
-        await context.store.publish(
-            StorePath("mirrorsync/trace.json"), await _trace(context, report, report.complete_at)
-        )
+        # Last, because upstream may take its time to answer.
+        chain = trace.encode(snapshot, report.complete_at, await _upstream_trace(context, snapshot))
+        await context.store.publish(StorePath("mirrorsync/trace.json"), chain)
 
 
-def _for_everybody(report: Report) -> Report:
-    """Return the report without what ended runs early, which is between the operator and the machine."""
-    return replace(report, runs=tuple(replace(run, note=None) for run in report.runs))
+async def _snapshot(context: SyncContext, next_run_at: float | None) -> Snapshot:
+    # A run that ends with this publication is no longer at work when the status is read.
+    host = replace(await context.inspect_host(), at_work=next_run_at is not None)
+    report = await context.state.report()
+    return Snapshot(at=context.clock(), report=report, host=host, site=context.site, next_poll_at=next_run_at)
 
 
 async def _history(context: SyncContext) -> lag_history.LagHistory:
-    standing = await context.store.stat(_HISTORY)
-    if standing is None or standing.size > _HISTORY_LIMIT:
+    found = await context.store.stat(_HISTORY)
+    if found is None or found.size > _HISTORY_LIMIT:
         return lag_history.LagHistory()
     return lag_history.decode(b"".join([chunk async for chunk in context.store.read(_HISTORY)]))
 
 
-async def _trace(context: SyncContext, report: Report, complete_at: float) -> bytes:
-    own = trace_chain.hop(
-        name=context.policy.name,
-        software=f"mirrorsync {__version__}",
-        complete_at=complete_at,
-        upstream=report.upstream,
-        serial=report.synced_serial,
-    )
-    # Another mirrorsync has no journal to ask for, and tells its serial in its root list.
+async def _upstream_trace(context: SyncContext, snapshot: Snapshot) -> bytes:
+    """Return the trace of an upstream that may be a mirror; empty for any other."""
+    # Another mirrorsync has no changelog to ask for, and gives its serial in its root list.
+    report = snapshot.report
     may_be_a_mirror = not report.has_journal and report.synced_serial is not None
-    above = await context.upstream.trace() if may_be_a_mirror else b""
-    return trace_chain.encode(own, trace_chain.decode(above))
+    return await context.upstream.trace() if may_be_a_mirror else b""

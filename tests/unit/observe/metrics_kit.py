@@ -1,8 +1,10 @@
-"""A process that has met everything that is counted, and how its mirror stands."""
+"""The metrics of a process that has met everything that is counted."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -10,42 +12,38 @@ from mirrorsync.errors import MirrorsyncError, StalePage, Throttled, TooManyDele
 from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, StoredFile
 from mirrorsync.model.reason import reason_of
-from mirrorsync.observe.counters import Counters
 from mirrorsync.observe.metrics import Metrics
 from mirrorsync.observe.run_observer import Done
-from mirrorsync.status.gauges import MirrorGauges, Room, Round, Run, Told
+from mirrorsync.state.audit import AuditReport
+from mirrorsync.status.gauges import Queue, gauges
+from mirrorsync.status.health import judge
+from mirrorsync.status.snapshot import Snapshot
+from tests.unit.status.mirrors import NOW, failing, mirror, sink, untried
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-NOW = 1_800_000_000.0
 Values = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def standing(**other: object) -> MirrorGauges:
-    usual = {
-        "at": NOW,
-        "synced_serial": 100,
-        "newest_serial": 110,
-        "upstream_serial": 120,
-        "complete_at": NOW - 90,
-        "behind": 30.0,
-        "polled_at": NOW - 30,
-        "failing_since": NOW - 600,
-        "projects": 7,
-        "files": 20,
-        "bytes": 4096,
-        "condemned": 3,
-        "unmet": 5,
-        "reasons": {"stale": 1, "unreachable": 1},
-        "sinks": (Told(name="varnish cache.test", waiting=7, failed_attempts=2, told_at=NOW - 60),),
-        "waiting": 6,
-        "in_flight": 2,
-        "audit": Round(
-            done=4, period=100.0, began_at=NOW - 50, ended_at=None, list_read_at=NOW - 40, list_is_refused=False
-        ),
-        "room": Room(size=1000, free=400, used=500, free_inodes=99, min_free=50),
-        "run": Run(ended_at=NOW - 5, projects=1, files=2, bytes=3, failures=4, halted=False),
-    }
-    return MirrorGauges(**(usual | other))  # type: ignore[arg-type]  # names of the class's own attributes
+def snapshot() -> Snapshot:
+    """Return a mirror of which every gauge is known."""
+    return mirror(
+        failing(since=NOW - 600),
+        untried(),
+        waiting_after=NOW - 40,
+        audit=AuditReport(began_at=NOW - 50, done=4, audited_at=NOW - 60, list_read_at=NOW - 40),
+        synced_serial=Serial(100),
+        newest_serial=Serial(110),
+        upstream_serial=Serial(120),
+        complete_at=NOW - 90,
+        unmet_count=5,
+        reasons={"stale": 1, "unreachable": 1},
+        sinks=(sink(attempts=2),),
+    )
+
+
+def standing(of: Snapshot | None = None) -> tuple[Metric, ...]:
+    of = of or snapshot()
+    return tuple(gauges(of, judge(of), Queue(waiting=6, in_flight=2)))
 
 
 def failed(name: str, error: MirrorsyncError) -> Failed:
@@ -68,27 +66,27 @@ def mirrored(name: str, files: int = 1) -> Mirrored:
     )
 
 
-def busy() -> Counters:
-    tally = Counters(lambda: NOW - 1000)
-    tally.answered("index.test", 200, 1000, 0.02)
-    tally.answered("index.test", 304, 0, 0.005)
-    tally.answered("files.test", 206, 500, 400.0)
-    tally.answered("files.test", 418, 0, 0.1)
-    tally.unanswered("files.test")
-    tally.broke("files.test")
-    tally.retried(Throttled("slow"))
-    tally.took("project", 0.3)
-    tally.took("root_index", 1.0)
-    tally.fetched(77)
-    tally.ended(mirrored("alpha", files=2))
-    tally.ended(Confirmed(name=project_name("beta"), content_serial=Serial(1)))
-    tally.ended(failed("gamma", StalePage("old")))
-    tally.ended(failed("delta", Unreachable("down")))
-    tally.troubled("upstream", Unreachable("down"))
-    tally.troubled("removals", TooManyDeletions("many"))
-    tally.recovered("upstream")
-    tally.did(Done(projects=1, files=2, bytes=3, errors=0, serial=None))
-    return tally
+def busy() -> Metrics:
+    metrics = Metrics(lambda: NOW - 1000)
+    metrics.answered("index.test", 200, 1000, 0.02)
+    metrics.answered("index.test", 304, 0, 0.005)
+    metrics.answered("files.test", 206, 500, 400.0)
+    metrics.answered("files.test", 418, 0, 0.1)
+    metrics.unanswered("files.test")
+    metrics.broke("files.test")
+    metrics.retried(Throttled("slow"))
+    metrics.took("project", 0.3)
+    metrics.took("root_index", 1.0)
+    metrics.fetched(77)
+    metrics.ended(mirrored("alpha", files=2))
+    metrics.ended(Confirmed(name=project_name("beta"), content_serial=Serial(1)))
+    metrics.ended(failed("gamma", StalePage("old")))
+    metrics.ended(failed("delta", Unreachable("down")))
+    metrics.troubled("upstream", Unreachable("down"))
+    metrics.troubled("removals", TooManyDeletions("many"))
+    metrics.recovered("upstream")
+    metrics.did(Done(projects=1, files=2, bytes=3, errors=0, serial=None))
+    return metrics
 
 
 def values(body: bytes, *, openmetrics: bool = False) -> Values:
@@ -101,10 +99,24 @@ def values(body: bytes, *, openmetrics: bool = False) -> Values:
     }
 
 
+def count(metrics: Metrics, name: str, **labels: str) -> float:
+    """Return the value of a sample, 0 where there is none."""
+    return metrics.registry.get_sample_value(f"mirrorsync_{name}", labels) or 0.0
+
+
+def by_label(metrics: Metrics, name: str, label: str) -> dict[str, float]:
+    """Return the values above 0 of a metric, summed up by one of its labels."""
+    sums: Counter[str] = Counter()
+    for family in metrics.registry.collect():
+        for sample in family.samples:
+            if sample.name == f"mirrorsync_{name}":
+                sums[sample.labels[label]] += sample.value  # type: ignore[assignment]  # numbers of any kind
+    return {value: total for value, total in sums.items() if total}
+
+
 def exported() -> set[str]:
     """Return the name of every sample that a process can show."""
-    tally = busy()
-    return {name for name, _ in values(Metrics(tally).page(standing(), "")[0])}
+    return {name for name, _ in values(busy().page(standing(), "")[0])}
 
 
 def named(text: str) -> set[str]:

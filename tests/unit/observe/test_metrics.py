@@ -3,21 +3,31 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mirrorsync import errors
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.reason import REASONS, reason_of
-from mirrorsync.observe.counters import Counters, Histogram
 from mirrorsync.observe.metrics import Metrics, Process
-from tests.unit.observe.metrics_kit import NOW, OPENMETRICS, busy, failed, mirrored, standing, values
+from mirrorsync.status.host import Host
+from tests.unit.observe.metrics_kit import (
+    OPENMETRICS,
+    busy,
+    by_label,
+    count,
+    failed,
+    mirrored,
+    standing,
+    values,
+)
+from tests.unit.status.mirrors import NOW, mirror
 
 PROMTOOL = shutil.which("promtool")
-_REQUESTS = 100_000
 
 
-def test_both_forms_say_the_same() -> None:
-    metrics = Metrics(busy())
+def test_both_formats_have_the_same_values() -> None:
+    metrics = busy()
     text, text_type = metrics.page(standing(), "text/plain")
     form, form_type = metrics.page(standing(), OPENMETRICS)
     assert text_type.startswith("text/plain; version=0.0.4")
@@ -30,14 +40,14 @@ def test_both_forms_say_the_same() -> None:
     assert len(own) > 100
 
 
-def test_the_numbers_are_those_of_the_mirror() -> None:
-    found = values(Metrics(busy()).page(standing(), "")[0])
+def test_the_values_are_those_of_the_snapshot() -> None:
+    found = values(busy().page(standing(), "")[0])
     assert found["mirrorsync_lag_seconds", ()] == 90
-    assert found["mirrorsync_behind_seconds", ()] == 30
+    assert found["mirrorsync_behind_seconds", ()] == 40
     assert found["mirrorsync_upstream_serial", ()] - found["mirrorsync_synced_serial", ()] == 20
     assert found["mirrorsync_queue_projects", (("state", "waiting"),)] == 4
     assert found["mirrorsync_queue_projects", (("state", "in_flight"),)] == 2
-    assert found["mirrorsync_disk_free_bytes", ()] == 400
+    assert found["mirrorsync_disk_free_bytes", ()] == 500 << 30
     assert found["mirrorsync_fetched_files_total", ()] == 2
     assert found["mirrorsync_upstream_requests_total", (("code", "4xx"), ("host", "files.test"))] == 1
     assert found["mirrorsync_upstream_requests_total", (("code", "none"), ("host", "files.test"))] == 1
@@ -49,9 +59,10 @@ def test_the_numbers_are_those_of_the_mirror() -> None:
     assert found["process_open_fds", ()] > 0
 
 
-def test_what_is_not_known_has_no_sample() -> None:
-    nothing = standing(complete_at=None, behind=None, synced_serial=None, room=None, run=None, failing_since=None)
-    names = {name for name, _ in values(Metrics(Counters()).page(nothing, "")[0])}
+def test_an_unknown_value_has_no_sample() -> None:
+    unknown = mirror(complete_at=None, polled_at=None, synced_serial=None, runs=())
+    unknown = msgspec.structs.replace(unknown, host=Host())
+    names = {name for name, _ in values(Metrics().page(standing(unknown), "")[0])}
     assert "mirrorsync_unmet_projects" in names
     absent = {
         "mirrorsync_lag_seconds",
@@ -64,28 +75,28 @@ def test_what_is_not_known_has_no_sample() -> None:
     assert absent & names == set()
 
 
-def test_the_reasons_add_up_to_what_is_unmet() -> None:
+def test_the_reasons_add_up_to_the_unmet_projects() -> None:
     by_reason = {
         dict(labels)["reason"]: value
-        for (name, labels), value in values(Metrics(busy()).page(standing(unmet=5), "")[0]).items()
+        for (name, labels), value in values(busy().page(standing(), "")[0]).items()
         if name == "mirrorsync_unmet_projects"
     }
     assert sum(by_reason.values()) == 5
     assert (by_reason["stale"], by_reason["unreachable"], by_reason["waiting"]) == (1, 1, 3)
 
 
-def test_troubles_of_all_projects_end_with_the_next_that_goes_well() -> None:
-    tally = Counters()
-    tally.troubled("projects", errors.Unreachable("down"))
+def test_a_trouble_of_all_projects_ends_with_the_next_success() -> None:
+    metrics = Metrics()
+    metrics.troubled("projects", errors.Unreachable("down"))
     low = failed("alpha", errors.LowSpace("little"))
-    tally.ended(low)
-    tally.ended(failed("beta", errors.LowSpace("little")))
-    assert tally.troubled_now == {"projects", "space"}
-    assert (tally.troubles["projects"], tally.troubles["space"]) == (1, 2)
-    tally.ended(mirrored("gamma", files=0))
-    assert tally.troubled_now == {"space"}
-    tally.ended(mirrored("alpha", files=1))
-    assert tally.troubled_now == set()
+    metrics.ended(low)
+    metrics.ended(failed("beta", errors.LowSpace("little")))
+    assert set(by_label(metrics, "trouble", "at")) == {"projects", "space"}
+    assert by_label(metrics, "troubles_total", "at") == {"projects": 1, "space": 2}
+    metrics.ended(mirrored("gamma", files=0))
+    assert set(by_label(metrics, "trouble", "at")) == {"space"}
+    metrics.ended(mirrored("alpha", files=1))
+    assert by_label(metrics, "trouble", "at") == {}
 
 
 def test_every_error_has_one_of_the_words() -> None:
@@ -100,24 +111,34 @@ def test_every_error_has_one_of_the_words() -> None:
 
 
 def test_a_hostile_upstream_makes_no_unbounded_labels() -> None:
-    tally = Counters()
+    metrics = Metrics()
     for status in range(2000):
-        tally.answered("index.test", status, 0, 0.0)
-    assert len(tally.traffic) <= 20
-    assert sum(traffic.requests for traffic in tally.traffic.values()) == 2000
+        metrics.answered("index.test", status, 0, 0.0)
+    found = by_label(metrics, "upstream_requests_total", "code")
+    assert len(found) <= 20
+    assert sum(found.values()) == 2000
 
 
-def test_a_duration_that_is_as_long_as_a_bound_is_below_it() -> None:
-    histogram = Histogram()
+def test_a_duration_counts_in_the_bucket_whose_bound_it_equals() -> None:
+    metrics = Metrics()
     for seconds in (0.0, 0.005, 0.006, 300.0, 301.0):
-        histogram.add(seconds)
-    counts = dict(histogram.buckets())
-    assert (counts["0.005"], counts["0.01"], counts["60.0"], counts["300.0"], counts["+Inf"]) == (2, 3, 3, 4, 5)
-    assert histogram.count == 5
+        metrics.took("poll", seconds)
+    bounds = ("0.005", "0.01", "60.0", "300.0", "+Inf")
+    counts = [count(metrics, "step_duration_seconds_bucket", step="poll", le=bound) for bound in bounds]
+    assert counts == [2, 3, 3, 4, 5]
+    assert count(metrics, "step_duration_seconds_count", step="poll") == 5
+
+
+def test_counting_a_request_takes_microseconds() -> None:
+    metrics, requests = Metrics(), 20_000
+    began = time.process_time()
+    for _ in range(requests):
+        metrics.answered("index.test", 200, 1000, 0.02)
+    assert (time.process_time() - began) / requests < 50e-6
 
 
 def test_the_textfile_leaves_the_process_to_node_exporter() -> None:
-    body = Metrics(busy()).textfile(standing())
+    body = busy().textfile(standing())
     names = {name for name, _ in values(body)}
     assert {name for name in names if not name.startswith("mirrorsync_")} == set()
     assert values(body)["mirrorsync_observed_timestamp_seconds", ()] == NOW
@@ -133,14 +154,14 @@ def test_the_process_shows_its_memory_where_the_machine_is_hidden(tmp_path: Path
 
 
 def test_two_processes_share_nothing() -> None:
-    first, second = Metrics(busy()), Metrics(Counters())
+    first, second = busy(), Metrics()
     assert ("mirrorsync_fetched_bytes_total", ()) in values(first.page(standing(), "")[0])
     assert values(second.page(standing(), "")[0])["mirrorsync_fetched_bytes_total", ()] == 0
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: apt-get install prometheus")
 def test_promtool_finds_no_fault_with_the_names() -> None:
-    body, _ = Metrics(busy()).page(standing(), "")
+    body, _ = busy().page(standing(), "")
     own = b"".join(
         line for line in body.splitlines(keepends=True) if not line.removeprefix(b"# HELP ").startswith(b"python_")
     )

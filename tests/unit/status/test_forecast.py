@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrorsync.status.forecast import Forecast, Growth, NoForecast, forecast
+from mirrorsync.state.report import Growth
+from mirrorsync.status.forecast import Forecast, NoForecast, forecast
 
 _DAY = 86_400.0
 _BYTES = st.integers(0, 1 << 60)

@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.unit.state.ledgers import fill
 
 from mirrorsync.app.mirror_directory import hold_lock, lock_path
 from mirrorsync.cli.status import status
@@ -17,6 +16,7 @@ from mirrorsync.state.connection import connect
 from mirrorsync.state.runs import Totals, log
 from mirrorsync.state.schema import migrate
 from mirrorsync.status.host import inspect_host
+from tests.unit.state.ledgers import fill
 
 _TRIALS = int(os.environ.get("MIRRORSYNC_DAMAGES", "300"))
 

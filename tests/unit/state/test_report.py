@@ -12,10 +12,9 @@ from mirrorsync.errors import StoreFull, Unreachable
 from mirrorsync.model.identity import Serial
 from mirrorsync.state import progress
 from mirrorsync.state.connection import connect
-from mirrorsync.state.report import report
+from mirrorsync.state.report import Growth, report
 from mirrorsync.state.runs import Totals, log, note_of
 from mirrorsync.state.schema import migrate
-from mirrorsync.status.forecast import Growth
 
 
 @pytest.fixture
