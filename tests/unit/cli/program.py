@@ -1,4 +1,4 @@
-"""The two configuration commands as a program of their own: python -m tests.unit.cli.program."""
+"""The configuration commands as a program: python -m tests.unit.cli.program."""
 
 import typer
 

@@ -12,17 +12,17 @@ from mirrorsync.errors import AlreadyRunning, BadConfig, ExitCode, Malformed, Mi
 from mirrorsync.model.wording import printable
 
 
-def test_an_error_is_two_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_and_hint_are_two_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(StoreFull("/srv/pypi has 3.1 GiB free", why="min-free is 20 GiB", hint="make room"))
     assert capsys.readouterr() == ("", "error: /srv/pypi has 3.1 GiB free: min-free is 20 GiB\nhint: make room\n")
 
 
-def test_an_error_without_cause_and_hint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_without_cause_and_hint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(Malformed("no page"))
     assert capsys.readouterr().err == "error: no page\n"
 
 
-def test_what_upstream_says_is_neither_markup_nor_a_terminals_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_and_terminal_commands_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(Malformed("[bold]x[/bold] \x1b]0;pwned\x07\nerror: forged", why="\u202egnp.exe \udc80", hint="a\rb"))
     assert capsys.readouterr().err == (
         "error: [bold]x[/bold] \\x1b]0;pwned\\x07\\nerror: forged: \\u202egnp.exe \\udc80\nhint: a\\rb\n"
@@ -30,7 +30,7 @@ def test_what_upstream_says_is_neither_markup_nor_a_terminals_command(capsys: py
 
 
 @given(st.text())
-def test_printable_escapes_everything_but_printable_text(text: str) -> None:
+def test_printable_escapes_only_unprintable_text(text: str) -> None:
     assert printable(text).isprintable()
     assert printable(text) == text or not text.isprintable()
 
@@ -49,13 +49,13 @@ def test_json_has_paths_as_text_and_no_password(capsys: pytest.CaptureFixture[st
     ("error", "code"),
     [(BadConfig("x"), ExitCode.CONFIG), (AlreadyRunning("x"), ExitCode.ALREADY_RUNNING), (Malformed("x"), 69)],
 )
-def test_an_error_ends_the_process_with_its_own_code(error: MirrorsyncError, code: int) -> None:
+def test_error_exits_with_its_own_code(error: MirrorsyncError, code: int) -> None:
     with pytest.raises(SystemExit) as caught, exits():
         raise error
     assert caught.value.code == code
 
 
-def test_it_serves_as_a_decorator_any_number_of_times() -> None:
+def test_exits_works_as_a_decorator_repeatedly() -> None:
     @exits()
     def command(name: str) -> str:
         if name == "bad":
@@ -68,7 +68,7 @@ def test_it_serves_as_a_decorator_any_number_of_times() -> None:
             command("bad")
 
 
-def test_an_error_from_inside_nurseries_ends_the_process_as_if_it_stood_alone(
+def test_error_from_nested_nurseries_exits_like_a_bare_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def main() -> None:
@@ -90,13 +90,13 @@ def test_an_error_from_inside_nurseries_ends_the_process_as_if_it_stood_alone(
     "bug",
     [KeyError("x"), ExceptionGroup("", [KeyError("x")]), ExceptionGroup("", [BadConfig("x"), KeyError("x")])],
 )
-def test_a_bug_goes_through_as_it_is(bug: Exception) -> None:
+def test_bug_propagates_unchanged(bug: Exception) -> None:
     with pytest.raises(type(bug)) as caught, exits():
         raise bug
     assert caught.value is bug
 
 
-def test_a_line_for_people_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_print_line_escapes_line_ends(capsys: pytest.CaptureFixture[str]) -> None:
     print_line("a\nb")
     assert capsys.readouterr().out == "a\\nb\n"
     assert sys.exc_info() == (None, None, None)

@@ -1,4 +1,4 @@
-"""A command does not load what it does not use: starting is most of what a short one costs."""
+"""A command loads only the modules that it uses, since start-up dominates the time of short commands."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ _NOT_OF_A_PASS: Final = {
     "mirrorsync.sync.daemon_loop",
     "mirrorsync.web.server",
 }
-"""What terminals, daemons, monitoring, proxies and TLS need. What failures need must be there before."""
+"""Modules for terminals, daemons, monitoring, proxies and TLS. Modules that handle errors are loaded at the start."""
 _RUN: Final = """
 import sys
 from mirrorsync.cli.main import main
@@ -57,7 +57,7 @@ sys.exit(code)
 
 
 def loaded_by(*words: str, code: int = 0) -> set[str]:
-    """Return the modules that a command leaves loaded."""
+    """Return the modules that a command has loaded at its end."""
     ended = subprocess.run([sys.executable, "-c", _RUN, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == code, ended.stderr
     return set(ended.stderr.split("\n"))
@@ -65,7 +65,7 @@ def loaded_by(*words: str, code: int = 0) -> set[str]:
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
-    """A mirror that was never complete: `status` ends 2."""
+    """Create a mirror that was never complete, so that `status` exits 2."""
     state = tmp_path / "state" / "mirrorsync.sqlite3"
     state.parent.mkdir()
     connection = connect(state)
@@ -77,22 +77,22 @@ def configuration(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_version_is_told_without_the_pipeline() -> None:
+def test_version_loads_no_pipeline() -> None:
     assert not _HEAVY & loaded_by("--version")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["plain", "json"])
-def test_status_is_told_without_the_pipeline(form: list[str], configuration: Path) -> None:
+def test_status_loads_no_pipeline(form: list[str], configuration: Path) -> None:
     found = loaded_by("status", *form, "--config", str(configuration), code=2)
     assert "mirrorsync.state.report" in found
     assert not _HEAVY & found
 
 
-def test_a_project_is_shown_without_the_pipeline(configuration: Path) -> None:
+def test_project_show_loads_no_pipeline(configuration: Path) -> None:
     assert not _HEAVY & loaded_by("project", "show", "numpy", "--config", str(configuration), code=1)
 
 
-def test_a_pass_that_meets_no_trouble_loads_nothing_for_trouble(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_pass_without_errors_loads_only_what_it_needs(tmp_path: Path, world: World, pypi: PyPI) -> None:
     path = tmp_path / "mirrorsync.toml"
     path.write_text(
         f'[mirror]\ndirectory = "{tmp_path}"\ncontact = "test@operator.test"\n[limits]\nmin-free = "0"\n'

@@ -32,7 +32,7 @@ def test_two_keys_are_enough(file: Path) -> None:
     assert settings == Settings(mirror=settings.mirror)
 
 
-def test_everything_written_is_what_is_in_force(file: Path) -> None:
+def test_written_values_are_in_force(file: Path) -> None:
     file.write_text(
         HEAD
         + '[upstream]\nindex = "https://index.test"\nfeed = "json"\nconnections = 64\npoll-interval = "250ms"\n'
@@ -51,7 +51,7 @@ def test_everything_written_is_what_is_in_force(file: Path) -> None:
     assert limits.removal_grace == 9_000
 
 
-def test_relative_paths_start_at_the_files_folder_and_not_at_the_shells(file: Path) -> None:
+def test_relative_paths_start_at_the_files_directory(file: Path) -> None:
     (file.parent / "ca.pem").touch()
     file.write_text(HEAD.replace("/srv/pypi", "./mirror") + '[upstream]\nca-file = "ca.pem"\n')
     settings = load(Path(os.path.relpath(file)), {})
@@ -60,25 +60,25 @@ def test_relative_paths_start_at_the_files_folder_and_not_at_the_shells(file: Pa
     assert settings.upstream.ca_file.samefile(file.parent / "ca.pem")
 
 
-def test_a_certificate_file_that_is_not_there_is_refused(file: Path) -> None:
+def test_missing_certificate_file_is_refused(file: Path) -> None:
     file.write_text(HEAD + '[upstream]\nca-file = "ca.pem"\n')
     with pytest.raises(BadConfig, match=r"ca-file is .*no such file"):
         load(file, {})
 
 
-def test_a_mark_that_windows_editors_leave_does_no_harm(file: Path) -> None:
+def test_byte_order_mark_is_ignored(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode())
     assert load(file, {}).mirror.contact == "ops@site.test"
 
 
-def test_a_syntax_error_is_given_with_its_line_and_column() -> None:
+def test_syntax_error_has_its_line_and_column() -> None:
     error = refusal(HEAD + "[upstream]\nfeed = auto\n")
     assert "not valid TOML" in error.what
     assert "line 5, column 8" in error.why
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 10_000, "a = " + "9" * 5_000])
-def test_toml_that_exhausts_its_reader_is_refused_like_any_other(text: str) -> None:
+def test_toml_that_exhausts_the_parser_is_refused(text: str) -> None:
     assert "not valid TOML" in refusal(text).what
 
 
@@ -94,7 +94,7 @@ def test_toml_that_exhausts_its_reader_is_refused_like_any_other(text: str) -> N
         (HEAD + "[select]\nzzz = 1\n", "'zzz'", "known are projects, exclude"),
     ],
 )
-def test_an_unknown_word_is_answered_with_the_one_that_was_meant(text: str, what: str, hint: str) -> None:
+def test_unknown_key_gets_a_suggestion(text: str, what: str, hint: str) -> None:
     error = refusal(text)
     assert what in error.what
     assert hint in error.hint
@@ -119,47 +119,45 @@ def test_an_unknown_word_is_answered_with_the_one_that_was_meant(text: str, what
         ("index = {}", "index is a section", "it takes a text in quotes"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_answered_with_the_right_kind_and_an_example(
-    line: str, what: str, why: str
-) -> None:
+def test_wrong_type_is_refused_with_the_right_type_and_an_example(line: str, what: str, why: str) -> None:
     error = refusal(f"{HEAD}[upstream]\n{line}\n")
     assert f"[upstream] {what}" in error.what
     assert why in error.why
     assert f"for example {line.partition(' ')[0]} = " in error.hint
 
 
-def test_a_size_without_quotes_is_answered_with_one_in_quotes() -> None:
+def test_size_without_quotes_gets_a_quoted_example() -> None:
     error = refusal(f"{HEAD}[limits]\nmin-free = 0\n")
     assert error.hint == 'for example min-free = "20 GiB"'
 
 
 @pytest.mark.parametrize("key", ["directory", "contact"])
-def test_a_key_that_must_be_there_is_asked_for_with_an_example(key: str) -> None:
+def test_missing_required_key_gets_an_example(key: str) -> None:
     error = refusal("\n".join(line for line in HEAD.splitlines() if not line.startswith(key)))
     assert f"[mirror] {key} is missing" in error.what
     assert f"for example {key} = " in error.hint
 
 
-def test_an_empty_file_asks_for_the_first_key() -> None:
+def test_empty_file_reports_the_first_missing_key() -> None:
     assert "[mirror] directory is missing" in refusal("").what
 
 
-def test_a_section_that_is_written_as_a_key_is_explained() -> None:
+def test_section_written_as_a_key_is_explained() -> None:
     error = refusal('upstream = "pypi"\n' + HEAD)
     assert "upstream is 'pypi'" in error.what
     assert "write [upstream]" in error.hint
 
 
-def test_what_the_schema_refuses_is_given_with_the_files_name() -> None:
+def test_schema_errors_name_the_file() -> None:
     assert "[upstream] poll-interval is 30s" in refusal(HEAD + '[upstream]\npoll-interval = "30s"\n').what
 
 
-def test_a_home_that_nobody_has_is_refused() -> None:
+def test_home_of_an_unknown_user_is_refused() -> None:
     assert "directory is '~nobody-at-all/x'" in refusal(HEAD.replace("/srv/pypi", "~nobody-at-all/x")).what
 
 
 @given(st.text())
-def test_no_text_does_worse_than_be_refused(text: str) -> None:
+def test_any_text_is_accepted_or_refused(text: str) -> None:
     with pytest.raises(BadConfig):
         parse(text, Path("site.toml"), {})
 
@@ -167,35 +165,35 @@ def test_no_text_does_worse_than_be_refused(text: str) -> None:
 class TestSecrets:
     PROXY = HEAD + '[upstream]\nproxy = "credential:proxy"\n'
 
-    def test_a_password_in_the_file_is_refused_and_not_repeated(self) -> None:
+    def test_password_in_the_file_is_refused_and_masked(self) -> None:
         error = refusal(HEAD + '[upstream]\nproxy = "http://user:hunter2@proxy.test"\n')
         assert "credential:proxy" in error.hint
         assert "$CREDENTIALS_DIRECTORY/proxy" in error.hint
         assert "hunter2" not in f"{error} {error.hint}"
 
-    def test_a_credential_is_read_from_the_services_directory(self, tmp_path: Path) -> None:
+    def test_credential_is_read_from_its_directory(self, tmp_path: Path) -> None:
         (tmp_path / "proxy").write_text("http://user:hunter2@proxy.test:3128\n")
         settings = parse(self.PROXY, Path("site.toml"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
         assert settings.upstream.proxy == "http://user:hunter2@proxy.test:3128"
         assert "hunter2" not in repr(settings)
 
-    def test_a_credential_that_is_no_url_is_refused_and_not_repeated(self, tmp_path: Path) -> None:
+    def test_credential_that_is_no_url_is_refused_and_masked(self, tmp_path: Path) -> None:
         (tmp_path / "proxy").write_text("hunter2")
         with pytest.raises(BadConfig, match="credential proxy is not a proxy") as caught:
             parse(self.PROXY, Path("site.toml"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
         assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
-    def test_a_credential_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_missing_credential_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(BadConfig, match=f"{tmp_path}/proxy does not exist"):
             parse(self.PROXY, Path("site.toml"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
-    def test_without_a_credentials_directory_it_says_who_sets_it(self) -> None:
+    def test_missing_credentials_directory_is_explained(self) -> None:
         error = refusal(self.PROXY)
         assert "$CREDENTIALS_DIRECTORY is not set" in error.why
         assert "LoadCredential=" in error.hint
 
     @pytest.mark.parametrize("name", ["", "..", "../secret", "/etc/shadow"])
-    def test_a_credential_never_leads_out_of_its_directory(self, tmp_path: Path, name: str) -> None:
+    def test_credential_cannot_leave_its_directory(self, tmp_path: Path, name: str) -> None:
         (tmp_path / "secret").write_text("http://proxy.test")
         text = self.PROXY.replace("credential:proxy", f"credential:{name}")
         with pytest.raises(BadConfig, match="plain file name"):
@@ -203,38 +201,38 @@ class TestSecrets:
 
 
 class TestFiles:
-    def test_a_file_that_is_not_there_is_named(self, file: Path) -> None:
+    def test_missing_file_is_named(self, file: Path) -> None:
         with pytest.raises(BadConfig, match="does not exist") as caught:
             load(file, {})
         assert f"mirrorsync init {file}" in caught.value.hint
 
-    def test_a_directory_is_answered_with_the_file_in_it(self, tmp_path: Path) -> None:
+    def test_directory_gets_the_file_in_it_as_a_hint(self, tmp_path: Path) -> None:
         with pytest.raises(BadConfig, match="is a directory") as caught:
             load(tmp_path, {})
         assert str(tmp_path / "mirrorsync.toml") in caught.value.hint
 
-    def test_bytes_that_are_not_utf8_are_given_with_their_line(self, file: Path) -> None:
+    def test_invalid_utf8_has_its_line(self, file: Path) -> None:
         file.write_bytes(HEAD.encode() + b"# caf\xe9\n")
         with pytest.raises(BadConfig, match="is not UTF-8: line 4"):
             load(file, {})
 
-    def test_a_link_that_leads_in_circles_is_refused_with_the_systems_words(self, file: Path) -> None:
+    def test_symlink_loop_is_refused_with_the_systems_message(self, file: Path) -> None:
         file.symlink_to(file)
         with pytest.raises(BadConfig, match="cannot be read: Too many levels"):
             load(file, {})
 
 
 class TestWhereItIsLookedFor:
-    def test_the_option_comes_before_the_variable(self) -> None:
+    def test_option_precedes_the_variable(self) -> None:
         assert find(Path("a.toml"), {"MIRRORSYNC_CONFIG": "b.toml"}) == Path("a.toml")
 
-    def test_the_variable_comes_before_this_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_variable_precedes_this_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "mirrorsync.toml").touch()
         assert find(None, {"MIRRORSYNC_CONFIG": "b.toml"}) == Path("b.toml")
         assert find(None, {"MIRRORSYNC_CONFIG": ""}) == Path("mirrorsync.toml")
 
-    def test_where_there_is_none_every_place_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_error_names_every_searched_place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if PLACES[-1].exists():
             pytest.skip(f"{PLACES[-1]} is there")
         monkeypatch.chdir(tmp_path)
