@@ -53,7 +53,7 @@ async def _healthz(watched: Watched, _accept: str) -> Answer:
 
 async def _readyz(watched: Watched, _accept: str) -> Answer:
     is_ready, lines = await watched.readiness()
-    return 200 if is_ready else 503, _TEXT, f"{lines}\n".encode()
+    return 200 if is_ready else 503, _TEXT, lines.encode()
 
 
 _PAGES: Final[Mapping[str, Callable[[Watched, str], Awaitable[Answer]]]] = {

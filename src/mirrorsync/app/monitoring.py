@@ -19,7 +19,7 @@ from mirrorsync.state.report import reading, report
 from mirrorsync.status.health import judge, judge_unreadable
 from mirrorsync.status.host import inspect_host
 from mirrorsync.status.snapshot import Snapshot, site_of
-from mirrorsync.status.text import all_well, headline, not_ready
+from mirrorsync.status.text import headline, readiness
 from mirrorsync.sync.context import SyncContext
 
 if TYPE_CHECKING:
@@ -106,10 +106,9 @@ class Monitor:
             snapshot, _ = await self._read()
         except MirrorsyncError as error:
             host = await self._context.inspect_host()
-            return False, headline(judge_unreadable(error, host))
+            return False, f"{headline(judge_unreadable(error, host))}\n"
         health = judge(snapshot)
-        line = headline(health, all_well(snapshot, health))
-        return health.ready, f"{not_ready(snapshot, health) or 'fresh'}\n{line}"
+        return health.ready, readiness(snapshot, health)
 
     async def check_state(self) -> None:
         """Return when the state has answered. Raises: as `page`."""

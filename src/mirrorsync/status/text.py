@@ -53,6 +53,11 @@ def not_ready(snapshot: Snapshot, health: Health) -> str:
     return f"this mirror is {health.behind:.0f} s behind upstream, {limit}: {unmet}"
 
 
+def readiness(snapshot: Snapshot, health: Health) -> str:
+    """Return what /readyz answers: "fresh" or why the mirror is not ready, then the first line of `status`."""
+    return f"{not_ready(snapshot, health) or 'fresh'}\n{headline(health, all_well(snapshot, health))}\n"
+
+
 def perfdata(snapshot: Snapshot, health: Health) -> str:
     """Return the figures as monitoring plugins write them: label=value[unit];warning;critical;minimum."""
     report = snapshot.report
