@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from mirrorsync.app.projects import retry_project, show_project
+from mirrorsync.app.state_access import retry_project, show_project
 from mirrorsync.cli.options import Config, Json, normalised, take_config
 from mirrorsync.cli.render import aligned, exits, print_json, print_line
 from mirrorsync.config.load import find, load

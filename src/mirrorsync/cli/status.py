@@ -6,13 +6,12 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from mirrorsync.app.mirror_directory import state_path
+from mirrorsync.app.state_access import mirror_report
 from mirrorsync.cli.options import Config, Json
 from mirrorsync.cli.render import aligned, print_error, print_json, print_line
 from mirrorsync.config.load import find, load
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.units import parse_duration
-from mirrorsync.state.report import read_report
 from mirrorsync.status import text
 from mirrorsync.status.document import operator_document, unreadable_document
 from mirrorsync.status.health import Health, Level, judge, judge_unreadable, lag_limits
@@ -65,7 +64,7 @@ def status(
     try:
         settings = load(find(config))
         host = inspect_host(settings.mirror.directory)
-        report = read_report(state_path(settings.mirror.directory))
+        report = mirror_report(settings)
     except MirrorsyncError as error:
         health = judge_unreadable(error, host)
         _print_unreadable(error, health, as_json=as_json)

@@ -1,4 +1,4 @@
-"""One project's ledger, read and changed without starting the pipeline: `project show` and `project retry`."""
+"""The state as `status` and `project` use it: without the pipeline, beside a running daemon."""
 
 from mirrorsync.app.mirror_directory import refuse_root, state_path
 from mirrorsync.config.schema import Settings
@@ -6,7 +6,12 @@ from mirrorsync.errors import UnknownProject
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.wording import did_you_mean
 from mirrorsync.state.project_report import ProjectReport, make_due, project_report, similar_names
-from mirrorsync.state.report import reading
+from mirrorsync.state.report import Report, read_report, reading
+
+
+def mirror_report(settings: Settings) -> Report:
+    """Return the report of the mirror. Raises: BadConfig, when there is no mirror yet; NewerSchema; StoreError."""
+    return read_report(state_path(settings.mirror.directory))
 
 
 def show_project(settings: Settings, name: ProjectName) -> ProjectReport:
