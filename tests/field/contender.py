@@ -1,4 +1,4 @@
-"""A mirror program seen from outside: commands, a directory, and what is served from it."""
+"""A mirror program as its operator sees it: commands, a directory, and the tree that is served from it."""
 
 import os
 import re
@@ -25,23 +25,23 @@ sys.exit(code)
 
 
 class Wishes(msgspec.Struct, frozen=True):
-    """What the operator wants; each program has its own words for it."""
+    """What the operator wants; each program configures it in its own way."""
 
     only: Sequence[str] = ()
     """Projects to mirror; empty: all."""
     without: Sequence[str] = ()
     unknown_key: bool = False
-    """The configuration has a key that the program does not know."""
+    """True: the configuration has a key that the program does not know."""
     by_list: bool = False
-    """Follow the list of all projects, where there is a choice."""
+    """True: follow the list of all projects, where the program has the choice."""
     bare: bool = False
-    """Nothing but what the program's own defaults are."""
+    """True: only the program's defaults."""
     no_grace: bool = False
-    """Files that nothing names go at once, where there is a choice."""
+    """True: remove unreferenced files at once, where the program has the choice."""
 
 
 class Contender(ABC):
-    """One program with one mirror of `index`, below `home`; all that it may write lies in `home`/mirror."""
+    """One program with a mirror of `index`; it may write only below `home`/mirror."""
 
     title: ClassVar[str]
     sidecars: ClassVar[bool] = True
@@ -69,26 +69,26 @@ class Contender(ABC):
 
     @abstractmethod
     def clean_up(self) -> Result:
-        """Let go of files that nothing names any more."""
+        """Remove the files that no page references any more."""
 
     @abstractmethod
     def damage(self) -> None:
-        """Cut what the program remembers in half."""
+        """Truncate the program's state to half its size."""
 
     @abstractmethod
     def forget(self) -> None:
-        """Remove what the program remembers; the served tree stays."""
+        """Remove the program's state; the served tree stays."""
 
     def follower(self, served: str, wishes: Wishes) -> "Contender":
-        """Return another one of the same program, whose upstream is this one's tree at the URL `served`."""
+        """Return a mirror by the same program whose upstream is this mirror, served at the URL `served`."""
         return type(self)(self.home / "follower", served, wishes)
 
     def sync(self) -> Result:
         """Make one pass."""
         return finish(self.begin())
 
-    def sync_anew(self) -> Result:
-        """Make one pass in which what failed before is tried again, however short ago that was."""
+    def sync_with_retries(self) -> Result:
+        """Make one pass that retries failed projects without waiting for their back-off."""
         return self.sync()
 
     def begin(self) -> subprocess.Popen[str]:
@@ -96,11 +96,11 @@ class Contender(ABC):
         return launch(self.command())
 
     def peak(self) -> tuple[Result, float]:
-        """Make one pass; return its peak of resident memory in MiB too."""
-        told = finish(launch([sys.executable, "-c", _PEAK, *self.command()]))
-        measured = re.search(r"peak-kib (\d+)", told.err)
-        assert measured is not None, told.said
-        return told, int(measured[1]) / 1024
+        """Make one pass; return its result and its peak resident memory in MiB."""
+        result = finish(launch([sys.executable, "-c", _PEAK, *self.command()]))
+        measured = re.search(r"peak-kib (\d+)", result.err)
+        assert measured is not None, result.said
+        return result, int(measured[1]) / 1024
 
     @contextmanager
     def served(self) -> Iterator[str]:
@@ -115,7 +115,7 @@ class Contender(ABC):
 
 
 class Mirrorsync(Contender):
-    """What this project is."""
+    """This project."""
 
     title = "mirrorsync"
 
@@ -138,7 +138,7 @@ class Mirrorsync(Contender):
     def command(self) -> list[str]:
         return self._words("sync")
 
-    def sync_anew(self) -> Result:
+    def sync_with_retries(self) -> Result:
         status = finish(launch(self._words("status", "--json")))
         for row in msgspec.json.decode(status.out or '{"unmet": []}')["unmet"]:
             finish(launch(self._words("project", "retry", row["name"])))
@@ -162,6 +162,6 @@ def _toml(value: object) -> str:
 
 
 def halve(path: Path) -> None:
-    """Keep the first half of a file, as a disk that was full left it."""
+    """Truncate a file to its first half, as a full disk would leave it."""
     assert path.stat().st_size > 1, path
     os.truncate(path, path.stat().st_size // 2)

@@ -1,4 +1,4 @@
-"""Cases of every day: removals, caches, throttling, interruptions, other wishes."""
+"""Everyday cases: removals, caches, throttling, interruptions, changed configuration."""
 
 import time
 from collections.abc import Iterator
@@ -54,10 +54,10 @@ def missing_file_then_news(scene: Scene) -> Iterator[str]:
     scene.mirror.sync()
     small(scene.world, "later")
     scene.mirror.sync()
-    scene.mirror.sync_anew()
+    scene.mirror.sync_with_retries()
     yield from (f"{name} is not served" for name in ("alpha", "beta", "later") if not scene.offered(name))
     scene.pypi.faults.clear()
-    yield from clean(scene.mirror.sync_anew())
+    yield from clean(scene.mirror.sync_with_retries())
     yield from scene.differences()
 
 
@@ -69,11 +69,11 @@ def stale_page(scene: Scene) -> Iterator[str]:
     scene.pypi.faults.add("/(simple/alpha/|pypi/alpha/json)", Stale())
     scene.mirror.sync()
     small(scene.world, "later")
-    scene.mirror.sync_anew()
+    scene.mirror.sync_with_retries()
     if not scene.offered("later"):
         yield "later is not served"
     scene.pypi.faults.clear()
-    yield from clean(scene.mirror.sync_anew())
+    yield from clean(scene.mirror.sync_with_retries())
     yield from scene.differences()
 
 
@@ -82,9 +82,9 @@ def throttled(scene: Scene) -> Iterator[str]:
     scene.pypi.faults.add("/(simple/beta/|pypi/beta/json)", Throttle429(2), times=1)
     yield from clean(scene.mirror.sync())
     yield from scene.differences()
-    asked = scene.pypi.seen("/(simple/beta/|pypi/beta/json)")
-    if len(asked) > 1 and asked[1].time - asked[0].time < 2:
-        yield f"it came back after {asked[1].time - asked[0].time:.1f} s, and was asked to wait 2 s"
+    requests = scene.pypi.seen("/(simple/beta/|pypi/beta/json)")
+    if len(requests) > 1 and (wait := requests[1].time - requests[0].time) < 2:
+        yield f"it retried after {wait:.1f} s; Retry-After was 2 s"
 
 
 def unavailable_page(scene: Scene) -> Iterator[str]:
@@ -92,7 +92,7 @@ def unavailable_page(scene: Scene) -> Iterator[str]:
     for path in ("/simple/beta/", "/pypi/beta/json"):
         scene.pypi.faults.add(path, Status(503), times=1)
     for _ in range(3):
-        scene.mirror.sync_anew()
+        scene.mirror.sync_with_retries()
     yield from scene.differences()
 
 
@@ -109,7 +109,7 @@ def wrong_bytes(scene: Scene) -> Iterator[str]:
     scene.mirror.sync()
     yield from scene.broken_links()
     scene.pypi.faults.clear()
-    yield from clean(scene.mirror.sync_anew())
+    yield from clean(scene.mirror.sync_with_retries())
     yield from scene.differences()
 
 
@@ -141,9 +141,9 @@ def nothing_left_over(scene: Scene) -> Iterator[str]:
     _kill_in_a_download(scene)
     scene.pypi.faults.clear()
     scene.pypi.faults.add(r"/beta-1\.0.*whl$", WrongBytes())
-    scene.mirror.sync_anew()
+    scene.mirror.sync_with_retries()
     scene.pypi.faults.clear()
-    scene.mirror.sync_anew()
+    scene.mirror.sync_with_retries()
     yield from scene.leftovers()
 
 
@@ -156,7 +156,7 @@ def two_at_once(scene: Scene) -> Iterator[str]:
     second = finish(scene.mirror.begin())
     yield from clean(finish(first))
     if second.code == 0:
-        yield "the second process was let in"
+        yield "the second process was not refused"
     yield from scene.differences()
 
 
@@ -181,10 +181,10 @@ def excluded_later(scene: Scene) -> Iterator[str]:
 def unknown_key(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.mirror.choose(Wishes(unknown_key=True))
-    told = scene.mirror.sync()
-    yield from unclean(told)
-    if "worker" not in told.said:
-        yield "it does not name the key"
+    result = scene.mirror.sync()
+    yield from unclean(result)
+    if "worker" not in result.said:
+        yield "the error does not name the key"
 
 
 def missing_sidecar(scene: Scene) -> Iterator[str]:
@@ -205,11 +205,11 @@ def replaced_while_upstream_fails(scene: Scene) -> Iterator[str]:
     scene.pypi.faults.add("/beta-1.0.post1", _MISSING)
     scene.mirror.sync()
     if not scene.offered("beta"):
-        yield "beta is not served any more"
+        yield "beta is no longer served"
     yield from scene.broken_links()
 
 
-def whats_there_is_offered(scene: Scene) -> Iterator[str]:
+def incomplete_release(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.mirror.sync()
     scene.world.upload("beta", "2.0")
@@ -217,17 +217,17 @@ def whats_there_is_offered(scene: Scene) -> Iterator[str]:
     scene.pypi.faults.add(r"/beta-2\.0\.tar\.gz$", _MISSING)
     scene.mirror.sync()
     if "beta-2.0-py3-none-any.whl" not in scene.offered("beta"):
-        yield "the wheel of 2.0, which is there, is not offered while the sdist of 2.0 is missing"
+        yield "the wheel of 2.0 is not offered while the sdist of 2.0 is missing"
 
 
-def tried_again_at_once(scene: Scene) -> Iterator[str]:
+def retried_at_once(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.pypi.faults.add(r"/beta-1\.0.*whl$", _MISSING)
     scene.mirror.sync()
     scene.pypi.faults.clear()
-    told = scene.mirror.sync()
+    result = scene.mirror.sync()
     if not scene.offered("beta"):
-        yield f"beta is not served after the next pass: {last_line(told)}"
+        yield f"beta is not served after the next pass: {last_line(result)}"
 
 
 CASES = (
@@ -255,12 +255,12 @@ CASES = (
     Case("a page that stands never links to a file deleted before its update succeeded", replaced_while_upstream_fails),
     Case(
         "the files of a release that are there are offered while another one is 404",
-        whats_there_is_offered,
+        incomplete_release,
         fails_because="by design: a page is published whole or not at all",
     ),
     Case(
         "what failed is tried again by a pass that follows at once",
-        tried_again_at_once,
+        retried_at_once,
         fails_because="by design: a failed project waits 60 s, unless `mirrorsync project retry` ends the wait",
     ),
 )

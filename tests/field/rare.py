@@ -1,4 +1,4 @@
-"""Cases that are rare and do harm: hostile or damaged data, cut lists, mirrors of mirrors, large files."""
+"""Rare and harmful cases: hostile or damaged data, truncated lists, mirrors of mirrors, large files."""
 
 import json
 import shutil
@@ -40,15 +40,15 @@ def damaged_state(scene: Scene) -> Iterator[str]:
     scene.mirror.sync()
     served = scene.served()
     scene.mirror.damage()
-    told = scene.mirror.clean_up()
+    result = scene.mirror.clean_up()
     yield from scene.broken_links()
     again = scene.mirror.sync()
     yield from scene.broken_links()
     if scene.served() != served:
-        yield f"{sorted(served - scene.served())} are gone"
+        yield f"{sorted(served - scene.served())} are no longer served"
     for result in (told, again):
         if "Traceback" in result.said:
-            yield f"it ends in a traceback: {last_line(result)}"
+            yield f"the pass ends in a traceback: {last_line(result)}"
             return
 
 
@@ -59,9 +59,9 @@ def lost_state(scene: Scene) -> Iterator[str]:
     scene.mirror.forget()
     yield from clean(scene.mirror.sync())
     yield from scene.differences()
-    again = [request.path for request in scene.pypi.seen("^/packages/") if request.path.endswith((".whl", ".gz"))]
-    if again:
-        yield f"{len(again)} files that stood there were fetched again"
+    downloads = [request.path for request in scene.pypi.seen("^/packages/") if request.path.endswith((".whl", ".gz"))]
+    if downloads:
+        yield f"{len(downloads)} stored files were downloaded again"
 
 
 def hostile_url(scene: Scene) -> Iterator[str]:
@@ -114,18 +114,18 @@ def yanked_reason(scene: Scene) -> Iterator[str]:
     scene.world.yank("beta", "1.0", 'breaks <everything> & "more"')
     yield from clean(scene.mirror.sync())
     published = scene.page("beta")
-    told = {link.yanked for link in published.links} if published else set()
-    if told != {'breaks <everything> & "more"'}:
-        yield f"JSON says yanked: {told}"
+    reasons = {link.yanked for link in published.links} if published else set()
+    if reasons != {'breaks <everything> & "more"'}:
+        yield f"the JSON page has the yank reasons {reasons}"
 
 
 def root_serial(scene: Scene) -> Iterator[str]:
     small(scene.world)
     scene.mirror.sync()
     root = json.loads((scene.mirror.web / "simple" / "index.v1_json").read_bytes())
-    told = root["meta"].get("_last-serial")
-    if told is None or int(told) != scene.world.last_serial:
-        yield f"the root list says {told}, upstream {scene.world.last_serial}"
+    serial = root["meta"].get("_last-serial")
+    if serial is None or int(serial) != scene.world.last_serial:
+        yield f"the root list has serial {serial}, upstream {scene.world.last_serial}"
 
 
 def _follow(scene: Scene, wishes: Wishes, *, only: set[str] | None) -> Iterator[str]:
@@ -150,36 +150,36 @@ def mirror_of_a_mirror_by_name(scene: Scene) -> Iterator[str]:
     yield from _follow(scene, Wishes(only=["alpha", "beta"], by_list=True), only={"alpha", "beta"})
 
 
-def _cut_list(scene: Scene, kept: int) -> Iterator[str]:
+def _truncated_list(scene: Scene, kept: int) -> Iterator[str]:
     names = [f"project-{number}" for number in range(10)]
     small(scene.world, *names)
     scene.mirror.choose(Wishes(by_list=True))
     scene.mirror.sync()
     served = scene.served()
-    scene.world.upload("project-0", "2.0")  # something new: a list that did not change is easily passed over
+    scene.world.upload("project-0", "2.0")  # a change, because programs may skip an unchanged list
     scene.pypi.truncate_root(kept)
     packages = wire_xmlrpc.packages(scene.world.listing()[:kept])
     scene.pypi.faults.add("^/pypi$", Body(packages), call="list_packages_with_serial")
     scene.mirror.sync()
     scene.mirror.sync()
-    yield from (f"{name} was wiped" for name in sorted(served - scene.served()))
+    yield from (f"{name} was removed" for name in sorted(served - scene.served()))
     yield from scene.broken_links()
 
 
 def empty_list(scene: Scene) -> Iterator[str]:
-    yield from _cut_list(scene, 0)
+    yield from _truncated_list(scene, 0)
 
 
 def half_a_list(scene: Scene) -> Iterator[str]:
-    yield from _cut_list(scene, 4)
+    yield from _truncated_list(scene, 4)
 
 
 def big_file(scene: Scene) -> Iterator[str]:
     small(scene.world)
     _, before = scene.mirror.peak()
     scene.world.upload("big", "1.0", body=b"b" * _BIG)
-    told, peak = scene.mirror.peak()
-    yield from clean(told)
+    result, peak = scene.mirror.peak()
+    yield from clean(result)
     if peak - before > _BIG / 2**20 / 2:
         yield f"a file of {_BIG / 2**20:.0f} MiB costs {peak - before:.0f} MiB of memory"
     yield from scene.differences()

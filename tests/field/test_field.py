@@ -20,7 +20,7 @@ def _marked(case: Case) -> object:
         marks.append(pytest.mark.slow)
     if case.fails_because:
         marks.append(pytest.mark.xfail(strict=True, reason=case.fails_because))
-    return pytest.param(case, id=case.sentence.replace(" ", "-"), marks=marks)
+    return pytest.param(case, id=case.play.__name__.replace("_", "-"), marks=marks)
 
 
 @pytest.mark.parametrize("case", [_marked(case) for case in (*everyday.CASES, *rare.CASES)])

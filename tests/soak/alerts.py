@@ -1,7 +1,7 @@
-"""What monitoring would see of the daemon: the names of its metrics, and when somebody would be woken.
+"""Monitoring of the daemon under test: scrape its metrics and evaluate alerts.
 
-The names stand in `NAMES` and nowhere else. The alerts are those of docs/monitoring/mirrorsync.rules.yml, by their
-names, with seconds where a real mirror has minutes and hours.
+`NAMES` is the only place that names metrics. The alerts are those of docs/monitoring/mirrorsync.rules.yml, with seconds
+instead of minutes and hours.
 """
 
 import itertools
@@ -17,11 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What we look at: all samples of a name are added up."""
+    """A metric, as the sum of its samples."""
 
     name: str
     only: str = ""
-    """A pattern that the value of some label matches, where only such samples count."""
+    """If not empty, only samples with a label value that matches this pattern count."""
 
 
 NAMES: Final[Mapping[str, Metric]] = {
@@ -42,31 +42,31 @@ NAMES: Final[Mapping[str, Metric]] = {
     "started": Metric("mirrorsync_start_timestamp_seconds"),
 }
 _TIMEOUT: Final = 2.0
-"""Seconds for one scrape, as scrape_timeout would have it."""
+"""Seconds for one scrape, like scrape_timeout."""
 
 
 class Scrape(msgspec.Struct, frozen=True):
-    """What one look at the daemon's listener told."""
+    """The result of one scrape of the daemon's listener."""
 
     at: float
     """Seconds since the epoch."""
     is_up: bool
     is_ready: bool = False
     values: Mapping[str, float] = {}
-    """By the short names of `NAMES`; absent where the daemon does not tell."""
+    """By the short names of `NAMES`; absent where the daemon does not export it."""
 
 
 def scrape(base: str, textfile: Path, now: float) -> Scrape:
-    """Look at the listener at `base`; where nobody listens, at what the last process left for node-exporter."""
-    told = _get(f"{base}/metrics")
-    if told is None:
+    """Scrape the listener at `base`; if nothing listens, read the textfile that the last process left."""
+    metrics = _get(f"{base}/metrics")
+    if metrics is None:
         left = textfile.read_text() if textfile.exists() else ""
         return Scrape(now, is_up=False, values=_values(left))
-    return Scrape(now, is_up=True, is_ready=_get(f"{base}/readyz") is not None, values=_values(told))
+    return Scrape(now, is_up=True, is_ready=_get(f"{base}/readyz") is not None, values=_values(metrics))
 
 
-def _values(told: str) -> dict[str, float]:
-    samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
+def _values(metrics: str) -> dict[str, float]:
+    samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
     values: dict[str, float] = {}
     for short, metric in NAMES.items():
         found = [
@@ -82,7 +82,7 @@ def _values(told: str) -> dict[str, float]:
 
 def _get(url: str) -> str | None:
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - our own daemon's, on loopback
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - our own daemon on loopback
             body: bytes = answer.read()
             return body.decode()
     except (urllib.error.URLError, OSError):
@@ -90,11 +90,11 @@ def _get(url: str) -> str | None:
 
 
 Window = Sequence[Scrape]
-"""The last seconds' scrapes, the newest last; never empty."""
+"""The scrapes of the last seconds, newest last; never empty."""
 
 
 def _increase(window: Window, name: str) -> float:
-    """Return by how much a counter grew; a new process begins at nothing."""
+    """Return by how much a counter grew; a new process starts at zero."""
     found = [seen.values[name] for seen in window if name in seen.values]
     return sum(max(0.0, after - before) for before, after in itertools.pairwise(found))
 
@@ -104,7 +104,7 @@ def _newest(window: Window, name: str, otherwise: float = 0.0) -> float:
 
 
 def _age(window: Window, name: str) -> float:
-    """Return how many seconds ago a time was, 0 where it is not told."""
+    """Return the age of a time stamp in seconds, 0 where it is not exported."""
     now = window[-1].at
     return now - _newest(window, name, now)
 
@@ -114,23 +114,23 @@ def _share_of_failed(window: Window) -> float:
 
 
 def _starts(window: Window) -> int:
-    """Return how many processes followed the first one; a textfile may tell of one that is long gone."""
+    """Return the number of restarts. Textfiles do not count: they may be those of a process that ended long ago."""
     return len({seen.values["started"] for seen in window if seen.is_up and "started" in seen.values}) - 1
 
 
 FRESH_WITHIN: Final = 15.0
-"""Seconds of lag within which the daemon is told to call itself ready."""
+"""Seconds of lag up to which the daemon is configured to be ready."""
 _WINDOW: Final = 15.0
-"""Seconds that a condition looks back, where the rules say [15m]."""
+"""Seconds that a condition looks back, where the rules have [15m]."""
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """A condition that wakes somebody when it has held for a while."""
+    """A condition that pages an operator once it has held for a while."""
 
     name: str
     holds: Callable[[Window], bool]
     seconds: float
-    """For which it must hold."""
+    """How long it must hold."""
     needs_disk: bool = False
     looks_back: float = _WINDOW
     """Seconds."""
@@ -154,17 +154,17 @@ ALERTS: Final[Sequence[Alert]] = (
 
 
 class Record(msgspec.Struct):
-    """What became of one alert."""
+    """The history of one alert."""
 
     pending_since: float | None = None
     is_firing: bool = False
     fired: int = 0
     seconds: float = 0.0
-    """For which it fired in all."""
+    """How long it fired in total."""
 
 
 class Monitoring:
-    """Scrapes, evaluates, and remembers which alerts fired and cleared."""
+    """Scrapes, evaluates, and records which alerts fired and cleared."""
 
     def __init__(self, base: str, textfile: Path, alerts: Sequence[Alert]) -> None:
         self.records = {alert.name: Record() for alert in alerts}
@@ -173,22 +173,22 @@ class Monitoring:
         self._alerts = alerts
         self._window: list[Scrape] = []
 
-    def look(self, now: float) -> Scrape:
-        """Scrape once and judge; `now` is seconds since the epoch."""
+    def scrape(self, now: float) -> Scrape:
+        """Scrape once and evaluate the alerts; `now` is in seconds since the epoch."""
         seen = scrape(self._base, self._textfile, now)
         before = self._window[-1].at if self._window else now
         longest = max(alert.looks_back for alert in self._alerts)
         self._window = [earlier for earlier in self._window if earlier.at > now - longest] + [seen]
         for alert in self._alerts:
-            self._judge(alert, now, now - before)
+            self._evaluate(alert, now, now - before)
         return seen
 
     @property
     def firing(self) -> list[str]:
-        """Which alerts fire now."""
+        """The alerts that fire now."""
         return [name for name, record in self.records.items() if record.is_firing]
 
-    def _judge(self, alert: Alert, now: float, elapsed: float) -> None:
+    def _evaluate(self, alert: Alert, now: float, elapsed: float) -> None:
         record = self.records[alert.name]
         if not alert.holds([seen for seen in self._window if seen.at > now - alert.looks_back]):
             record.pending_since, record.is_firing = None, False

@@ -1,4 +1,4 @@
-"""What happens at upstream while the soak runs: so many changes a second, the same ones for the same seed."""
+"""Upstream changes during the soak: a fixed number a second, the same for the same seed."""
 
 import random
 import threading
@@ -11,24 +11,23 @@ from tests.support.pypi.world import World
 
 _MOST_PROJECTS: Final = 300
 _MOST_RELEASES: Final = 4
-"""A project with more loses one: what is mirrored stays of one size, so that memory can be compared."""
+"""A project with more releases loses one: the mirror keeps its size, so that memory can be compared."""
 _CACHED: Final = 25
-"""Changes after which a cache asks for a page anew that nobody told it to forget: invitations move only the serial."""
+"""Changes after which the caches fetch pages that were not purged: an invitation moves only the serial."""
 _KIB: Final = 1024
 _PREFIX: Final = "soak"
-"""Of the names of projects that take part."""
+"""Of the names of the projects that take part."""
 
 
 class Changes:
-    """Lets things happen in `world`; every choice is drawn from `chance`, and nobody else changes the world."""
+    """Changes `world`. Each choice is drawn from `chance`; the caller makes no other changes."""
 
     def __init__(self, world: World, chance: random.Random, *, projects: int) -> None:
         self.world = world
         self.happened: dict[str, int] = {}
         self.are_going_on = False
         self.renames = False
-        """Whether a project may get another name: the journal keeps quiet of the old one, and a mirror doubts it for
-        minutes before it believes that."""
+        """Whether projects may be renamed. The journal does not mention the old name: mirrors remove it minutes later."""
         self._chance = chance
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -54,21 +53,21 @@ class Changes:
 
     @property
     def count(self) -> int:
-        """How many there were, the first uploads aside."""
+        """The number of changes, without the first uploads."""
         return sum(self.happened.values())
 
     @contextmanager
     def changing(self, *, a_second: float) -> Iterator[None]:
-        """Let `a_second` things happen every second beside the body, at even distances."""
+        """Make `a_second` changes a second, evenly spaced, while the body runs."""
 
-        def change_on() -> None:
+        def keep_changing() -> None:
             began = time.monotonic()
             number = 0
             while not self._stop.wait(max(0.0, began + number / a_second - time.monotonic())):
-                self.happen()
+                self.change()
                 number += 1
 
-        thread = threading.Thread(target=change_on, name="changes")
+        thread = threading.Thread(target=keep_changing, name="changes")
         thread.start()
         self.are_going_on = True
         try:
@@ -80,8 +79,8 @@ class Changes:
             self._expire(leaving=0)
             self.are_going_on = False
 
-    def happen(self) -> None:
-        """Let one thing happen."""
+    def change(self) -> None:
+        """Make one change."""
         with self._lock, self.world.lock:
             name = self._chance.choice([name for name in sorted(self.world.projects) if name.startswith(_PREFIX)])
             kind = self._chance.choices(list(self._kinds), list(self._kinds.values()))[0]
@@ -99,7 +98,7 @@ class Changes:
                 self._expire(leaving=_CACHED // 10)
 
     def upload_beside(self, name: str) -> None:
-        """Let `name`, which may be gone, have one more file; what else happens stays the same."""
+        """Upload one more file to `name`, which may not exist; the sequence of other changes stays the same."""
         with self._lock, self.world.lock:
             self._beside += 1
             self.world.upload(name, f"0.{self._beside}", body=b"x" * 20 * _KIB)
@@ -112,7 +111,7 @@ class Changes:
         return "upload"
 
     def _size(self) -> int:
-        """Return a size like PyPI's: most files are small, few are large, and those are most of the bytes."""
+        """Return a size in bytes: as on PyPI, most files are small, and a few large ones are most of the bytes."""
         draw = self._chance.random()
         if draw < 0.75:
             return self._chance.randrange(_KIB, 20 * _KIB)
@@ -178,7 +177,7 @@ class Changes:
         return "invitation"
 
     def _expire(self, *, leaving: int) -> None:
-        """Let caches forget the pages of those that were invited, but for the last ones."""
+        """Purge the cached pages of projects with an invitation, except the last ones."""
         while len(self._invited) > leaving:
             self.world.purge(self._invited.pop(0))
 

@@ -1,4 +1,4 @@
-"""The daemon as its service manager has it: started, started again when it dies, watched from outside."""
+"""Run the daemon as a service manager does: start it, restart it when it fails, and observe it from outside."""
 
 import re
 import subprocess
@@ -16,18 +16,18 @@ from tests.support.process.cli import PROGRAM
 from tests.support.process.launch import launch
 
 RESTART_AFTER: Final = 1.0
-"""Seconds, as RestartSec= would have it."""
+"""Seconds, like RestartSec=."""
 _STOP_WITHIN: Final = 70.0
-"""Seconds, as TimeoutStopSec= would have it."""
+"""Seconds, like TimeoutStopSec=."""
 _KIB: Final = re.compile(r"^(VmRSS|VmHWM|Threads):\s+(\d+)", re.MULTILINE)
 
 
 class Vitals(msgspec.Struct, frozen=True):
-    """What the kernel knows of the process at one moment."""
+    """Resource use of the process at one moment."""
 
     process: int
     age: float
-    """Seconds since it was started."""
+    """Seconds since its start."""
     resident: int
     """KiB."""
     peak: int
@@ -46,18 +46,18 @@ class Life(msgspec.Struct):
     code: int | None = None
     vitals: list[Vitals] = []
     scrapes: int = 0
-    """How often it told monitoring its numbers."""
+    """Number of successful scrapes."""
     was_killed: bool = False
-    """Whether we ended it: then its end says nothing of the daemon."""
+    """Whether the test killed it."""
 
     @property
     def seconds(self) -> float:
-        """How long it lived so far."""
+        """Its age, or its lifetime if it has ended."""
         return (time.monotonic() if self.ended is None else self.ended) - self.began
 
 
 class Daemon:
-    """Runs `mirrorsync run`; a process that fails is followed by another one."""
+    """Runs `mirrorsync run`, and starts it again when it fails."""
 
     def __init__(self, config: Path, log: Path) -> None:
         self.lives: list[Life] = []
@@ -68,7 +68,7 @@ class Daemon:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Keep it running beside the body; at the end it is asked to stop, and its last code says how it did."""
+        """Keep it running while the body runs, then stop it; the exit code of the last life is that of the stop."""
         thread = threading.Thread(target=self._keep_running, name="service manager")
         thread.start()
         try:
@@ -97,12 +97,12 @@ class Daemon:
 
     @property
     def living(self) -> Life | None:
-        """The process that runs at the moment."""
+        """The running process, None between two processes."""
         life = self.lives[-1] if self.lives else None
         return None if life is None or life.ended is not None else life
 
     def kill(self) -> bool:
-        """Let the process die without a word, once monitoring has seen it alive; return whether it does."""
+        """Kill the process if monitoring has scraped it; return whether it was killed."""
         life = self.living
         if life is None or self._process is None or not life.scrapes or life.was_killed:
             return False
@@ -111,21 +111,21 @@ class Daemon:
         return True
 
     def observe(self) -> Vitals | None:
-        """Note how the process is, None when there is none at the moment."""
+        """Record and return the resource use of the process, None if there is none."""
         life = self.living
         if life is None:
             return None
-        with suppress(OSError):  # it ended just now
+        with suppress(OSError):  # it has just ended
             proc = Path(f"/proc/{life.process}")
-            told = {name: int(number) for name, number in _KIB.findall((proc / "status").read_text())}
-            if "VmRSS" not in told:  # a zombie
+            values = {name: int(number) for name, number in _KIB.findall((proc / "status").read_text())}
+            if "VmRSS" not in values:  # a zombie
                 return None
             vitals = Vitals(
                 process=life.process,
                 age=life.seconds,
-                resident=told["VmRSS"],
-                peak=told["VmHWM"],
-                threads=told["Threads"],
+                resident=values["VmRSS"],
+                peak=values["VmHWM"],
+                threads=values["Threads"],
                 descriptors=len(list((proc / "fd").iterdir())),
             )
             life.vitals.append(vitals)

@@ -1,4 +1,4 @@
-"""What a soak found: judged, and as a table."""
+"""The report of a soak: verdicts, and a table."""
 
 import signal
 import statistics
@@ -13,15 +13,15 @@ from tests.soak.soak import LAG_LIMIT, Findings, Sample
 
 _MINUTE: Final = 60.0
 _GROWTH: Final = 1.1
-"""How much the memory may be more at the end than after the warm-up."""
+"""Allowed ratio of the memory at the end to that after the warm-up."""
 _SPREAD: Final = 2
-"""Descriptors more or less that are no leak."""
+"""Additional descriptors that are not a leak."""
 _LOOKED_AT: Final = 10
-"""Samples of which the middle one counts."""
+"""Samples whose median counts."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """One thing that was to be shown."""
+    """One claim, and whether it holds."""
 
     what: str
     seen: str
@@ -29,12 +29,12 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(found: Findings) -> list[Verdict]:
-    """Return what was to be shown, and whether it was."""
+    """Return all claims."""
     return [*_truth(found), _lag(found), _memory(found), _descriptors(found), *_alerts(found), _end(found)]
 
 
 def table(found: Findings) -> str:
-    """Return everything as markdown."""
+    """Return the report in Markdown."""
     verdicts = judge(found)
     plan = found.plan
     seconds = found.samples[-1].at if found.samples else 0.0
@@ -42,13 +42,13 @@ def table(found: Findings) -> str:
         f"Soak of {plan.minutes:g} min ({seconds:.0f} s in all), seed {plan.seed}:",
         f"{sum(found.changes.values())} changes, {found.requests} requests, {len(found.lives)} processes.",
         "",
-        "| what | seen | |",
+        "| claim | seen | |",
         "|---|---|---|",
-        *(f"| {verdict.what} | {verdict.seen} | {'ok' if verdict.holds else '**NOT SO**'} |" for verdict in verdicts),
+        *(f"| {verdict.what} | {verdict.seen} | {'ok' if verdict.holds else '**FAILED**'} |" for verdict in verdicts),
         "",
-        "| trouble | times | seconds | highest lag in it |",
+        "| fault | times | seconds | highest lag |",
         "|---|---:|---:|---:|",
-        *_troubles(found),
+        *_incidents(found),
         "",
         "| alert | fired | seconds | clear at the end |",
         "|---|---:|---:|---|",
@@ -61,16 +61,16 @@ def table(found: Findings) -> str:
         "|---:|---:|---|---|---|---:|",
         *_lives(found.lives),
         "",
-        *(f"Held up for more than a minute: {name}: {why}" for name, why in found.held_up.items()),
+        *(f"Unmet for more than a minute: {name}: {why}" for name, why in found.held_up.items()),
     ]
     return "\n".join(lines)
 
 
 def _truth(found: Findings) -> Iterator[Verdict]:
     problems, violations = found.problems, found.violations
-    yield Verdict("final tree is upstream's", "; ".join(problems[:3]) or "no difference", not problems)
-    seen = "; ".join(violations[:3]) or f"nothing false in {found.reader_passes} passes"
-    yield Verdict("every link resolved all the while", seen, not violations and found.reader_passes > 0)
+    yield Verdict("final tree equals upstream", "; ".join(problems[:3]) or "no difference", not problems)
+    seen = "; ".join(violations[:3]) or f"no violation in {found.reader_passes} passes"
+    yield Verdict("every link resolved at every instant", seen, not violations and found.reader_passes > 0)
     caught_up = "never" if found.caught_up is None else f"{found.caught_up:.0f} s"
     yield Verdict("complete after the last change", caught_up, found.caught_up is not None)
 
@@ -79,7 +79,7 @@ def _lag(found: Findings) -> Verdict:
     what = f"lag below {LAG_LIMIT:g} s within a minute of the end"
     if found.lag_fell is None:
         return Verdict(what, "never", holds=False)
-    took = found.lag_fell - found.troubles_ended
+    took = found.lag_fell - found.incidents_ended
     highest = max((sample.lag or 0.0 for sample in found.samples), default=0.0)
     return Verdict(what, f"after {took:.0f} s; highest {highest:.0f} s", took <= _MINUTE)
 
@@ -105,7 +105,7 @@ def _descriptors(found: Findings) -> Verdict:
 
 
 def _calm(found: Findings) -> tuple[Sequence[Sample], Sequence[Sample]]:
-    """Return the last samples of the warm-up and the last ones while things still changed."""
+    """Return the last samples of the warm-up, and the last samples before the changes stopped."""
     began = found.plan.warm_up
     alive = [sample for sample in found.samples if sample.resident is not None]
     first = [sample for sample in alive if sample.at <= began][-_LOOKED_AT:]
@@ -115,38 +115,38 @@ def _calm(found: Findings) -> tuple[Sequence[Sample], Sequence[Sample]]:
 def _alerts(found: Findings) -> Iterator[Verdict]:
     silent = [name for name, record in found.alerts.items() if not record.fired]
     stuck = [name for name, record in found.alerts.items() if record.is_firing]
-    said = [f"{', '.join(silent)} never fired"] * bool(silent) + [f"{', '.join(stuck)} still fire"] * bool(stuck)
-    yield Verdict("every alert fired and cleared", "; ".join(said) or f"all {len(found.alerts)}", not said)
+    failures = [f"{', '.join(silent)} never fired"] * bool(silent) + [f"{', '.join(stuck)} still fire"] * bool(stuck)
+    yield Verdict("every alert fired and cleared", "; ".join(failures) or f"all {len(found.alerts)}", not failures)
 
 
 def _end(found: Findings) -> Verdict:
-    unexpected = [life.code for life in found.lives[:-1] if not _was_to_end(life)]
+    unexpected = [life.code for life in found.lives[:-1] if not _end_was_expected(life)]
     last = found.lives[-1].code if found.lives else None
     holds = not unexpected and last == ExitCode.OK and not found.failures
     restarts, killed = len(found.lives) - 1, sum(life.was_killed for life in found.lives)
     seen = (
-        f"restarted {restarts} times, {killed} of them killed, codes otherwise {unexpected}, at last {last};"
+        f"restarted {restarts} times, {killed} of them killed, other codes {unexpected}, last code {last};"
         f" {'; '.join(found.failures)}"
     )
-    return Verdict("ended only when killed or for want of room, stopped when told", seen.removesuffix("; "), holds)
+    return Verdict("ended only when killed or without disk space, stopped on SIGTERM", seen.removesuffix("; "), holds)
 
 
-def _was_to_end(life: Life) -> bool:
+def _end_was_expected(life: Life) -> bool:
     return life.code == ExitCode.CANNOT_WRITE or (life.was_killed and life.code == -signal.SIGKILL)
 
 
-def _troubles(found: Findings) -> Iterator[str]:
-    for name in sorted({spell.kind.name for spell in found.spells}):
-        spells = [spell for spell in found.spells if spell.kind.name == name]
-        lags = [sample.lag for sample in found.samples if name in sample.troubles and sample.lag is not None]
-        seconds = sum(spell.ends - spell.begins for spell in spells)
-        yield f"| {name} | {len(spells)} | {seconds:.0f} | {max(lags, default=0.0):.0f} s |"
+def _incidents(found: Findings) -> Iterator[str]:
+    for name in sorted({incident.kind.name for incident in found.incidents}):
+        incidents = [incident for incident in found.incidents if incident.kind.name == name]
+        lags = [sample.lag for sample in found.samples if name in sample.incidents and sample.lag is not None]
+        seconds = sum(incident.ends - incident.begins for incident in incidents)
+        yield f"| {name} | {len(incidents)} | {seconds:.0f} | {max(lags, default=0.0):.0f} s |"
 
 
 def _lives(lives: Sequence[Life]) -> Iterator[str]:
     for life in lives:
         if life.seconds < _MINUTE and life is not lives[-1]:
-            continue  # those that found no room or were killed
+            continue  # killed, or out of disk space
         young = [vitals for vitals in life.vitals if vitals.age <= _MINUTE][-_LOOKED_AT:]
         last = life.vitals[-_LOOKED_AT:]
         if not last:

@@ -1,4 +1,4 @@
-"""What goes wrong with upstream, disk and process, when, and for how long: drawn from a seed, each at least once."""
+"""Faults of upstream, disk and process: what happens, when and for how long, drawn from a seed, each at least once."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from tests.crash.disk import SmallDisk
 from tests.crash.restless import Sometimes
 from tests.soak.changes import Changes
 from tests.soak.daemon import Daemon
-from tests.support.process.cli import soon
+from tests.support.process.launch import wait_until
 from tests.support.pypi.faults import (
     DelayHeaders,
     Drip,
@@ -29,28 +29,28 @@ from tests.support.pypi.faults import (
 )
 from tests.support.pypi.server import PyPI
 
-Trouble = Callable[["Site"], AbstractContextManager[None]]
-"""Begins when it is entered, and is over when it is left."""
+Inject = Callable[["Site"], AbstractContextManager[None]]
+"""The fault lasts while the context is open."""
 
 _PAGES: Final = r"^/simple/"
 _FILES: Final = r"^/packages/"
 _POISONED: Final = "poisoned"
 _SHORTEST: Final = 3.0
-"""Seconds in which a daemon that asks every second meets a trouble for sure."""
+"""Seconds in which a daemon that polls every second is certain to meet a fault."""
 _PAUSE: Final = 0.2
-"""Between two troubles of the first round, as a part of their length and at most; less where time is short."""
+"""The longest pause between two incidents of the first round, as a part of their length."""
 _CALM: Final = 1.5
-"""Between two troubles, as a part of their length and at most, once each kind has been."""
+"""The longest pause between two incidents after the first round, as a part of their length."""
 _REFILLED_EVERY: Final = 0.25
 """Seconds."""
-_SPARED: Final = 1.5
-"""Seconds at most that a process goes on after monitoring has seen it, when it is to be killed."""
+_KILLED_WITHIN: Final = 1.5
+"""The longest time in seconds from a scrape of a process until it is killed."""
 MIN_FREE: Final = 24 * 2**20
-"""Bytes that the mirror is told to leave free."""
+"""Bytes that the mirror is configured to leave free."""
 
 
 class Site:
-    """What troubles can get hold of."""
+    """What incidents can act on."""
 
     def __init__(
         self, pypi: PyPI, changes: Changes, disk: SmallDisk | None, service: Daemon, chance: random.Random
@@ -63,7 +63,7 @@ class Site:
 
     @contextmanager
     def fault(self, *rules: tuple[str, Fault, str | None]) -> Iterator[None]:
-        """Let requests meet faults, each rule a pattern, the fault and the method."""
+        """Inject faults: each rule is a pattern, the fault and the method."""
         added = [self.pypi.faults.add(pattern, fault, method=method) for pattern, fault, method in rules]
         try:
             yield
@@ -154,7 +154,7 @@ def _full_disk(site: Site) -> Iterator[None]:
 
 @contextmanager
 def _ballast(site: Site, *, leaving: int) -> Iterator[None]:
-    """Take all room but `leaving` bytes, and whatever else becomes free meanwhile."""
+    """Fill the disk except for `leaving` bytes, and fill it again when space becomes free."""
     assert site.disk is not None
     place = site.disk.place / f"ballast that leaves {leaving}"
     ended = threading.Event()
@@ -163,7 +163,7 @@ def _ballast(site: Site, *, leaving: int) -> Iterator[None]:
         while not ended.wait(_REFILLED_EVERY):
             status = os.statvfs(place.parent)
             more = status.f_bavail * status.f_frsize - leaving
-            # Somebody else writes, too: what is gone before we can take it is full all the same.
+            # The mirror writes too: the space may be gone before we take it.
             with suppress(OSError):
                 if more > 0:
                     os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, more)
@@ -181,15 +181,15 @@ def _ballast(site: Site, *, leaving: int) -> Iterator[None]:
 
 @contextmanager
 def _killed(site: Site) -> Iterator[None]:
-    """Kill every process soon after monitoring has seen it: it is to notice each of them. At least one is killed."""
+    """Kill each process soon after its first scrape, so that monitoring notices each. At least one is killed."""
     killed: list[bool] = []
     ended = threading.Event()
 
-    def kill_on() -> None:
-        while not ended.wait(site.chance.uniform(0, _SPARED)):
+    def keep_killing() -> None:
+        while not ended.wait(site.chance.uniform(0, _KILLED_WITHIN)):
             killed.append(site.service.kill())
 
-    thread = threading.Thread(target=kill_on, name="killer")
+    thread = threading.Thread(target=keep_killing, name="killer")
     thread.start()
     try:
         yield
@@ -197,24 +197,24 @@ def _killed(site: Site) -> Iterator[None]:
         ended.set()
         thread.join()
         if not any(killed):
-            soon(site.service.kill, "a process that monitoring has seen")
+            wait_until(site.service.kill, "a process that was scraped")
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A kind of trouble."""
+    """A kind of incident."""
 
     name: str
-    make: Trouble
+    make: Inject
     shortest: float
     """Seconds."""
     longest: float
     lane: int
-    """Troubles of one lane come one after the other, those of two lanes at the same time."""
+    """Incidents of one lane follow each other; those of two lanes overlap."""
     needs_disk: bool = False
     turn: int = 0
-    """Its place in the first round of its lane; those of the same turn come in any order."""
+    """Its place in the first round of its lane; kinds with the same turn come in any order."""
     comes_again: bool = True
-    """Whether it may come after the first round, too."""
+    """Whether it may come again after the first round."""
 
 
 FULL_DISK: Final = Kind("full disk", _full_disk, 60, 60, 0, needs_disk=True, turn=-2, comes_again=False)
@@ -235,28 +235,28 @@ KINDS: Final[Sequence[Kind]] = (
 )
 
 
-class Spell(msgspec.Struct, frozen=True):
-    """One trouble's time, in seconds from the beginning of all troubles."""
+class Incident(msgspec.Struct, frozen=True):
+    """One incident; times are in seconds from the beginning of all incidents."""
 
     kind: Kind
     begins: float
     ends: float
 
 
-def schedule(seconds: float, chance: random.Random, *, with_disk: bool) -> list[Spell]:
-    """Return troubles that fill `seconds`: each kind once, then more at random; shorter where time is short.
+def schedule(seconds: float, chance: random.Random, *, with_disk: bool) -> list[Incident]:
+    """Return incidents that fill `seconds`: each kind once, then more at random; shorter if time is short.
 
-    What ends processes comes first in its lane, and once: the last process is to live long enough for its memory to be
-    judged. The cut root list is in that lane, too: only a process that lives, and hears of changes, reads it.
+    Incidents that end processes come first in their lane, and once: the last process must live long enough to judge
+    its memory. The cut root list is in the same lane, because only a process that lives for a while reads that list.
     """
     kinds = [kind for kind in KINDS if with_disk or not kind.needs_disk]
-    found: list[Spell] = []
+    found: list[Incident] = []
     for lane in {kind.lane for kind in kinds}:
         found += _fill([kind for kind in kinds if kind.lane == lane], seconds, chance)
-    return sorted(found, key=lambda spell: spell.begins)
+    return sorted(found, key=lambda incident: incident.begins)
 
 
-def _fill(kinds: Sequence[Kind], seconds: float, chance: random.Random) -> Iterator[Spell]:
+def _fill(kinds: Sequence[Kind], seconds: float, chance: random.Random) -> Iterator[Incident]:
     shrink = min(1.0, seconds / (sum(kind.longest for kind in kinds) * (1 + _PAUSE)))
 
     def draw(kind: Kind) -> float:
@@ -269,7 +269,7 @@ def _fill(kinds: Sequence[Kind], seconds: float, chance: random.Random) -> Itera
     for kind, length in zip(order, lengths, strict=True):
         begins = now + min(longest_pause, length * _PAUSE) * chance.random()
         now = min(seconds, begins + length)
-        yield Spell(kind, begins, now)
+        yield Incident(kind, begins, now)
     again = [kind for kind in kinds if kind.comes_again]
     while True:
         kind = chance.choice(again)
@@ -278,37 +278,37 @@ def _fill(kinds: Sequence[Kind], seconds: float, chance: random.Random) -> Itera
         now = begins + length
         if now > seconds:
             return
-        yield Spell(kind, begins, now)
+        yield Incident(kind, begins, now)
 
 
-class Suffering:
+class Injector:
     """Carries out a schedule."""
 
-    def __init__(self, site: Site, spells: Sequence[Spell]) -> None:
+    def __init__(self, site: Site, incidents: Sequence[Incident]) -> None:
         self._site = site
-        self._spells = spells
+        self._spells = incidents
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._current: dict[int, str] = {}
         self.failures: list[str] = []
-        """What of the troubles themselves went wrong."""
+        """Errors in the injection itself."""
 
     @property
     def current(self) -> list[str]:
-        """What is wrong now."""
+        """The names of the current incidents."""
         return sorted(self._current.values())
 
     @property
     def is_over(self) -> bool:
-        """Whether the last trouble has ended."""
+        """Whether the last incident has ended."""
         return not any(thread.is_alive() for thread in self._threads)
 
     @contextmanager
-    def suffering(self) -> Iterator[None]:
-        """Let troubles come and go beside the body; those that are left when it is left are ended."""
+    def injecting(self) -> Iterator[None]:
+        """Inject incidents while the body runs; at its end the remaining ones are ended."""
         self._threads = [
-            threading.Thread(target=self._live_through, args=(lane,), name=f"troubles {lane}")
-            for lane in {spell.kind.lane for spell in self._spells}
+            threading.Thread(target=self._run, args=(lane,), name=f"incidents {lane}")
+            for lane in {incident.kind.lane for incident in self._spells}
         ]
         for thread in self._threads:
             thread.start()
@@ -319,15 +319,15 @@ class Suffering:
             for thread in self._threads:
                 thread.join()
 
-    def _live_through(self, lane: int) -> None:
+    def _run(self, lane: int) -> None:
         began = time.monotonic()
-        for spell in (spell for spell in self._spells if spell.kind.lane == lane):
-            if self._stop.wait(max(0.0, began + spell.begins - time.monotonic())):
+        for incident in (incident for incident in self._spells if incident.kind.lane == lane):
+            if self._stop.wait(max(0.0, began + incident.begins - time.monotonic())):
                 return
-            self._current[lane] = spell.kind.name
+            self._current[lane] = incident.kind.name
             try:
-                with spell.kind.make(self._site):
-                    self._stop.wait(max(0.0, began + spell.ends - time.monotonic()))
-            except Exception as error:  # noqa: BLE001 - a thread's failure must be seen by the test
-                self.failures.append(f"{spell.kind.name}: {error!r}")
+                with incident.kind.make(self._site):
+                    self._stop.wait(max(0.0, began + incident.ends - time.monotonic()))
+            except Exception as error:  # noqa: BLE001 - the test must see a failure of the thread
+                self.failures.append(f"{incident.kind.name}: {error!r}")
             del self._current[lane]
