@@ -16,7 +16,7 @@ from mirrorsync.errors import ExitCode
 from tests.support.process.cli import Operator, ended, soon, start, terminate
 from tests.support.process.launch import Result, running
 from tests.support.process.servers import repeating_proxy
-from tests.support.process.service_manager import ServiceManager, Word
+from tests.support.process.service_manager import ServiceManager, Message
 from tests.support.pypi.faults import Drip, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -45,20 +45,20 @@ def manager(tmp_path: Path) -> Iterator[ServiceManager]:
         yield listening
 
 
-def fed(words: list[Word]) -> list[Word]:
+def fed(words: list[Message]) -> list[Message]:
     return [word for word in words if "WATCHDOG" in word.values]
 
 
 class Life(msgspec.Struct, frozen=True):
     """What a service manager heard of a daemon that started, synced, idled, and was told to stop at its work."""
 
-    ready: Word
+    ready: Message
     state_was_open: bool
-    idle: list[Word]
-    busy: list[Word]
-    stopping: Word
+    idle: list[Message]
+    busy: list[Message]
+    stopping: Message
     end: Result
-    words: list[Word]
+    words: list[Message]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             process.send_signal(signal.SIGTERM)
             stopping = manager.until("STOPPING")
             end = ended(process)
-            yield Life(ready, state_was_open, idle, busy, stopping, end, manager.words)
+            yield Life(ready, state_was_open, idle, busy, stopping, end, manager.messages)
 
 
 def test_ready_is_said_once_and_not_before_the_state_is_open(life: Life) -> None:
@@ -155,7 +155,7 @@ def test_reload_applies_another_configuration_in_the_same_process(operator: Oper
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert operator.broken_links() == []
-    assert not [word for word in manager.words if "STOPPING" in word.values]
+    assert not [word for word in manager.messages if "STOPPING" in word.values]
 
 
 def test_configuration_reverted_before_work_ends_is_never_applied(operator: Operator, manager: ServiceManager) -> None:
@@ -262,4 +262,4 @@ def test_the_status_tells_no_proxys_password_whoever_repeats_it(
         (tmp_path / "proxy").write_text(f"http://user:hunter2@127.0.0.1:{port}")
         with service(operator, manager, CREDENTIALS_DIRECTORY=str(tmp_path)):
             assert "hunter2" not in manager.status("HTTP 407 Who is")
-    assert "hunter2" not in str(manager.words)
+    assert "hunter2" not in str(manager.messages)

@@ -23,7 +23,7 @@ from mirrorsync.runtime.heartbeat import Heartbeats
 from mirrorsync.sync.context import SyncContext
 from tests.support.mirror import Ears, Mirror
 from tests.support.process.cli import soon
-from tests.support.process.service_manager import ServiceManager, Word
+from tests.support.process.service_manager import ServiceManager, Message
 from tests.support.pypi.faults import Drip, Stall
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -90,7 +90,7 @@ def mirror(tmp_path: Path, pypi: PyPI, world: World) -> Mirror:
     return Mirror(tmp_path / "mirror", pypi)
 
 
-async def heard(manager: ServiceManager, seconds: float) -> list[Word]:
+async def heard(manager: ServiceManager, seconds: float) -> list[Message]:
     return await trio.to_thread.run_sync(manager.listen, seconds)
 
 

@@ -46,9 +46,9 @@ def damaged_state(scene: Scene) -> Iterator[str]:
     yield from scene.broken_links()
     if scene.served() != served:
         yield f"{sorted(served - scene.served())} are no longer served"
-    for result in (told, again):
-        if "Traceback" in result.said:
-            yield f"the pass ends in a traceback: {last_line(result)}"
+    for ended in (result, again):
+        if "Traceback" in ended.said:
+            yield f"the pass ends in a traceback: {last_line(ended)}"
             return
 
 
@@ -194,20 +194,24 @@ def _beside(mirror: Contender) -> set[str]:
 
 
 CASES = (
-    Case("a file with %2B in its URL is found under its link, and survives a clean-up", plus_in_a_filename),
-    Case("with its memory cut in half it breaks no link, loses no page, and ends without a traceback", damaged_state),
+    Case("a file with %2B in its URL is served under its link and survives a clean-up", plus_in_a_filename),
+    Case("with a truncated state no link breaks, no page is lost, and no traceback is printed", damaged_state),
     Case(
-        "with its memory gone the next pass is whole, and fetches no file again",
+        "with a lost state the next pass completes without downloading stored files",
         lost_state,
     ),
     Case("a URL with %2e%2e writes nothing outside the mirror", hostile_url),
     Case("a project whose name is an absolute path writes nothing outside the mirror", absolute_name),
-    Case("a filename with `<script>` puts no markup into a page", script_in_a_filename),
-    Case("the reason of a yank stands in the JSON page", yanked_reason),
-    Case("the root list tells upstream's serial after the first pass", root_serial),
-    Case("a mirror of a mirror is true, and follows it", mirror_of_a_mirror),
-    Case("a mirror of named projects of a mirror is true, and follows it", mirror_of_a_mirror_by_name, slow=True),
-    Case("an empty list of projects wipes nothing", empty_list),
-    Case("a list of projects that is cut by more than half wipes nothing", half_a_list),
+    Case("`<script>` in a file name puts no markup into a page", script_in_a_filename),
+    Case("the JSON page has the reason of a yank", yanked_reason),
+    Case("the root list has upstream's serial after the first pass", root_serial),
+    Case("a mirror of a mirror equals it and follows its changes", mirror_of_a_mirror),
+    Case(
+        "a mirror of selected projects of a mirror equals it and follows its changes",
+        mirror_of_a_mirror_by_name,
+        slow=True,
+    ),
+    Case("an empty project list removes nothing", empty_list),
+    Case("a project list without more than half of the projects removes nothing", half_a_list),
     Case("a large file is not held in memory", big_file),
 )

@@ -1,6 +1,6 @@
-"""What other mirrors are known to fail at, played against real `mirrorsync` processes.
+"""Cases that other mirror programs are known to fail, played against real `mirrorsync` processes.
 
-The same cases are played against bandersnatch and shadowmire by bench/rivals; docs/comparison.md has the table.
+bench/rivals plays them against bandersnatch and shadowmire; docs/comparison.md has the table.
 """
 
 from pathlib import Path

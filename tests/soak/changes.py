@@ -27,7 +27,7 @@ class Changes:
         self.happened: dict[str, int] = {}
         self.are_going_on = False
         self.renames = False
-        """Whether projects may be renamed. The journal does not mention the old name: mirrors remove it minutes later."""
+        """Whether projects may be renamed: mirrors remove the old name, which no row mentions, minutes later."""
         self._chance = chance
         self._lock = threading.Lock()
         self._stop = threading.Event()

@@ -1,4 +1,4 @@
-"""A mirror as its operator has it: a directory, a configuration, and one pass after the other, in this process."""
+"""A mirror in this process: a directory, a configuration, and passes one after the other."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _START = 1_800_000_000.0
 
 
 class Clock:
-    """The wall clock of a test: stands still until it is told otherwise."""
+    """A wall clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.now = _START
@@ -33,7 +33,7 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Let the time pass without waiting for it."""
+        """Advance the clock without waiting."""
         self.now += seconds
         await trio.lowlevel.checkpoint()
 
@@ -57,7 +57,7 @@ class Ears(Lines):
 
 
 class Mirror:
-    """A mirror of `pypi` in `directory`; each call of `sync` is a run of its own, lock and recovery included."""
+    """A mirror of `pypi` in `directory`; each call of `sync` is a complete run with lock and recovery."""
 
     def __init__(self, directory: Path, pypi: PyPI, **sections: dict[str, Any]) -> None:
         self.directory = directory

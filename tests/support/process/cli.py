@@ -1,4 +1,4 @@
-"""The command line as its operator has it: real processes, a configuration file, and what they print."""
+"""The command line as an operator uses it: real processes, a configuration file, and their output."""
 
 import json
 import os
@@ -27,7 +27,7 @@ _ESCAPE = "\x1b"
 
 
 def mirrorsync(*arguments: str, cwd: Path | str = "/", **variables: str) -> Result:
-    """Run the command to its end; it must speak plainly, whatever happened."""
+    """Run the command to its end; see `ended`."""
     return ended(start(*arguments, cwd=cwd, **variables))
 
 
@@ -68,7 +68,7 @@ def on_a_terminal(*arguments: str) -> Result:
 
 
 class Operator:
-    """Someone who mirrors `pypi` into `home`/mirror, by commands only."""
+    """An operator who mirrors `pypi` into `home`/mirror and uses only commands."""
 
     def __init__(self, home: Path, pypi: PyPI, **sections: Mapping[str, Any]) -> None:
         self.pypi = pypi
@@ -80,7 +80,7 @@ class Operator:
         self.configure(**sections)
 
     def configure(self, **sections: Mapping[str, Any]) -> None:
-        """Write the configuration; `sections` are laid over what every test needs."""
+        """Write the configuration: the defaults of the tests, updated by `sections`."""
         settings: dict[str, dict[str, Any]] = {
             "mirror": {"directory": str(self.directory), "contact": "operator@site.test"},
             "upstream": {"index": self.pypi.url, "allow-http": True, "poll-interval": "500ms"},
@@ -102,7 +102,7 @@ class Operator:
 
     @contextmanager
     def doing(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Run the command beside the test; it does not outlive it."""
+        """Run the command while the body runs; it is killed at the end."""
         with running(self.begins(*arguments)) as process:
             yield process
 
@@ -111,7 +111,7 @@ class Operator:
         return found
 
     def problems(self, **terms: Any) -> list[str]:
-        """Return how the tree differs from the world; files that no page names may wait for their end."""
+        """Return how the tree differs from upstream; `terms` are Terms' fields."""
         allowed = Terms(shape=self.pypi.shape, extras=True, quarantined_may_be_absent=True, **terms)
         return Oracle(self.web, self.pypi.world, allowed).problems(Level.SETTLED)
 
@@ -145,15 +145,15 @@ def terminate(process: subprocess.Popen[str]) -> Result:
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int, int]]:
-    """Return what stands below `directory`: each path's mode, size and time of change.
+    """Return the mode, size and modification time of each path below `directory`.
 
-    SQLite's shared memory and its empty log are left out, and when their folder changed: reading makes them anew.
+    SQLite's shared memory and its empty log are left out, as is the time of their folder: reading creates them.
     """
     found = {}
     for path in directory.rglob("*"):
         info, name = path.lstat(), path.relative_to(directory).as_posix()
         if name.endswith("-shm") or (name.endswith("-wal") and not info.st_size):
             continue
-        its_own = name != "state"  # a folder's size and time are those of its entries
-        found[name] = info.st_mode, info.st_size if its_own else 0, info.st_mtime_ns if its_own else 0
+        is_stable = name != "state"  # a folder's size and time depend on its entries
+        found[name] = info.st_mode, info.st_size if is_stable else 0, info.st_mtime_ns if is_stable else 0
     return found

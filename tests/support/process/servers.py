@@ -1,4 +1,4 @@
-"""Real servers for a tree: nginx with the project's own configuration, and `mirrorsync serve`'s server."""
+"""Real servers for a tree: nginx with the project's configuration, and the server of `mirrorsync serve`."""
 
 import os
 import re
@@ -37,7 +37,7 @@ trio.run(main, pathlib.Path(sys.argv[1]), sys.argv[2])
 class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
-    """Lower-case names; several lines of one name joined by commas."""
+    """Lower-case names; repeated headers are joined by commas."""
     body: bytes
 
 
@@ -50,7 +50,7 @@ class Server(msgspec.Struct, frozen=True):
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method: str, target: str, *headers: tuple[str, str], body: bytes = b"") -> Reply:
-        """Send exactly this target and these header lines; nothing is normalised, followed or retried."""
+        """Send this target and these headers as they are: nothing is normalised, followed or retried."""
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
             connection.putrequest(method, target, skip_accept_encoding=True)
             for name, value in (*headers, ("Content-Length", str(len(body)))) if body else headers:
@@ -67,13 +67,13 @@ class Server(msgspec.Struct, frozen=True):
         return self.request("GET", target, *headers)
 
     def requested(self) -> list[str]:
-        """Return the targets that were asked for since the server started, in order."""
+        """Return the targets that were requested since the start of the server, in order."""
         return re.findall(r'"(?:GET|HEAD) (\S+)', self.access_log.read_text())
 
 
 @contextmanager
 def nginx(config: str, web: Path, scratch: Path) -> Iterator[Server]:
-    """Run nginx with `config`, as it stands in docs/nginx apart from its port and paths."""
+    """Run nginx with `config`, a configuration of docs/nginx, with its port and paths replaced."""
     port = free_port()
     for old, new in (
         ("listen 80;", f"listen 127.0.0.1:{port};"),
@@ -95,7 +95,7 @@ def nginx(config: str, web: Path, scratch: Path) -> Iterator[Server]:
 
 @contextmanager
 def own_server(web: Path, scratch: Path) -> Iterator[Server]:
-    """Run mirrorsync's own server in a process of its own."""
+    """Run mirrorsync's own server in another process."""
     scratch.mkdir(parents=True)
     access_log = scratch / "access.log"
     variables = {**os.environ, "PYTHONPATH": str(Path(mirrorsync.__file__).parents[1])}
@@ -108,7 +108,7 @@ def own_server(web: Path, scratch: Path) -> Iterator[Server]:
 def _main_config(scratch: Path) -> str:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "\n".join(f"    {kind}_temp_path {scratch}/{kind};" for kind in kinds)
-    # The test's own files are readable by nobody else, so a root nginx must not change to www-data.
+    # Only the owner may read the test's files, so an nginx that runs as root must not change to www-data.
     user = "user root;" if os.geteuid() == 0 else ""
     return f"""{user}
 daemon off;
@@ -126,7 +126,7 @@ http {{
 
 @contextmanager
 def repeating_proxy(what: str) -> Iterator[int]:
-    """Serve a proxy that refuses everybody, in words that repeat `what`; the value is its port."""
+    """Run a proxy that refuses each request with a message that contains `what`; yield its port."""
 
     def refuse(listening: socket.socket) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""A small mirror, built by hand as the mirror itself would leave it (ARCHITECTURE.md, "What is served")."""
+"""A small served tree, written without a sync."""
 
 import hashlib
 import os
@@ -35,7 +35,7 @@ def build_tree(web: Path) -> Tree:
     """Write four projects, their pages and the root index below `web`, which is created.
 
     normal 1.0, 2.0 (wheel, sidecar, sdist; needs Foo.Bar_baz) · Foo.Bar_baz 1.0, large ·
-    recalled 1.0, 2.0 (yanked) · modern 1.0, 2.0 (for a Python that is not there yet)
+    recalled 1.0, 2.0 (yanked) · modern 1.0, 2.0 (2.0 needs a future Python)
     """
     yanked = msgspec.structs.replace(_wheel(web, "recalled", "2.0"), yanked='eats <data> & "more"')
     pages = (
