@@ -1,4 +1,4 @@
-"""What every test may ask for: a world in which nothing has happened yet, and a PyPI that serves it."""
+"""Fixtures of all tests: an empty world, and a PyPI that serves it."""
 
 from collections.abc import Iterator
 

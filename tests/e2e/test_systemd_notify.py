@@ -16,7 +16,7 @@ from mirrorsync.errors import ExitCode
 from tests.support.process.cli import Operator, ended, soon, start, terminate
 from tests.support.process.launch import Result, running
 from tests.support.process.servers import repeating_proxy
-from tests.support.process.service_manager import ServiceManager, Message
+from tests.support.process.service_manager import Message, ServiceManager
 from tests.support.pypi.faults import Drip, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World

@@ -23,7 +23,7 @@ from mirrorsync.runtime.heartbeat import Heartbeats
 from mirrorsync.sync.context import SyncContext
 from tests.support.mirror import Ears, Mirror
 from tests.support.process.cli import soon
-from tests.support.process.service_manager import ServiceManager, Message
+from tests.support.process.service_manager import Message, ServiceManager
 from tests.support.pypi.faults import Drip, Stall
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World

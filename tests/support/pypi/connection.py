@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: parse, answer, deliver, well or badly. Written for many small requests a second."""
+"""One HTTP/1.1 connection: parse, answer, deliver, correctly or with faults. Fast for many small requests."""
 
 import asyncio
 import itertools
@@ -14,11 +14,11 @@ from tests.support.pypi.exchange import PLAIN, Answer, Log, Recorded, Repeated, 
 
 _PIECE = 65_536
 _SETTLE_SECONDS = 0.02
-"""Time for what was sent before a reset to reach its reader: a reset discards what lies unread in between."""
+"""Time for sent bytes to reach the reader before a reset, which discards unread bytes."""
 
 
 class Connection(asyncio.Protocol):
-    """Answers in order; while a delivery takes its time the requests behind it wait."""
+    """Answers in order; a slow delivery delays the requests behind it."""
 
     def __init__(self, respond: Callable[[Request], Answer], log: Log, open_connections: set["Connection"]) -> None:
         self._respond = respond
@@ -117,13 +117,13 @@ class Connection(asyncio.Protocol):
             await self._send_repeated(delivery.repeat, number, answer.status)
             return
         if delivery.endless:
-            await self._send_for_ever(body, number, answer.status)
-        goes_out = body[: delivery.stop_after]
+            await self._send_endlessly(body, number, answer.status)
+        sent_body = body[: delivery.stop_after]
         piece = delivery.piece or _PIECE
-        for start in range(0, len(goes_out), piece):
+        for start in range(0, len(sent_body), piece):
             await self._writable.wait()
-            self._transport.write(goes_out[start : start + piece])
-            sent = min(start + piece, len(goes_out))
+            self._transport.write(sent_body[start : start + piece])
+            sent = min(start + piece, len(sent_body))
             self._log.settle(number, status=answer.status, sent=sent)
             if delivery.interval:
                 await asyncio.sleep(delivery.interval)
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             await asyncio.sleep(0)
         self._transport.write(b"0\r\n\r\n")
 
-    async def _send_for_ever(self, body: bytes, number: int, status: int) -> None:
+    async def _send_endlessly(self, body: bytes, number: int, status: int) -> None:
         sent, chunk = 0, body or b" "
         while True:
             await self._writable.wait()

@@ -1,4 +1,4 @@
-"""Real, small distributions: pip installs them, and the same arguments give the same bytes on every run."""
+"""Make small, real distributions: pip installs them, and the same arguments give the same bytes."""
 
 import base64
 import gzip
@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 _WHEEL = b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _EPOCH = (2020, 1, 1, 0, 0, 0)
-_BACKEND = b'''"""An in-tree build backend that needs nothing from any index: the wheel lies beside it."""
+_BACKEND = b'''"""An in-tree build backend that needs no index: the wheel is beside it."""
 
 import pathlib
 import shutil
@@ -36,10 +36,10 @@ def make_wheel(
     body: bytes = b"",
     module: str | None = None,
 ) -> tuple[str, bytes, bytes]:
-    """Return a wheel's file name, its bytes, and its METADATA's bytes.
+    """Return a wheel's file name, its bytes, and the bytes of its METADATA.
 
-    `body` stands uncompressed in the module's folder, so it sets the wheel's size almost to the byte;
-    `module` is what Python imports (by default the name with underscores).
+    `body` is an uncompressed file in the module's folder and determines the size of the wheel. `module` is the name to
+    import (by default the project's name with underscores).
     """
     stem = _stem(name, version)
     package = module or canonicalize_name(name).replace("-", "_")
@@ -63,7 +63,7 @@ def make_sdist(
     requires_dist: Sequence[str] = (),
     body: bytes = b"",
 ) -> tuple[str, bytes]:
-    """Return a source distribution's file name and its bytes; pip builds it without asking any index."""
+    """Return a source distribution's file name and its bytes; pip builds it without an index."""
     stem = _stem(name, version)
     wheel_name, wheel, metadata = make_wheel(
         name, version, requires_python=requires_python, requires_dist=requires_dist, body=body
@@ -88,7 +88,7 @@ def make_distribution(
     requires_python: str | None,
     requires_dist: Sequence[str],
 ) -> tuple[str, bytes, bytes | None]:
-    """Return file name, bytes, and METADATA's bytes (None for an sdist, which has no sidecar)."""
+    """Return the file name, the bytes, and the bytes of METADATA (None for an sdist, which has no sidecar)."""
     if kind == "wheel":
         return make_wheel(name, version, requires_python=requires_python, requires_dist=requires_dist, body=body)
     made = make_sdist(name, version, requires_python=requires_python, requires_dist=requires_dist, body=body)

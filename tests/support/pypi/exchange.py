@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request as it came."""
+    """A request as it was received."""
 
     method: str
     target: str
@@ -19,9 +19,9 @@ class Request(msgspec.Struct, frozen=True):
     """Names in lower case."""
     body: bytes = b""
     stale: bool = False
-    """True: asks for the page as an old cache has it (only faults ask so)."""
+    """True: asks for the page as a stale cache has it (only faults set this)."""
     before: int | None = None
-    """With `stale`: the page before this serial was given; None: before its last change."""
+    """With `stale`: the page before this serial; None: before its last change."""
 
     @property
     def path(self) -> str:
@@ -35,26 +35,26 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """How an answer goes out; by default at once and whole."""
+    """How an answer is sent; by default at once and complete."""
 
     delay: float = 0.0
     """Seconds before the headers."""
     stop_after: int | None = None
-    """Bytes of the body after which `ending` comes; None: all of it goes out."""
+    """Bytes of the body before `ending`; None: the complete body is sent."""
     ending: Literal["close", "reset", "stall"] = "close"
     headless: bool = False
-    """True: `ending` comes before any header."""
+    """True: `ending` comes before the headers."""
     piece: int | None = None
-    """Bytes that go out at once."""
+    """Bytes that are sent at once."""
     interval: float = 0.0
     """Seconds between pieces."""
     endless: bool = False
     repeat: "Repeated | None" = None
-    """A body that nobody holds in memory; the answer's own does not go out."""
+    """A body that is generated while it is sent, in place of the answer's own."""
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """`head`, then `piece` so many `times`, then `tail`."""
+    """`head`, then `times` times `piece`, then `tail`."""
 
     head: bytes
     piece: bytes
@@ -73,14 +73,14 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     cached: bool = False
-    """True: the edge compresses it, gives it an ETag, and answers 304."""
+    """True: the edge compresses it, adds an ETag, and answers 304."""
     compressed: bool = False
-    """True: the edge compresses it, and no more."""
+    """True: the edge only compresses it."""
     delivery: Delivery = PLAIN
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """A request that was received, and what came of it."""
+    """A request and the outcome of its answer."""
 
     method: str
     path: str
@@ -89,17 +89,20 @@ class Recorded(msgspec.Struct, frozen=True):
     """Names in lower case."""
     body: bytes
     status: int
-    """0 until a status went out (and for ever when none does)."""
+    """0 until a status was sent."""
     sent: int
-    """Bytes of the response's body that were handed to the socket."""
+    """Bytes of the response's body that were written to the socket."""
     time: float
     """`time.monotonic()` when the request was complete."""
     connection: int
-    """Counts the connections of this server, from 1."""
+    """The number of the connection, counted from 1."""
 
 
 class Log:
-    """Requests in the order in which they were complete; a request is there before its answer goes out."""
+    """The requests and connections of a server. Thread-safe.
+
+    Requests are in the order in which they were complete; each is recorded before its answer is sent.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -109,34 +112,34 @@ class Log:
         self.connections = 0
         """Connections accepted so far."""
         self.peak_connections = 0
-        """Connections open at one time, at most."""
+        """The highest number of simultaneous connections."""
 
     def add(self, record: Recorded) -> int:
-        """Remember a request; return what `settle` knows it by."""
+        """Record a request; return its number for `settle`."""
         with self._lock:
             self._count += 1
             self._records[self._count] = record
             return self._count
 
     def settle(self, number: int, *, status: int, sent: int) -> None:
-        """Tell what came of a request, unless it was cleared meanwhile."""
+        """Record the outcome of a request, unless it was cleared in the meantime."""
         with self._lock:
             if number in self._records:
                 self._records[number] = replace(self._records[number], status=status, sent=sent)
 
     def all(self) -> list[Recorded]:
-        """Return them as they are now."""
+        """Return all requests."""
         with self._lock:
             return list(self._records.values())
 
     def clear(self) -> None:
-        """Forget all requests; the peak begins anew with what is open."""
+        """Remove all requests; the peak restarts with the open connections."""
         with self._lock:
             self._records.clear()
             self.peak_connections = self._open
 
     def opened(self) -> int:
-        """Count a connection in; return its number."""
+        """Count a new connection; return its number."""
         with self._lock:
             self.connections += 1
             self._open += 1
@@ -144,7 +147,7 @@ class Log:
             return self.connections
 
     def closed(self) -> None:
-        """Count a connection out."""
+        """Count a closed connection."""
         with self._lock:
             self._open -= 1
 
@@ -160,7 +163,7 @@ def head_of(answer: Answer, *, length: int | None) -> bytes:
 
 
 def parse_head(head: bytes) -> Request | None:
-    """Return the request without its body, None when this is no HTTP/1."""
+    """Return the request without its body, None if this is not HTTP/1."""
     first, *rest = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):

@@ -1,6 +1,6 @@
-"""What the server can be told to do wrong.
+"""Faults that the server can inject.
 
-Add them to `PyPI.faults` for the requests that should meet them: `pypi.faults.add(r"\\.whl$", Truncate(100), times=2)`.
+Add them to `PyPI.faults` with a pattern for the requests: `pypi.faults.add(r"\\.whl$", Truncate(100), times=2)`.
 """
 
 import gzip
@@ -14,14 +14,14 @@ from tests.support.pypi import wire_xmlrpc
 from tests.support.pypi.exchange import Answer, Delivery, Repeated, Request
 
 Ask: TypeAlias = Callable[[Request], Answer]
-"""Answers a request as if nothing were wrong."""
+"""Returns the correct answer to a request."""
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing done wrong: a pure function of the answer that would have been given."""
+    """One fault: a pure function of the correct answer."""
 
     def apply(self, answer: Answer, request: Request, ask: Ask, /) -> Answer:
-        """Return the answer that is given instead."""
+        """Return the answer to send instead."""
         raise NotImplementedError
 
 
@@ -38,16 +38,16 @@ class Status(Fault, frozen=True):
 
 
 class False404(Fault, frozen=True):
-    """A cached 404 for what exists."""
+    """A cached 404 for an existing resource."""
 
     def apply(self, _answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
         return Answer(404, "text/plain", b"404 Not Found")
 
 
 class Stale(Fault, frozen=True):
-    """The page (simple or legacy) as a cache has it that missed everything from serial `before` on.
+    """The page (simple or legacy) as a cache has it that missed all changes from serial `before` on.
 
-    None: that missed the last change. The root list has no such history: `PyPI.hold_root`.
+    None: that missed the last change. For the root list use `PyPI.hold_root`.
     """
 
     before: int | None = None
@@ -57,14 +57,14 @@ class Stale(Fault, frozen=True):
 
 
 class WrongBytes(Fault, frozen=True):
-    """The size is right, the last byte is not."""
+    """A body of the right size with a wrong last byte."""
 
     def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
         return replace(answer, body=answer.body[:-1] + bytes(byte ^ 0xFF for byte in answer.body[-1:]))
 
 
 class WrongSize(Fault, frozen=True):
-    """A body that is `change` bytes longer (or shorter) than it should be, whole by HTTP's measure."""
+    """A body that is `change` bytes longer (or shorter) than it should be, with a matching Content-Length."""
 
     change: int
 
@@ -74,7 +74,7 @@ class WrongSize(Fault, frozen=True):
 
 
 class TruncatedXML(Fault, frozen=True):
-    """A body that ends early and is whole by HTTP's measure; it serves for JSON and HTML alike."""
+    """A body that ends early, with a matching Content-Length; also for JSON and HTML."""
 
     keep: float = 0.5
 
@@ -91,7 +91,7 @@ class _Delivered(Fault, frozen=True):
 
 
 class Truncate(_Delivered, frozen=True):
-    """A polite close after `after` bytes of the body (None: before any header), its length unmet."""
+    """An orderly close after `after` bytes of the body (None: before the headers), short of Content-Length."""
 
     after: int | None
 
@@ -100,7 +100,7 @@ class Truncate(_Delivered, frozen=True):
 
 
 class Reset(_Delivered, frozen=True):
-    """A TCP reset after `after` bytes of the body (None: before any header)."""
+    """A TCP reset after `after` bytes of the body (None: before the headers)."""
 
     after: int | None
 
@@ -109,7 +109,7 @@ class Reset(_Delivered, frozen=True):
 
 
 class Stall(_Delivered, frozen=True):
-    """Silence after `after` bytes of the body (None: before any header), for as long as the client bears it."""
+    """Silence after `after` bytes of the body (None: before the headers), until the client closes."""
 
     after: int | None = None
 
@@ -128,7 +128,7 @@ class Drip(_Delivered, frozen=True):
 
 
 class DelayHeaders(_Delivered, frozen=True):
-    """Nothing for `seconds`, then all is well."""
+    """A delay of `seconds` before the headers."""
 
     seconds: float
 
@@ -137,14 +137,14 @@ class DelayHeaders(_Delivered, frozen=True):
 
 
 class Endless(_Delivered, frozen=True):
-    """The body, chunked, then spaces without end."""
+    """The body, chunked, followed by endless spaces."""
 
     def delivery(self, delivery: Delivery) -> Delivery:
         return replace(delivery, endless=True)
 
 
 class Repeat(Fault, frozen=True):
-    """Another body: `head`, then `piece` so many `times`, then `tail`; with `gzipped` each is a member of its own."""
+    """Another body: `head`, `times` times `piece`, then `tail`; with `gzipped` each is a gzip member."""
 
     piece: bytes
     times: int
@@ -163,7 +163,7 @@ class Repeat(Fault, frozen=True):
 
 
 class Throttle429(Fault, frozen=True):
-    """429, with Retry-After in seconds (or whatever text is given) unless that is None."""
+    """429, with Retry-After in seconds (or any text) unless that is None."""
 
     retry_after: float | str | None = None
 
@@ -173,7 +173,7 @@ class Throttle429(Fault, frozen=True):
 
 
 class RateLimitFault(Fault, frozen=True):
-    """XML-RPC's own: HTTP 200 and a fault; `seconds` None: without the hint when it may reset."""
+    """The XML-RPC rate limit: HTTP 200 and a fault; `seconds` None: without the hint when it resets."""
 
     seconds: int | None = None
 
@@ -183,7 +183,7 @@ class RateLimitFault(Fault, frozen=True):
 
 
 class Gzip(Fault, frozen=True):
-    """The body with `Content-Encoding: gzip`, asked for or not."""
+    """The body with `Content-Encoding: gzip`, even if it was not requested."""
 
     def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
         headers = (*answer.headers, ("Content-Encoding", "gzip"))
@@ -202,7 +202,7 @@ class Redirect(Fault, frozen=True):
 
 
 class Portal(Fault, frozen=True):
-    """A captive portal: 200 and HTML, whatever was asked."""
+    """A captive portal: 200 and HTML for any request."""
 
     def apply(self, _answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
         return Answer(200, "text/html", b"<html><body><form>Please log in to the network</form></body></html>")
@@ -218,7 +218,7 @@ class HugeHeader(Fault, frozen=True):
 
 
 class Headers(Fault, frozen=True):
-    """More headers, and none of the edge's own (ETag, gzip)."""
+    """Additional headers, without those of the edge (ETag, gzip)."""
 
     headers: tuple[tuple[str, str], ...]
 
@@ -245,7 +245,7 @@ class Body(Fault, frozen=True):
 
 
 class IgnoreRange(Fault, frozen=True):
-    """200 and the whole, where a Range was asked for."""
+    """200 and the complete body for a Range request."""
 
     def apply(self, _answer: Answer, request: Request, ask: Ask, /) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name != "range"}

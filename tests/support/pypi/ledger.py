@@ -1,4 +1,4 @@
-"""Everything that has happened, for reading: journal, projects, the history of pages, objects. One lock."""
+"""The readable state of an index: journal, projects, the history of pages, objects. One lock."""
 
 import bisect
 import dataclasses
@@ -26,7 +26,7 @@ def locked(method: Callable[P, R]) -> Callable[P, R]:
 
 @dataclasses.dataclass
 class Release:
-    """A release's own properties: its files carry copies of the first two."""
+    """A release's properties; its files have copies of the first two."""
 
     requires_python: str | None = None
     yanked: bool | str = False
@@ -35,7 +35,7 @@ class Release:
 
 @dataclasses.dataclass
 class Project:
-    """A project as the database has it."""
+    """A project in the database."""
 
     display_name: str
     last_serial: int = 0
@@ -44,7 +44,7 @@ class Project:
     releases: dict[str, Release] = dataclasses.field(default_factory=dict)
 
     def page(self, revision: int) -> Page:
-        """Return the page that the origin would render now."""
+        """Return the page as the origin renders it now."""
         visible = [version for version, release in self.releases.items() if not release.quarantined]
         files: tuple[WorldFile, ...] = ()
         if self.status == "quarantined":
@@ -70,19 +70,19 @@ class Ledger:
     def __init__(self, *, serial: int = 0) -> None:
         self.lock = threading.RLock()
         self.revision = 0
-        """Moves with every row, and with everything that changes a page or the root list."""
+        """Increases with each row and with each change to a page or the root list."""
         self.journal: list[Row] = []
         self.projects: dict[str, Project] = {}
         """By normalised name."""
         self.history: dict[str, list[tuple[int, Page | None]]] = {}
-        """What the cache in front has served, by normalised name: (the journal's last serial then, the page)."""
+        """What the CDN has served, by normalised name: (the journal's last serial at that time, the page)."""
         self.objects: dict[str, bytes] = {}
-        """The file host, by path: nothing is ever removed from it."""
+        """The file host, by path: objects are never removed."""
         self._issued = serial
 
     @property
     def last_serial(self) -> int | None:
-        """The journal's last, None when it is empty."""
+        """The journal's last serial, None if the journal is empty."""
         with self.lock:
             return self.journal[-1].serial if self.journal else None
 
@@ -94,13 +94,13 @@ class Ledger:
 
     @locked
     def page(self, name: str) -> Page | None:
-        """Return the page as the cache in front serves it, None where that is 404."""
+        """Return the page as the CDN serves it, None for 404."""
         entries = self.history.get(normalise(name))
         return entries[-1][1] if entries else None
 
     @locked
     def page_before(self, name: str, serial: int | None) -> Page | None:
-        """Return the page as it was served before `serial` was given; before the last change for None."""
+        """Return the page as it was served before `serial`; None: before the last change."""
         entries = self.history.get(normalise(name), [])
         earlier = entries[:-1] if serial is None else [entry for entry in entries if entry[0] < serial]
         return earlier[-1][1] if earlier else None
@@ -116,7 +116,7 @@ class Ledger:
 
     @locked
     def expected(self) -> Expected:
-        """Return what a true mirror shows now, caches aside."""
+        """Return what a complete mirror serves now, apart from caches."""
         pages = {name: project.page(self.revision) for name, project in self.projects.items()}
         return Expected(pages, self.listing(), self.last_serial or 0)
 

@@ -1,4 +1,4 @@
-"""A PyPI on loopback: real TCP, in a thread of its own, for trio tests, subprocesses and scripts alike."""
+"""A PyPI on 127.0.0.1: real TCP in a thread of its own, for trio tests, subprocesses and scripts."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ _TURNS = 100
 
 
 class Rule:
-    """Some faults and what they are for; `hits` counts how often they applied."""
+    """Faults and the requests that they apply to; `hits` counts how often they applied."""
 
     def __init__(
         self, pattern: str, faults: tuple[Fault, ...], *, times: int | None, method: str | None, call: str | None
@@ -33,7 +33,7 @@ class Rule:
         self._call = f"<methodName>{call}</methodName>".encode() if call else b""
 
     def take(self, request: Request) -> tuple[Fault, ...]:
-        """Return the faults if this request is meant and they are not used up."""
+        """Return the faults if the rule matches this request and is not used up."""
         if (self._times is not None and self.hits >= self._times) or self._method not in (None, request.method):
             return ()
         if self._call not in request.body or not self._pattern.search(request.target):
@@ -43,7 +43,7 @@ class Rule:
 
 
 class Faults:
-    """The rules in force. Thread-safe."""
+    """The rules in force: for each request the first one that matches and is not used up applies. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,9 +57,9 @@ class Faults:
         method: str | None = None,
         call: str | None = None,
     ) -> Rule:
-        """Add a rule behind the others: `pattern` is searched in path and query, `times` None is for ever.
+        """Append a rule: `pattern` is searched in path and query; `times` None: without limit.
 
-        `call` is the XML-RPC method that a request must make.
+        `call` is an XML-RPC method. All faults of the rule apply, in their order.
         """
         rule = Rule(pattern, faults, times=times, method=method, call=call)
         with self._lock:
@@ -67,17 +67,17 @@ class Faults:
         return rule
 
     def remove(self, rule: Rule) -> None:
-        """Let `rule` apply no more."""
+        """Remove a rule."""
         with self._lock:
             self._rules = [other for other in self._rules if other is not rule]
 
     def clear(self) -> None:
-        """Let all be well."""
+        """Remove all rules."""
         with self._lock:
             self._rules = []
 
     def take(self, request: Request) -> tuple[Fault, ...]:
-        """Return the faults for this request, none for most."""
+        """Return the faults for this request."""
         if not self._rules:
             return ()
         with self._lock:
@@ -85,9 +85,9 @@ class Faults:
 
 
 class PyPI:
-    """Serves `world` while its context is open; `stop` and `start` in between keep ports, faults and log.
+    """Serves `world` while its context is open; `stop` and `start` keep ports, faults and log.
 
-    Everything may be called from any thread.
+    All methods may be called from any thread.
     """
 
     def __init__(self, world: World, *, shape: Shape | None = None) -> None:
@@ -112,9 +112,9 @@ class PyPI:
         self.stop()
 
     def start(self) -> None:
-        """Serve; on return connections are accepted, on the same ports as ever."""
+        """Start to serve; on return connections are accepted, always on the same ports."""
         if self._thread is not None:
-            raise RuntimeError("it runs already")
+            raise RuntimeError("already running")
         self._sockets = self._sockets or [_bind(port) for port in self._ports]
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="upstream", daemon=True)
@@ -122,7 +122,7 @@ class PyPI:
         ready.wait()
 
     def stop(self) -> None:
-        """Be down: on return connections are refused, and those that were open are broken off."""
+        """Stop to serve; on return connections are refused, and open ones are aborted."""
         if self._thread is None or self._loop is None:
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -131,15 +131,15 @@ class PyPI:
 
     @property
     def requests(self) -> list[Recorded]:
-        """What was asked so far, in order; a request is there before its answer goes out."""
+        """The requests so far, in order; each is recorded before its answer is sent."""
         return self.log.all()
 
     def clear_requests(self) -> None:
-        """Forget what was asked."""
+        """Clear the recorded requests."""
         self.log.clear()
 
     def seen(self, pattern: str, *, method: str | None = None, call: str | None = None) -> list[Recorded]:
-        """Return the requests whose path or query holds `pattern`; `call` is the XML-RPC method they make."""
+        """Return the requests whose path or query matches `pattern`; `call` is their XML-RPC method."""
         wanted = f"<methodName>{call}</methodName>".encode() if call else b""
         return [
             request
@@ -149,7 +149,7 @@ class PyPI:
 
     @property
     def page_cap(self) -> int:
-        """Rows in one changelog_since_serial, at most."""
+        """The maximum number of rows in a changelog_since_serial answer."""
         return self._site.page_cap
 
     @page_cap.setter
@@ -157,11 +157,11 @@ class PyPI:
         self._site.page_cap = rows
 
     def hold(self, name: str, *, variant: Literal["gzip", "identity"] | None = None) -> None:
-        """Freeze the project's pages as they are now, a 404 too; with `variant` only for who asks so."""
+        """Freeze the project's pages as they are now, also a 404; with `variant` only that encoding."""
         self._site.held[normalise(name), _is_gzip(variant)] = self.world.page(name)
 
     def release(self, name: str) -> None:
-        """Let the project's pages be true again."""
+        """Unfreeze the project's pages."""
         for variant in (None, True, False):
             self._site.held.pop((normalise(name), variant), None)
 
@@ -171,15 +171,15 @@ class PyPI:
             self._site.held_root = self.world.listing(), self.world.last_serial or 0
 
     def truncate_root(self, projects: int) -> None:
-        """Let the root list show its first `projects` only, and be valid all the same."""
+        """Cut the root list to its first `projects`; it stays valid."""
         self._site.root_limit = projects
 
     def release_root(self) -> None:
-        """Let the root list be true and whole again."""
+        """Unfreeze the root list and restore its length."""
         self._site.held_root = self._site.root_limit = None
 
     def respond(self, request: Request, *, serves_files: bool = True, serves_index: bool = True) -> Answer:
-        """Return what goes out for `request`, faults and all."""
+        """Return the answer to `request`, with its faults."""
 
         def ask(asked: Request) -> Answer:
             if is_file(asked.path):
@@ -221,7 +221,7 @@ class PyPI:
             connection.abort()
         for server in servers:
             await server.wait_closed()
-        for _ in range(_TURNS):  # each abort takes the loop a few turns to carry out
+        for _ in range(_TURNS):  # an abort takes the loop a few turns
             if not self._open_connections:
                 break
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What the index answers to a request when nothing is wrong, and which pages a cache holds back."""
+"""The correct answers of index and file host, and the pages that a cache has frozen."""
 
 import re
 import urllib.parse
@@ -40,7 +40,7 @@ _FILE_TYPE: Final = "application/octet-stream"
 NO_SUCH_FILE: Final = Answer(
     404, "application/xml", b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>'
 )
-"""Told as 403 it is just as true: `Status(403, body=NO_SUCH_FILE.body, media_type=NO_SUCH_FILE.media_type)`."""
+"""PyPI also answers with 403: `Status(403, body=NO_SUCH_FILE.body, media_type=NO_SUCH_FILE.media_type)`."""
 
 
 class Site:
@@ -51,15 +51,15 @@ class Site:
         self.origin = origin
         self.page_cap = 50_000
         self.held: dict[tuple[str, bool | None], Page | None] = {}
-        """Pages frozen by (name, only the gzip variant or only the other; None: both)."""
+        """Frozen pages by (name, True: the gzip variant, False: the other, None: both)."""
         self.held_root: tuple[tuple[Listed, ...], int] | None = None
         self.root_limit: int | None = None
-        """Projects that the root list shows; None: all."""
+        """The length of the root list; None: all projects."""
         self._rendered: dict[tuple[int, str], Answer] = {}
         self._roots: dict[str, tuple[int, Answer]] = {}
 
     def answer(self, request: Request) -> Answer:
-        """Return the true answer."""
+        """Return the correct answer."""
         if not request.target.isascii():
             return Answer(400, "text/plain", b"400 Bad Request")
         if request.method == "POST" and request.path in ("/pypi", "/pypi/", "/RPC2"):
@@ -198,12 +198,12 @@ def _moved(location: str) -> Answer:
 
 
 def is_file(path: str) -> bool:
-    """Tell whether `path` belongs to the file host."""
+    """Return whether `path` belongs to the file host."""
     return path.startswith(("/packages/", "/files/"))
 
 
 def file_answer(request: Request, world: World, shape: Shape) -> Answer:
-    """Return the true answer; If-None-Match and If-Modified-Since count for nothing here."""
+    """Return the file host's answer: with ranges, without If-None-Match and If-Modified-Since."""
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         return Answer(405, "text/plain", b"405 Method Not Allowed")
     path = urllib.parse.unquote(request.path).removeprefix("/")

@@ -26,9 +26,7 @@ def client(pypi: PyPI) -> Iterator[httpx.Client]:
         yield opened
 
 
-def test_a_rule_applies_as_often_as_told_and_the_next_one_after_it(
-    file: WorldFile, pypi: PyPI, client: httpx.Client
-) -> None:
+def test_rule_applies_up_to_its_limit_and_then_the_next_one(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
     first = pypi.faults.add(r"^/simple/a/", faults.Status(503, (("Retry-After", "1"),)), times=2, method="GET")
     pypi.faults.add(r"^/simple/", faults.False404(), times=1)
     assert client.head("/simple/a/").status_code == 404
@@ -36,7 +34,7 @@ def test_a_rule_applies_as_often_as_told_and_the_next_one_after_it(
     assert (first.hits, client.get(f"/{file.path}").status_code) == (2, 200)
 
 
-def test_a_stale_page_is_the_one_before_the_serial(world: World, pypi: PyPI, client: httpx.Client) -> None:
+def test_stale_page_is_the_one_before_the_serial(world: World, pypi: PyPI, client: httpx.Client) -> None:
     world.upload("a", "1.0")
     world.upload("a", "2.0")
     pypi.faults.add(r"^/simple/a/", faults.Stale(5), times=1)
@@ -59,7 +57,7 @@ def test_a_stale_page_is_the_one_before_the_serial(world: World, pypi: PyPI, cli
         (faults.Body(b"other"), b"other"),
     ],
 )
-def test_a_whole_answer_may_carry_the_wrong_body(
+def test_complete_answer_may_have_the_wrong_body(
     file: WorldFile, pypi: PyPI, client: httpx.Client, fault: faults.Fault, wanted: bytes
 ) -> None:
     pypi.faults.add("/packages/", fault)
@@ -84,7 +82,7 @@ def _read_into(received: bytearray, client: httpx.Client, file: WorldFile) -> No
         (faults.Stall(), httpx.ReadTimeout, 0),
     ],
 )
-def test_a_broken_answer_gives_what_was_told_and_then_breaks_as_told(
+def test_broken_answer_sends_its_bytes_and_then_ends_as_configured(
     file: WorldFile,
     pypi: PyPI,
     client: httpx.Client,
@@ -100,7 +98,7 @@ def test_a_broken_answer_gives_what_was_told_and_then_breaks_as_told(
     assert pypi.requests[-1].sent == sent
 
 
-def test_an_endless_body_goes_on_until_the_client_has_enough(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
+def test_endless_body_continues_until_the_client_closes(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
     pypi.faults.add("/packages/", faults.Endless())
     received = 0
     with client.stream("GET", f"/{file.path}") as answer:
@@ -113,13 +111,13 @@ def test_an_endless_body_goes_on_until_the_client_has_enough(file: WorldFile, py
     assert client.get(f"/{file.path}").content == BODY
 
 
-def test_faults_of_one_rule_add_up(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
+def test_all_faults_of_a_rule_apply(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
     pypi.faults.add("/packages/", faults.IgnoreRange(), faults.WrongBytes())
     answer = client.get(f"/{file.path}", headers={"range": "bytes=9000-"})
     assert (answer.status_code, len(answer.content), answer.content == BODY) == (200, len(BODY), False)
 
 
-def test_gzip_on_a_file_is_told_in_its_header(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
+def test_gzip_on_a_file_sets_content_encoding(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
     pypi.faults.add("/packages/", faults.Gzip())
     with client.stream("GET", f"/{file.path}", headers={"accept-encoding": "identity"}) as answer:
         assert answer.headers["content-encoding"] == "gzip"
@@ -145,7 +143,7 @@ def test_other_hosts_portals_throttles_and_huge_headers(file: WorldFile, pypi: P
         client.get(path)
 
 
-def test_the_rate_limit_is_a_fault_for_the_call_that_is_meant(world: World, pypi: PyPI) -> None:
+def test_rate_limit_is_a_fault_of_the_matching_call(world: World, pypi: PyPI) -> None:
     world.create("a")
     pypi.faults.add("^/pypi$", faults.RateLimitFault(9), times=1, call="changelog_since_serial")
     pypi.faults.add("^/pypi$", faults.RateLimitFault(), times=1, call="changelog_since_serial")
@@ -158,7 +156,7 @@ def test_the_rate_limit_is_a_fault_for_the_call_that_is_meant(world: World, pypi
         assert rpc.changelog_since_serial(2) == []
 
 
-def test_a_stalled_answer_does_not_hold_up_the_server(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
+def test_stalled_answer_does_not_block_the_server(file: WorldFile, pypi: PyPI, client: httpx.Client) -> None:
     pypi.faults.add("/packages/", faults.Stall())
     begun = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):

@@ -148,9 +148,7 @@ def test_files_come_in_ranges_know_no_validators_and_outlive_their_project(world
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/xml")
 
 
-def test_a_held_page_stays_as_it_is_for_the_variant_that_is_held(
-    world: World, pypi: PyPI, client: httpx.Client
-) -> None:
+def test_held_page_is_frozen_only_for_its_variant(world: World, pypi: PyPI, client: httpx.Client) -> None:
     world.upload("a", "1.0")
     pypi.hold("a", variant="gzip")
     world.upload("a", "2.0")
@@ -163,7 +161,7 @@ def test_a_held_page_stays_as_it_is_for_the_variant_that_is_held(
     assert versions("gzip") == ["1.0", "2.0"]
 
 
-def test_a_page_that_is_held_before_it_exists_stays_404(world: World, pypi: PyPI, client: httpx.Client) -> None:
+def test_page_held_before_it_exists_stays_404(world: World, pypi: PyPI, client: httpx.Client) -> None:
     pypi.hold("a")
     world.create("a")
     assert client.get("/simple/a/").status_code == 404
@@ -182,7 +180,7 @@ def test_a_plain_proxy_has_no_changelog_no_root_list_and_no_sidecars(world: Worl
         assert client.get(f"/{file.path}.metadata").status_code == 404
 
 
-def test_files_may_stand_on_another_listener_and_under_plain_paths(world: World) -> None:
+def test_files_may_have_another_listener_and_plain_paths(world: World) -> None:
     file = world.upload("A_b", "1.0")
     shape = Shape(files_elsewhere=True, hashed_paths=False)
     with PyPI(world, shape=shape) as pypi, httpx.Client(headers=JSON) as client:
@@ -193,7 +191,7 @@ def test_files_may_stand_on_another_listener_and_under_plain_paths(world: World)
         assert client.get(f"{pypi.files_url}/simple/a-b/").status_code == 404
 
 
-def test_requests_are_remembered_with_what_came_of_them(world: World, pypi: PyPI, client: httpx.Client) -> None:
+def test_requests_are_recorded_with_their_outcomes(world: World, pypi: PyPI, client: httpx.Client) -> None:
     world.upload("a", "1.0")
     body = client.get("/simple/a/", headers={"accept-encoding": "identity"}).content
     client.get("/simple/b/")
@@ -206,7 +204,7 @@ def test_requests_are_remembered_with_what_came_of_them(world: World, pypi: PyPI
     assert pypi.requests == []
 
 
-def test_it_can_be_down_and_up_again_at_the_same_address(world: World, pypi: PyPI, client: httpx.Client) -> None:
+def test_server_restarts_at_the_same_address(world: World, pypi: PyPI, client: httpx.Client) -> None:
     world.create("a")
     client.get("/simple/a/").raise_for_status()
     pypi.stop()
@@ -218,7 +216,7 @@ def test_it_can_be_down_and_up_again_at_the_same_address(world: World, pypi: PyP
     client.get("/simple/a/").raise_for_status()
 
 
-def test_the_body_is_gzip_for_whoever_accepts_it(world: World, client: httpx.Client) -> None:
+def test_body_is_gzip_for_clients_that_accept_it(world: World, client: httpx.Client) -> None:
     world.upload("a", "1.0")
     with client.stream("GET", "/simple/a/", headers={"accept-encoding": "gzip"}) as answer:
         assert answer.headers["content-encoding"] == "gzip"

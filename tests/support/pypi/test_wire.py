@@ -16,7 +16,7 @@ def _page(world: World, name: str) -> Page:
     return page
 
 
-def test_an_empty_page_is_pypis_to_the_byte(world: World) -> None:
+def test_empty_page_equals_pypis_byte_by_byte(world: World) -> None:
     world.create("Empty.Pkg")
     assert wire.detail_json(_page(world, "empty-pkg"), ORIGIN) == (
         b'{"files":[],"meta":{"_last-serial":2,"api-version":"1.4"},"name":"empty-pkg",'
@@ -30,7 +30,7 @@ def test_an_empty_page_is_pypis_to_the_byte(world: World) -> None:
     )
 
 
-def test_an_anchor_carries_pypis_attributes_in_pypis_order_and_spacing(world: World) -> None:
+def test_anchor_has_pypis_attributes_order_and_spacing(world: World) -> None:
     file = world.upload("a", "1", requires_python=">=3.6,<4", provenance=True)
     world.yank("a", "1", '"quotes" & <tags>, it\'s bad')
     plain = world.upload("a", "0", filename="a-0.zip", content=b"0")
@@ -55,7 +55,7 @@ def test_an_anchor_carries_pypis_attributes_in_pypis_order_and_spacing(world: Wo
         ("a-1#x?y=1&z='w'%20[1].zip", "a-1%23x%3Fy=1&z='w'%2520%5B1%5D.zip"),
     ],
 )
-def test_odd_file_names_are_quoted_as_pypi_quotes_them(world: World, filename: str, quoted: str) -> None:
+def test_unusual_file_names_are_quoted_like_pypis(world: World, filename: str, quoted: str) -> None:
     file = world.upload("a", "1", filename=filename, content=b"1")
     assert wire.file_url(ORIGIN, _page(world, "a"), file).endswith(f"/{quoted}")
 
@@ -74,11 +74,11 @@ def test_odd_file_names_are_quoted_as_pypi_quotes_them(world: World, filename: s
         (f"text/html;q=0.01, {SIMPLE_JSON}", SIMPLE_JSON),
     ],
 )
-def test_the_type_follows_the_accept_header_and_is_html_in_doubt(accept: str | None, media_type: str) -> None:
+def test_media_type_follows_accept_and_defaults_to_html(accept: str | None, media_type: str) -> None:
     assert wire.negotiate(accept) == media_type
 
 
-def test_the_changelog_is_what_the_standard_library_writes() -> None:
+def test_changelog_equals_the_standard_librarys_output() -> None:
     rows = [Row("a<b", None, 1_700_000_000, "create", 1), Row("", "", 1_700_000_001, "keyrotate ", 7)]
     values = [[row.name, row.version, row.timestamp, row.action, row.serial] for row in rows]
     theirs = xmlrpc.client.dumps((values,), methodresponse=True, allow_none=True)
@@ -86,12 +86,12 @@ def test_the_changelog_is_what_the_standard_library_writes() -> None:
     assert wire_xmlrpc.last_serial(None).count(b"<nil/>") == 1
 
 
-def test_file_names_in_actions_lose_what_is_not_ascii() -> None:
+def test_file_names_in_actions_are_reduced_to_ascii() -> None:
     body = wire_xmlrpc.changelog([Row("a", "1", 1, "add source file a…\x01.zip", 1)])
     assert xmlrpc.client.loads(body)[0] == ([["a", "1", 1, "add source file a&#8230;.zip", 1]],)
 
 
-def test_a_serial_beyond_32_bits_is_a_fault() -> None:
+def test_serial_beyond_32_bits_is_a_fault() -> None:
     with pytest.raises(wire_xmlrpc.Fault) as caught:
         wire_xmlrpc.changelog([Row("a", "1", 1, "create", 2**31)])
     assert caught.value.code == -32500

@@ -33,7 +33,7 @@ def test_skipped_serials_leave_a_gap_and_do_not_move_the_last_serial(world: Worl
     assert [row.serial for row in world.rows_since(0, 100)] == [1, 2, 13]
 
 
-def test_an_upload_in_another_spelling_renames_the_project_silently(world: World) -> None:
+def test_upload_in_another_spelling_renames_the_project_without_a_row(world: World) -> None:
     world.upload("holy_grail", "1.0")
     world.upload("Holy.Grail", "2.0")
     assert _page(world, "HOLY-GRAIL").display_name == "Holy.Grail"
@@ -50,7 +50,7 @@ def test_archiving_and_back_filling_change_the_page_and_not_the_serial(world: Wo
     assert f"{file.path}.metadata" in world.objects
 
 
-def test_an_invitation_moves_the_serial_but_not_the_cached_page(world: World) -> None:
+def test_invitation_changes_the_serial_and_not_the_cached_page(world: World) -> None:
     world.upload("a", "1.0")
     world.invite("a")
     assert (world.listing()[0].serial, _page(world, "a").serial) == (5, 4)
@@ -68,7 +68,7 @@ def test_quarantined_project_has_an_empty_page_and_no_root_entry(world: World) -
     assert [file.version for file in _page(world, "a").files] == ["1.0"]
 
 
-def test_a_quarantined_release_hides_its_files_only(world: World) -> None:
+def test_quarantined_release_hides_only_its_files(world: World) -> None:
     world.upload("a", "1.0")
     world.upload("a", "2.0")
     world.quarantine_release("a", "1.0")
@@ -77,7 +77,7 @@ def test_a_quarantined_release_hides_its_files_only(world: World) -> None:
     assert _page(world, "a").versions == ("1.0", "2.0")
 
 
-def test_deleting_leaves_the_object_and_creating_again_starts_empty(world: World) -> None:
+def test_deleted_project_leaves_its_objects_and_starts_empty_again(world: World) -> None:
     file = world.upload("a", "1.0")
     world.remove_project("a")
     assert world.page("a") is None
@@ -86,14 +86,14 @@ def test_deleting_leaves_the_object_and_creating_again_starts_empty(world: World
     assert _page(world, "a").files == ()
 
 
-def test_an_administrator_recreates_a_project_without_a_row(world: World) -> None:
+def test_administrator_recreates_a_project_without_a_row(world: World) -> None:
     world.create("a")
     world.remove_project("a")
     world.recreate_by_admin("a")
     assert (_page(world, "a").serial, world.last_serial) == (0, 3)
 
 
-def test_a_rename_rewrites_the_past_and_writes_one_row_under_the_new_name(world: World) -> None:
+def test_rename_rewrites_old_rows_and_adds_one_with_the_new_name(world: World) -> None:
     world.upload("old", "1.0")
     world.rename("old", "new")
     assert {row.name for row in world.rows_since(0, 100)} == {"new"}
@@ -117,7 +117,7 @@ def test_files_are_ordered_by_version_then_name_invalid_versions_first(world: Wo
     assert [file.version for file in _page(world, "a").files] == ["foo bar", "1.0.0", "1.0", "9.0", "10.0"]
 
 
-def test_the_past_can_be_seen_as_of_any_serial(world: World) -> None:
+def test_earlier_pages_are_available_for_any_serial(world: World) -> None:
     world.upload("a", "1.0")
     world.upload("a", "2.0")
     world.remove_project("a")
@@ -130,7 +130,7 @@ def test_the_past_can_be_seen_as_of_any_serial(world: World) -> None:
     assert world.page_before("a", None) == before_removal
 
 
-def test_rows_that_name_no_project_move_the_last_serial_only(world: World) -> None:
+def test_rows_without_a_project_change_only_the_last_serial(world: World) -> None:
     world.create("a")
     world.journal_row("", "keyrotate ", "")
     world.journal_row("user:x", "nuke user")
@@ -138,7 +138,7 @@ def test_rows_that_name_no_project_move_the_last_serial_only(world: World) -> No
     assert (world.last_serial, _page(world, "a").serial) == (5, 2)
 
 
-def test_a_live_file_name_cannot_be_used_twice(world: World) -> None:
+def test_file_name_cannot_be_used_twice(world: World) -> None:
     world.upload("a", "1.0")
     with pytest.raises(ValueError, match="exists"):
         world.upload("a", "1.0")

@@ -1,4 +1,4 @@
-"""What a PyPI holds, as frozen values: files, pages, journal rows; and the two shapes of an index."""
+"""The contents of a PyPI as frozen values: files, pages, journal rows; and the capabilities of an index."""
 
 import functools
 import hashlib
@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What this index can do; the defaults are PyPI's."""
+    """The capabilities of an index; the defaults are PyPI's."""
 
     xmlrpc: bool = True
     root_json: bool = True
@@ -24,16 +24,16 @@ class Shape(msgspec.Struct, frozen=True):
     project_status: bool = True
     api_version: str = "1.4"
     gzip: bool = True
-    """Index answers are compressed for whoever accepts it; files never are."""
+    """Index answers are compressed for clients that accept it; files never are."""
     files_elsewhere: bool = False
-    """Files stand on a second listener."""
+    """Files are served by a second listener."""
     hashed_paths: bool = True
     """False: `/files/<project>/<filename>` in place of `/packages/aa/bb/<60 hex>/<filename>`."""
     relative_urls: bool = False
 
     @classmethod
     def plain_proxy(cls) -> "Shape":
-        """Return what a plain caching proxy in front of an index often gives."""
+        """Return the capabilities of a typical caching proxy in front of an index."""
         return cls(
             xmlrpc=False,
             root_json=False,
@@ -47,7 +47,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class WorldFile(msgspec.Struct, frozen=True):
-    """A file, and its sidecar where it has one."""
+    """A file and its sidecar, if any."""
 
     filename: str
     version: str
@@ -77,19 +77,19 @@ class WorldFile(msgspec.Struct, frozen=True):
 
     @property
     def metadata_sha256(self) -> str | None:
-        """Hex, None where there is no sidecar."""
+        """Hex, None without a sidecar."""
         return None if self.metadata is None else hashlib.sha256(self.metadata).hexdigest()
 
     @property
     def python_tag(self) -> str:
-        """What the uploader says it is for: `source`, `py3`, `any`."""
+        """The Python tag in the journal: `source`, `py3`, `any`."""
         if self.filename.endswith(".whl"):
             return self.filename.rsplit("-", 3)[-3]
         return "any" if self.filename.endswith((".egg", ".exe", ".msi", ".rpm")) else "source"
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A project's page as it stood once; `revision` is unique in its world."""
+    """A project's page at one time; `revision` is unique in its world."""
 
     revision: int
     name: str
@@ -98,13 +98,13 @@ class Page(msgspec.Struct, frozen=True):
     serial: int
     status: str
     files: tuple[WorldFile, ...]
-    """Visible ones, in PyPI's order."""
+    """The visible files, in PyPI's order."""
     releases: tuple[str, ...]
-    """All visible releases, those without files too (the legacy JSON lists them)."""
+    """All visible releases, including those without files (the legacy JSON lists them)."""
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """Those that have a visible file."""
+        """The releases with a visible file."""
         return tuple(sorted({file.version for file in self.files}, key=version_key))
 
 
@@ -128,14 +128,14 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What a true mirror of the world shows."""
+    """What a complete mirror of the world serves."""
 
     pages: dict[str, Page]
-    """By normalised name: every project that has a page, quarantined ones with theirs."""
+    """By normalised name: every project with a page, including quarantined ones."""
     root: tuple[Listed, ...]
     """In order of the normalised name; quarantined projects are absent."""
     serial: int
-    """The journal's last; 0 when it is empty."""
+    """The journal's last serial; 0 if it is empty."""
 
 
 def normalise(name: str) -> str:
@@ -145,7 +145,7 @@ def normalise(name: str) -> str:
 
 @functools.lru_cache(maxsize=65_536)
 def version_key(text: str) -> tuple[int, Version, str]:
-    """Order versions as PyPI does: what is no PEP 440 version comes first, as text."""
+    """Order versions as PyPI does: invalid versions (PEP 440) come first, as text."""
     try:
         return 1, Version(text), text
     except InvalidVersion:
@@ -153,6 +153,6 @@ def version_key(text: str) -> tuple[int, Version, str]:
 
 
 def file_key(file: WorldFile) -> tuple[tuple[int, Version], str]:
-    """Order files as PyPI does: by version, `1.0` and `1.0.0` being one, then by file name."""
+    """Order files as PyPI does: by version (`1.0` equals `1.0.0`), then by file name."""
     kind, version, text = version_key(file.version)
     return (kind, version), file.filename if kind else f"{text}\0{file.filename}"

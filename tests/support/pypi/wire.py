@@ -1,4 +1,4 @@
-"""The simple API's bodies as PyPI renders them, and the names of its types. Pure.
+"""The simple API's bodies as PyPI renders them, and its media types. Pure.
 
 Source: PEP 503, 592, 629, 658, 691, 700, 714, 740, 792; the white space is PyPI's own (PEP 833 froze it).
 """
@@ -21,7 +21,7 @@ _UNQUOTED: Final = "~!$&'()*+,;=:@/"
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where an index says that it stands: base URLs without a final slash."""
+    """The base URLs of an index, without a final slash."""
 
     index_url: str
     files_url: str
@@ -30,7 +30,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 @functools.lru_cache(maxsize=1024)
 def negotiate(accept: str | None) -> str:
-    """Return the type that PyPI answers with: never 406, HTML for whatever it does not know."""
+    """Return the media type of PyPI's answer: never 406; HTML for unknown types."""
     if not accept:
         return HTML
     wishes: dict[str, float] = {}
@@ -67,7 +67,7 @@ def file_url(origin: Origin, page: Page, file: WorldFile) -> str:
 
 
 def provenance_url(origin: Origin, page: Page, file: WorldFile) -> str | None:
-    """Return where the file's attestations are told, None where it has none."""
+    """Return the URL of the file's attestations, None if it has none."""
     if not file.provenance:
         return None
     path = f"integrity/{page.name}/{file.version}/{file.filename}/provenance"
@@ -158,13 +158,13 @@ def root_json(listing: Sequence[Listed], serial: int, shape: Shape) -> bytes:
 
 
 def root_html(listing: Iterable[Listed], shape: Shape) -> bytes:
-    """Return `/simple/` as HTML; it holds no serial."""
+    """Return `/simple/` as HTML, which has no serial."""
     anchors = "".join(f'<a href="/simple/{row.name}/">{escape(row.display_name)}</a>\n' for row in listing)
     return f"{_head(shape)}    <title>Simple index</title>\n  </head>\n  <body>\n{anchors}</body>\n</html>".encode()
 
 
 def provenance_json(file: WorldFile) -> bytes:
-    """Return the smallest provenance object (Source: PEP 740); it has no final newline."""
+    """Return a minimal provenance object (Source: PEP 740), without a final newline."""
     attestation = {"version": 1, "subject": file.filename, "sha256": file.sha256}
     bundle = {"attestations": [attestation], "publisher": {"kind": "GitHub"}}
     return msgspec.json.encode({"attestation_bundles": [bundle], "version": 1})

@@ -24,7 +24,7 @@ _EMPTY: Final = (
 
 
 def project_json(page: Page, origin: Origin, version: str | None = None) -> bytes | None:
-    """Return the body, None where PyPI answers 404: no visible release (or not this one)."""
+    """Return the body, None for 404: no visible release (or not this one)."""
     if version is None:
         if not page.releases:
             return None

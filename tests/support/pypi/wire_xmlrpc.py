@@ -1,4 +1,4 @@
-"""XML-RPC as PyPI speaks it: every fault is HTTP 200, None is `<nil/>`, integers have 32 bits. Pure."""
+"""XML-RPC as PyPI implements it: faults have HTTP status 200, None is `<nil/>`, integers have 32 bits. Pure."""
 
 import re
 import xml.parsers.expat
@@ -54,7 +54,7 @@ def parse_call(body: bytes) -> Call:
 
 
 def refusal(method: str) -> Fault:
-    """Return how PyPI declines a method that is none of the three for mirrors."""
+    """Return PyPI's fault for a method other than the three for mirrors."""
     if method == "changelog":
         text = "ValueError: The changelog method has been deprecated, use changelog_since_serial instead."
     elif method == "system.multicall":
@@ -88,7 +88,7 @@ def fault(problem: Fault) -> bytes:
 
 
 def rate_limited(seconds: int | None) -> Fault:
-    """Return the fault of a client that asked too often; `seconds` None where PyPI gives no hint."""
+    """Return the fault of the rate limit; `seconds` None: without PyPI's hint."""
     hint = f" Limit may reset in {seconds} seconds." if seconds is not None else ""
     text = "HTTPTooManyRequests: The action could not be performed because there were too many requests by the client."
     return Fault(-32500, text + hint)
@@ -110,7 +110,7 @@ def packages(listing: Sequence[Listed]) -> bytes:
 
 
 def changelog(rows: Sequence[Row]) -> bytes:
-    """Return changelog_since_serial's answer: what the standard library makes of it, ten times as fast.
+    """Return changelog_since_serial's answer: the output of the standard library, ten times as fast.
 
     Raises: Fault.
     """

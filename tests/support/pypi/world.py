@@ -1,4 +1,4 @@
-"""A PyPI that can be told what happened: each method is one action of its users, with its journal rows and serials."""
+"""A simulated PyPI: each method is one action of its users, with the journal rows and serials that it causes."""
 
 import bisect
 import datetime as dt
@@ -15,13 +15,13 @@ from tests.support.pypi.ledger import Ledger, Project, Release, locked
 from tests.support.pypi.values import Row, WorldFile, file_key, normalise
 
 _START = 1_700_000_000
-"""Seconds since the epoch at which every world begins; each action takes one second."""
+"""The start of every world in seconds since the epoch; each action takes one second."""
 
 
 class World(Ledger):
-    """What has happened at an index. Thread-safe; names are given in any spelling.
+    """The state of an index, and the actions that change it. Thread-safe; names may have any spelling.
 
-    The file host keeps every object for ever, as PyPI's does. Rows appear under the project's display name.
+    The file host keeps every object, as PyPI's does. Rows have the project's display name.
     """
 
     @locked
@@ -50,11 +50,11 @@ class World(Ledger):
         body: bytes = b"",
         upload_time: str | None = None,
     ) -> WorldFile:
-        """Upload a file: by default a real wheel with its sidecar, or a real sdist; `body` makes either larger.
+        """Upload a file: by default a real wheel with its sidecar, or a real sdist; `body` makes it larger.
 
-        `name` becomes the project's display name (as every upload does at PyPI), the project and the release
-        are made where they are absent, and `requires_python` counts for a release's first upload only.
-        An explicit `content` has a sidecar only where `metadata` is given; `metadata=None`: none in any case.
+        `name` becomes the project's display name (as with every upload to PyPI). A missing project or release is
+        created; `requires_python` counts only for a release's first upload. An explicit `content` has a sidecar only
+        if `metadata` is given; `metadata=None`: no sidecar.
         """
         make = functools.partial(
             make_distribution, kind, name, version, body, requires_python=requires_python, requires_dist=requires_dist
@@ -78,7 +78,7 @@ class World(Ledger):
 
     @locked
     def remove_file(self, name: str, filename: str) -> None:
-        """Row `remove file`; the release stays, without files perhaps."""
+        """Row `remove file`; the release stays, even without files."""
         project = self.project(name)
         file = self.file(name, filename)
         project.files.remove(file)
@@ -128,7 +128,7 @@ class World(Ledger):
 
     @locked
     def quarantine_release(self, name: str, version: str) -> None:
-        """Row `release quarantined`: its files vanish from the page, the status stays."""
+        """Row `release quarantined`: its files leave the page, the status stays."""
         self.project(name).releases[version].quarantined = True
         self._on_release(name, version, "release quarantined")
 
@@ -152,7 +152,7 @@ class World(Ledger):
 
     @locked
     def rename(self, old: str, new: str) -> None:
-        """Legacy: one row, under the new name, and all old rows bear the new name too."""
+        """Legacy: one row under the new name; the old rows get the new name too."""
         project = self.projects.pop(normalise(old))
         former, project.display_name = project.display_name, new
         self.journal[:] = [
@@ -175,22 +175,22 @@ class World(Ledger):
 
     @locked
     def add_role(self, name: str) -> None:
-        """Row `add Maintainer`: the page's serial moves, and nothing else of it."""
+        """Row `add Maintainer`: only the page's serial changes."""
         self._on_project(name, "add Maintainer galahad")
 
     @locked
     def invite(self, name: str) -> None:
-        """Row `invite Maintainer`: the serial moves, and the cached page does not (until `purge`)."""
+        """Row `invite Maintainer`: the serial changes, the cached page does not (until `purge`)."""
         self._row(self.project(name).display_name, None, "invite Maintainer lancelot")
 
     @locked
     def purge(self, name: str) -> None:
-        """Let the cache in front fetch the page anew, as when its time to live ends."""
+        """Make the CDN fetch the page again, as at the end of its time to live."""
         self._purge(name)
 
     @locked
     def recreate_by_admin(self, name: str) -> None:
-        """Make an empty project without a row, its serial 0."""
+        """Create an empty project without a row and with serial 0."""
         if normalise(name) in self.projects:
             raise ValueError(f"{name} exists")
         self.projects[normalise(name)] = Project(name)
@@ -198,7 +198,7 @@ class World(Ledger):
 
     @locked
     def backfill_metadata(self, name: str, filename: str) -> WorldFile:
-        """Give a file the sidecar that it lacked, without a row and without a serial."""
+        """Add a missing sidecar to a file, without a row and without a serial."""
         project, file = self.project(name), self.file(name, filename)
         metadata = core_metadata(name, file.version, requires_python=file.requires_python)
         filled = msgspec.structs.replace(file, metadata=metadata)
@@ -209,7 +209,7 @@ class World(Ledger):
 
     @locked
     def journal_row(self, name: str | None, action: str, version: str | None = None) -> int:
-        """Write any row and return its serial; a project of exactly this spelling takes the serial over."""
+        """Write any row and return its serial; a project with exactly this spelling gets the serial."""
         serial = self._row(name, version, action)
         if name is not None and normalise(name) in self.projects:
             self._purge(name)
@@ -217,7 +217,7 @@ class World(Ledger):
 
     @locked
     def skip_serials(self, count: int) -> None:
-        """Consume `count` serials without rows, as transactions do that are rolled back."""
+        """Consume `count` serials without rows, like transactions that are rolled back."""
         self._issued += count
 
     def _release(self, name: str, version: str, requires_python: str | None) -> Release:
