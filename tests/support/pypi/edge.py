@@ -1,4 +1,4 @@
-"""What stands in front of the origin: gzip, ETags (of the encoded body), 304. Pure, and remembered for speed."""
+"""The CDN in front of the origin: gzip, ETags (of the encoded body), 304. Pure; results are cached for speed."""
 
 import base64
 import functools
@@ -11,12 +11,12 @@ from tests.support.pypi.exchange import Answer, Request
 from tests.support.pypi.values import Shape
 
 _SMALL = 65_536
-"""Bytes below which an encoded body is worth remembering."""
+"""Bytes below which an encoded body is cached."""
 _STAYS_IN_304 = ("Cache-Control", "Vary")
 
 
 def pass_edge(answer: Answer, request: Request, shape: Shape) -> Answer:
-    """Return the answer as it leaves the edge."""
+    """Return the answer as the CDN sends it."""
     if not (answer.cached or answer.compressed) or answer.status != 200:
         return answer
     body, headers = answer.body, answer.headers
@@ -33,7 +33,7 @@ def pass_edge(answer: Answer, request: Request, shape: Shape) -> Answer:
 
 
 def accepts_gzip(request: Request) -> bool:
-    """Tell which of the two cached variants is asked for."""
+    """Return whether the gzip variant is requested."""
     return _names_gzip(request.headers.get("accept-encoding", ""))
 
 
