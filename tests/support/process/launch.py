@@ -31,9 +31,9 @@ class Result(msgspec.Struct, frozen=True):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return what a service manager passes on: nothing of this shell but the variables that measure coverage."""
+    """Return what the units in systemd/ pass on: nothing of this shell but the variables that measure coverage."""
     kept = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", **kept, **more}
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "MALLOC_ARENA_MAX": "1", **kept, **more}
 
 
 def launch(
