@@ -138,6 +138,6 @@ def test_an_upstream_that_is_down_for_long_is_told_and_followed_again(
     soon(lambda: operator.serves("gamma"), "a change is served after upstream came back")
     end = terminate(process)
     assert end.code == ExitCode.OK, end.said
-    assert f"Z run: following {operator.pypi.url} into {operator.directory}" in told
+    assert f"Z run: mirroring {operator.pypi.url} into {operator.directory}" in told
     assert operator.problems() == []
     assert operator.does("status").code == 0

@@ -167,7 +167,7 @@ def test_under_systemd_lines_have_priorities_and_no_times(tmp_path: Path, world:
     journal.close()
     assert [line[:3] for line in journal.lines] == ["<6>", "<4>", "<6>", "<4>"]
     assert journal.lines[1].startswith("<4>poisoned: ")
-    assert journal.lines[2].startswith("<6>sync ended: 1 project brought up, 1 file fetched (")
+    assert journal.lines[2].startswith("<6>sync ended: 1 project mirrored, 1 file fetched (")
     assert journal.lines[3].startswith("<4>1 project unmet; hint: ")
 
 

@@ -15,7 +15,7 @@ from mirrorsync.app.mirror_directory import hold_lock, state_path
 from mirrorsync.app.wiring import policy_of
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Outcome
-from mirrorsync.observe.run_observer import trouble
+from mirrorsync.observe.run_observer import failure_lines
 from mirrorsync.state.ledger import open_state
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import single_pass as passes
@@ -92,7 +92,7 @@ class Siege(Mirror):
             if not isinstance(outcome, Failed) or outcome.reason in {"gone", "stale", "held"}:
                 problems.append(f"{name}: it was not refused but {outcome}")
                 continue
-            told = trouble(outcome)
+            told = failure_lines(outcome)
             if not outcome.error:
                 problems.append(f"{name}: refused without a reason: {outcome}")
             if sum(map(len, told)) > _MESSAGE_MAX:

@@ -64,7 +64,7 @@ _PAGES: Final[Mapping[str, Callable[[Watched, str], Awaitable[Answer]]]] = {
 
 
 class Listener:
-    """Sockets that are bound, and served once there is something to tell."""
+    """Bound sockets, to be served once there is something to report on."""
 
     def __init__(self, listeners: Sequence[trio.SocketListener]) -> None:
         self._listeners = listeners
@@ -76,7 +76,7 @@ class Listener:
         if not self._listeners:
             task_status.started([])
             return
-        import hypercorn.trio  # noqa: PLC0415 -- a tenth of a second, and only for those who listen
+        import hypercorn.trio  # noqa: PLC0415 -- a tenth of a second to load
         from hypercorn.config import Config  # noqa: PLC0415 -- a web server is a tenth of a second to load
 
         config = Config()
@@ -97,7 +97,7 @@ class Listener:
 async def bound(address: str | None) -> AsyncIterator[Listener]:
     """Bind `address` (HOST:PORT, an IPv6 host in brackets; None: nothing) for the context's life.
 
-    Raises: BadConfig, when it cannot be had.
+    Raises: BadConfig, when the address is taken or not this machine's.
     """
     if address is None:
         yield Listener(())
@@ -119,7 +119,7 @@ async def bound(address: str | None) -> AsyncIterator[Listener]:
 
 
 async def respond(watched: Watched, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    """Answer one request."""
+    """Answer one ASGI request."""
     if scope["type"] == "lifespan":
         while True:
             phase = (await receive())["type"]
@@ -133,7 +133,7 @@ async def respond(watched: Watched, scope: Mapping[str, Any], receive: Receive, 
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
     ]
-    if status == 405:  # noqa: PLR2004 -- HTTP's own number
+    if status == 405:  # noqa: PLR2004 -- the status Method Not Allowed
         headers.append((b"allow", b"GET, HEAD"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -142,7 +142,7 @@ async def respond(watched: Watched, scope: Mapping[str, Any], receive: Receive, 
 async def _answer(watched: Watched, scope: Mapping[str, Any]) -> Answer:
     page = _PAGES.get(scope["path"])
     if page is None:
-        return 404, _TEXT, f"there are {', '.join(_PAGES)}\n".encode()
+        return 404, _TEXT, f"available: {', '.join(_PAGES)}\n".encode()
     if scope["method"] not in {"GET", "HEAD"}:
         return 405, _TEXT, b"GET and HEAD only\n"
     accept = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"accept")

@@ -1,4 +1,4 @@
-"""How the daemon stands, in one line for people: what `systemctl status` shows."""
+"""The daemon's status line, which `systemctl status` shows."""
 
 import time
 from collections.abc import Sequence
@@ -8,35 +8,35 @@ from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.daemon_loop import DaemonLoop
 
 
-def describe(glance: Summary, follower: DaemonLoop, context: SyncContext, stuck: Sequence[str]) -> str:
-    """Return the line. It changes with what is told, and while nothing happens not more than once a minute."""
-    told = [_serial(glance, follower)]
-    if glance.unmet or context.in_flight:
-        told.append(f"{glance.unmet} unmet, {len(context.in_flight)} under way")
-    if glance.unmet or (follower.trouble is not None and glance.complete_at is not None):
-        told.append(_lag(glance, context.clock()))
-    if follower.trouble is not None:
-        times = f" ({follower.rhythm.failures} times)" if follower.rhythm.failures > 1 else ""
-        told.append(f"upstream fails{times}: {follower.trouble}")
+def describe(summary: Summary, loop: DaemonLoop, context: SyncContext, stuck: Sequence[str]) -> str:
+    """Return the line; while nothing happens it changes at most once a minute."""
+    parts = [_serial(summary, loop)]
+    if summary.unmet or context.in_flight:
+        parts.append(f"{summary.unmet} unmet, {len(context.in_flight)} under way")
+    if summary.unmet or (loop.trouble is not None and summary.complete_at is not None):
+        parts.append(_lag(summary, context.clock()))
+    if loop.trouble is not None:
+        times = f" ({loop.rhythm.failures} times)" if loop.rhythm.failures > 1 else ""
+        parts.append(f"upstream fails{times}: {loop.trouble}")
     if stuck:
-        told.append(f"STUCK, the watchdog is left unfed: {', '.join(stuck)}")
-    return "; ".join(told)
+        parts.append(f"STUCK, withholding watchdog pings: {', '.join(stuck)}")
+    return "; ".join(parts)
 
 
-def _serial(glance: Summary, follower: DaemonLoop) -> str:
-    if glance.synced_serial is None:
-        return "following" if glance.complete_at is not None else "first pass"
-    if glance.upstream_serial is not None and glance.upstream_serial > glance.synced_serial:
-        return f"serial {glance.synced_serial} of {glance.upstream_serial}"
-    return f"serial {glance.synced_serial}" + ("" if glance.unmet or follower.trouble else ", as upstream")
+def _serial(summary: Summary, loop: DaemonLoop) -> str:
+    if summary.synced_serial is None:
+        return "following" if summary.complete_at is not None else "first pass"
+    if summary.upstream_serial is not None and summary.upstream_serial > summary.synced_serial:
+        return f"serial {summary.synced_serial} of {summary.upstream_serial}"
+    return f"serial {summary.synced_serial}" + ("" if summary.unmet or loop.trouble else ", as upstream")
 
 
-def _lag(glance: Summary, now: float) -> str:
-    if glance.complete_at is None:
+def _lag(summary: Summary, now: float) -> str:
+    if summary.complete_at is None:
         return "never complete so far"
-    minutes = int((now - glance.complete_at) // 60)
+    minutes = int((now - summary.complete_at) // 60)
     if minutes < 1:
         return "complete less than a minute ago"
     if minutes < 120:  # noqa: PLR2004 -- from here on hours say more
         return f"last complete {minutes} min ago"
-    return f"last complete {time.strftime('%Y-%m-%d %H:%M', time.gmtime(glance.complete_at))} UTC"
+    return f"last complete {time.strftime('%Y-%m-%d %H:%M', time.gmtime(summary.complete_at))} UTC"

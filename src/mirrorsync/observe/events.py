@@ -1,4 +1,4 @@
-"""What each event is in words: the sentence of a line of text. The JSON form has the fields as they are."""
+"""The sentence of each event, for lines of text; lines of JSON hold the fields instead."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,76 +7,77 @@ from mirrorsync.model.units import format_size
 from mirrorsync.model.wording import brief, counted
 
 Fields = Mapping[str, Any]
-"""What is known of an event: numbers in bytes and seconds, text as it is."""
+"""The fields of an event; sizes in bytes, durations in seconds."""
 
 
-def _started(told: Fields) -> str:
-    return f"{told['command']}: following {told['upstream']} into {told['directory']} (process {told['process']})"
+def _started(fields: Fields) -> str:
+    command, process = fields["command"], fields["process"]
+    return f"{command}: mirroring {fields['upstream']} into {fields['directory']} (process {process})"
 
 
-def _done(told: Fields) -> str:
-    return (
-        f"{counted(told['projects'], 'project')} brought up, {counted(told['files'], 'file')} fetched"
-        f" ({format_size(told['bytes'])}), {counted(told['errors'], 'failed attempt')} in {brief(told['seconds'])}"
-    )
+def _done(fields: Fields) -> str:
+    projects, files = counted(fields["projects"], "project"), counted(fields["files"], "file")
+    errors, seconds = counted(fields["errors"], "failed attempt"), brief(fields["seconds"])
+    return f"{projects} mirrored, {files} fetched ({format_size(fields['bytes'])}), {errors} in {seconds}"
 
 
-def _served(told: Fields) -> str:
-    return "" if not told.get("serial") else f"; everything up to serial {told['serial']} is served"
+def _served(fields: Fields) -> str:
+    return "" if not fields.get("serial") else f"; everything up to serial {fields['serial']} is served"
 
 
-def _progress(told: Fields) -> str:
-    waiting = "" if told.get("waiting") is None else f"; {counted(told['waiting'], 'project')} waiting"
-    return _done(told) + waiting + _served(told)
+def _progress(fields: Fields) -> str:
+    waiting = "" if fields.get("waiting") is None else f"; {counted(fields['waiting'], 'project')} waiting"
+    return _done(fields) + waiting + _served(fields)
 
 
-def _failed(told: Fields) -> str:
-    again = told.get("retry_seconds")
-    # The reason names the project in most cases; a name that is there twice is in the reader's way.
-    name, reason = told["project"], told["reason"]
+def _failed(fields: Fields) -> str:
+    again = fields.get("retry_seconds")
+    # Most reasons begin with the project's name; do not repeat it.
+    name, reason = fields["project"], fields["reason"]
     text = reason if reason.startswith(f"{name}:") else f"{name}: {reason}"
     return text if again is None else f"{text}; tried again in {brief(again)}"
 
 
-def _goes_on(told: Fields) -> str:
-    return f"{told['where']}: for {brief(told['seconds'])} now, {told['count']} times: {told['reason']}"
+def _persists(fields: Fields) -> str:
+    return f"{fields['where']}: lasts for {brief(fields['seconds'])}, seen {fields['count']} times: {fields['reason']}"
 
 
 SENTENCES: Final[Mapping[str, Callable[[Fields], str]]] = {
     "run started": _started,
     "progress": _progress,
-    "run ended": lambda told: f"{told['command']} ended: {_done(told)}{_served(told)}",
-    "stopped": lambda told: (
-        f"stopped by {told['signal']}; what was brought up is kept, and the next start goes on from there"
+    "run ended": lambda fields: f"{fields['command']} ended: {_done(fields)}{_served(fields)}",
+    "stopped": lambda fields: (
+        f"stopped by {fields['signal']}; finished projects are kept, and the next start continues from there"
     ),
-    "unmet": lambda told: f"{counted(told['unmet'], 'project')} unmet",
-    "failed": lambda told: told["reason"],
-    "bug": lambda told: told["exception"],
-    "trouble": lambda told: f"{told['where']}: {told['reason']}",
-    "trouble goes on": _goes_on,
-    "trouble is over": lambda told: (
-        f"{told['where']}: well again after {brief(told['seconds'])} (met {counted(told['count'], 'time')})"
+    "unmet": lambda fields: f"{counted(fields['unmet'], 'project')} unmet",
+    "failed": lambda fields: fields["reason"],
+    "bug": lambda fields: fields["exception"],
+    "trouble": lambda fields: f"{fields['where']}: {fields['reason']}",
+    "trouble goes on": _persists,
+    "trouble is over": lambda fields: (
+        f"{fields['where']}: recovered after {brief(fields['seconds'])} (seen {counted(fields['count'], 'time')})"
     ),
     "project failed": _failed,
     "removal held": _failed,
-    "project recovered": lambda told: (
-        f"{told['project']}: well again after {brief(told['seconds'])} ({counted(told['attempts'], 'failed attempt')})"
+    "project recovered": lambda fields: (
+        f"{fields['project']}: recovered after {brief(fields['seconds'])}"
+        f" ({counted(fields['attempts'], 'failed attempt')})"
     ),
-    "project removed": lambda told: f"{told['project']}: {told['reason']}",
-    "left out": lambda told: (
-        f'{counted(told["count"], "more line")} of the kind "{told["kind"]}" in the last'
-        f" {brief(told['seconds'])}, not written one by one"
+    "project removed": lambda fields: f"{fields['project']}: {fields['reason']}",
+    "left out": lambda fields: (
+        f'{counted(fields["count"], "more line")} of the kind "{fields["kind"]}" in the last'
+        f" {brief(fields['seconds'])}, not logged one by one"
     ),
-    "notice": lambda told: told["text"],
+    "notice": lambda fields: fields["text"],
 }
-"""By event. The names and the fields are what programs rely on; the sentences are for people and may change."""
+"""By event. Programs may rely on the names and the fields; the sentences may change."""
 
 
 def sentence(event: str, fields: Fields) -> str:
-    """Return the event as a sentence, with its exception where it has one and no place for it."""
-    tell = SENTENCES.get(event)
-    if tell is None:
+    """Return the event as a sentence; its exception, if any, is appended unless the sentence contains it."""
+    compose = SENTENCES.get(event)
+    if compose is None:
         return " ".join((event, *(f"{key}={value}" for key, value in fields.items())))
-    text = tell(fields)
+    text = compose(fields)
     exception = fields.get("exception")
     return text if exception is None or event == "bug" else f"{text}: {exception}"

@@ -22,20 +22,20 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LONGEST: Final = 2_000
 """Characters of a line."""
 _CAUSES: Final = 6
-"""Exceptions of a chain that are told."""
+"""Exceptions of a chain that a line names."""
 _PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """Source: sd-daemon(3)."""
 _CHATTY: Final = ("httpx", "httpcore", "hpack", "asyncio")
-"""Libraries that tell of each request: what they say below a warning is not for a log of runs and troubles."""
+"""Libraries that log each request: below a warning their messages do not belong here."""
 
 
 class Shape(Enum):
     """How lines look."""
 
     TERMINAL = "terminal"
-    """For whoever sits there: no time, hints on lines of their own."""
+    """For a person: no time, hints on lines of their own."""
     JOURNAL = "journal"
-    """A priority first, which journald takes off; it knows the time itself. Source: sd-daemon(3)."""
+    """A priority first, which journald removes; it records the time itself. Source: sd-daemon(3)."""
     TEXT = "text"
     """The time in UTC first."""
     JSON = "json"
@@ -43,7 +43,7 @@ class Shape(Enum):
 
     @property
     def is_only_log(self) -> bool:
-        """Whether all that the process says goes into the log, its last word too."""
+        """Whether the process writes nothing but the log, its final error included."""
         return self in {Shape.JOURNAL, Shape.JSON}
 
 
@@ -65,7 +65,7 @@ def shape_of(wanted: LogFormat, out: TextIO, environ: Mapping[str, str] = os.env
 
 
 class Log:
-    """Where lines are said. There is one in a process, made by `start`."""
+    """The process's one log, made by `start`."""
 
     def __init__(self, shape: Shape, out: TextIO | None) -> None:
         self.shape = shape
@@ -73,12 +73,12 @@ class Log:
         self._secrets: frozenset[str] = frozenset()
 
     def say(self, level: LogLevel | Literal["critical"], event: str, **fields: Any) -> None:
-        """Write one line, when `level` is asked for."""
+        """Write one line, if `level` is enabled."""
         number = logging.getLevelNamesMapping()[level.upper()]
         logging.getLogger("mirrorsync").log(number, event, extra={"event_fields": fields})
 
     def hide(self, secrets: frozenset[str]) -> None:
-        """Let no line that comes after this one hold any of `secrets`."""
+        """Mask `secrets` in every later line."""
         self._secrets |= secrets
 
     def clean(self, text: str) -> str:
@@ -86,7 +86,7 @@ class Log:
         return printable(mask(text, sorted(self._secrets, key=len, reverse=True)))
 
     def write(self, line: str) -> None:
-        """Write `line`; a reader that is gone ends nothing."""
+        """Write `line`; ignore that its reader is gone."""
         out = self._out or sys.stderr
         try:
             out.write(f"{line}\n")
@@ -94,8 +94,8 @@ class Log:
         except (OSError, ValueError):
             pass
 
-    def tell_bug(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """Tell of an exception that ends the process; for `sys.excepthook`."""
+    def log_bug(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Log an exception that ends the process; for `sys.excepthook`."""
         lines = [
             self.clean(line)
             for piece in traceback.format_exception(kind, error, trace)
@@ -114,7 +114,7 @@ class Log:
         return self.clean(chain(value) if isinstance(value, BaseException) else str(value))
 
     def line(self, record: logging.LogRecord) -> str:
-        """Return the line of `record`: an event of `say`, or what another logger said as a notice."""
+        """Return the line of `record`: an event of `say`, or another logger's message as a notice."""
         fields: Mapping[str, Any] | None = getattr(record, "event_fields", None)
         event = record.getMessage()
         if fields is None:
@@ -123,11 +123,11 @@ class Log:
                 fields["exception"] = record.exc_info[1]
         level, event = record.levelname.lower(), self.clean(event)
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        told = {self.clean(key): self._cleaned(value) for key, value in fields.items()}
+        shown = {self.clean(key): self._cleaned(value) for key, value in fields.items()}
         if self.shape is Shape.JSON:
-            return _json({"time": time, "level": level, "event": event, **told})
-        hint = told.pop("hint", None)
-        text = sentence(event, told)
+            return _json({"time": time, "level": level, "event": event, **shown})
+        hint = shown.pop("hint", None)
+        text = sentence(event, shown)
         if self.shape is Shape.TERMINAL:
             return "\n".join(_short(line, LONGEST) for line in (text, f"  hint: {hint}" if hint else "") if line)
         text = f"{text}; hint: {hint}" if hint else text
@@ -146,33 +146,33 @@ def start(
 ) -> Log:
     """Set up the process's log on `out` (standard error); `logging`, warnings and uncaught exceptions lead there.
 
-    Afterwards libraries are heard from a warning on, mirrorsync from `level` on.
+    Libraries are logged from warnings up, mirrorsync from `level` up.
     """
     log = Log(shape_of(wanted, out or sys.stderr, environ), out)
     number = logging.getLevelNamesMapping()[level.upper()]
-    logging.raiseExceptions = False  # a line that cannot be written is lost, and not told in another format
+    logging.raiseExceptions = False  # Python would report a line that cannot be written
     logging.basicConfig(handlers=[_Handler(log)], level=max(number, logging.WARNING), force=True)
     logging.getLogger("mirrorsync").setLevel(number)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(capture=True)
-    sys.excepthook = log.tell_bug
+    sys.excepthook = log.log_bug
     return log
 
 
 def chain(error: BaseException) -> str:
-    """Return an exception and what led to it on one line, the last one first; of a group its first one."""
-    told: list[str] = []
+    """Return an exception and its causes on one line, the last one first; a group counts as its first exception."""
+    names: list[str] = []
     one: BaseException | None = leaf(error)
-    while one is not None and len(told) < _CAUSES:
-        told.append(f"{type(one).__name__}: {one}" if str(one) else type(one).__name__)
+    while one is not None and len(names) < _CAUSES:
+        names.append(f"{type(one).__name__}: {one}" if str(one) else type(one).__name__)
         cause = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
         one = None if cause is None else leaf(cause)
-    return "; caused by ".join(told)
+    return "; caused by ".join(names)
 
 
 def leaf(error: BaseException) -> BaseException:
-    """Return the first exception that is no group: nurseries wrap what went wrong in them."""
+    """Return the first exception that is not a group: nurseries wrap exceptions in groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -186,26 +186,26 @@ class _Handler(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the line; one that cannot be formatted is lost."""
+        """Write the line; a line that cannot be formatted is lost."""
         try:
             line = self._log.line(record)
-        except Exception:  # noqa: BLE001 -- as for every handler: a library's faulty line ends no mirror
+        except Exception:  # noqa: BLE001 -- a faulty message of a library must not end the process
             self.handleError(record)
         else:
             self._log.write(line)
 
 
 def _short(text: str, longest: int) -> str:
-    """Cut `text`, and say so in what is left."""
+    """Return `text` cut to `longest` characters, with its original length at the end."""
     if len(text) <= longest:
         return text
     end = f"… ({len(text)} characters)"
     return text[: max(longest - len(end), 0)] + end if len(end) < longest else text[:longest]
 
 
-def _json(told: Mapping[str, Any]) -> str:
-    """Encode `told` in at most `LONGEST` characters, its longest texts cut until it fits."""
-    fields = dict(told)
+def _json(values: Mapping[str, Any]) -> str:
+    """Encode `fields` in at most `LONGEST` characters; the longest texts are cut until it fits."""
+    fields = dict(values)
     while len(line := msgspec.json.encode(fields).decode()) > LONGEST:
         texts = {key: len(value) for key, value in fields.items() if isinstance(value, str)}
         longest = max(texts, key=texts.__getitem__)

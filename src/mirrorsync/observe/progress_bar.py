@@ -9,14 +9,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
 from mirrorsync.model.wording import printable
-from mirrorsync.observe.run_observer import RunObserver, Where, trouble
+from mirrorsync.observe.run_observer import RunObserver, Where, failure_lines
 
 
 class Bar(RunObserver):
-    """A progress bar on a terminal; troubles stand above it, after `hide` has taken out what nobody may read."""
+    """A progress bar on a terminal; failures and warnings go above it, without the secrets that `mask` takes out."""
 
-    def __init__(self, hide: Callable[[str], str]) -> None:
-        self._hide = hide
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        self._mask = mask
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -47,25 +47,25 @@ class Bar(RunObserver):
         self._progress.update(self._task, size=self._bytes / 2**20)
 
     def ended(self, outcome: Outcome) -> None:
-        """Advance; tell a failure above the bar."""
+        """Advance the bar, and write a failure above it."""
         self._done += 1
         name = outcome.name if isinstance(outcome, Mirrored) else "mirroring"
         self._progress.update(self._task, advance=1, description=f"{name[:24]:24}")
         if isinstance(outcome, Failed):
-            self._above(*trouble(outcome))
+            self._above(*failure_lines(outcome))
 
     def notes(self, text: str) -> None:
-        """Tell it above the bar."""
+        """Write it above the bar."""
         self._above(text)
 
     def mentions(self, text: str) -> None:
-        """Tell it above the bar."""
+        """Write it above the bar."""
         self.notes(text)
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error says where
-        """Tell it above the bar."""
+    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error names the place
+        """Write it above the bar."""
         self.notes(f"{error}. {error.hint}" if error.hint else str(error))
 
     def _above(self, *lines: str) -> None:
         for line in lines:
-            self._progress.console.print(printable(self._hide(line)), markup=False, highlight=False)
+            self._progress.console.print(printable(self._mask(line)), markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""What no log line may hold: passwords, tokens, signatures. Taken out of any text, wherever it came from."""
+"""Mask passwords, tokens and signatures in any text."""
 
 import re
 from collections.abc import Iterable
@@ -7,18 +7,18 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 MASK: Final = "***"
 _LONGEST: Final = 16_384
-"""Characters that are searched; what stands behind them is not shown either."""
+"""Characters that are searched; the rest of the text is dropped."""
 _WORD: Final = re.compile(r"\S+")
 _ENDING: Final = ")]}>'\",;:."
-"""What follows a URL in prose, and is no part of it."""
+"""Characters that follow a URL in prose and are not part of it."""
 _BEFORE: Final = "('\"<[{=,/"
-"""What a user name begins behind, in a URL without its scheme."""
+"""Characters that precede a user name in a URL without a scheme."""
 SHORTEST_SECRET: Final = 4
-"""Characters: anything shorter stands in half of all words."""
+"""Characters: a shorter string occurs in ordinary words."""
 _TOKENS: Final = (
     # An Authorization header, or a piece of one: RFC 9110 11.6.2.
     re.compile(r"\b(basic|bearer)[\s:=]+[\w+/=.~-]{6,}", re.IGNORECASE),
-    # `name=value` and `name: value`, in whatever quotes.
+    # `name=value` and `name: value`, with any quotes.
     re.compile(
         r"\b([\w-]{0,40}(?:password|passwd|pwd|secret|token|signature|api[_-]?key|access[_-]?key|authorization))"
         r"(?:['\"]?\s*[=:]\s*['\"]?)(?!\*\*\*)[^\s'\",;&)]+",
@@ -32,10 +32,10 @@ _TOKENS: Final = (
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` without the user names, passwords and queries of its URLs, without tokens, and without `secrets`.
 
-    Rather too much is masked than too little. The time it takes grows as the text does, whatever it holds.
+    It masks too much rather than too little. The time is linear in the length of the text.
     """
     if len(text) > _LONGEST:
-        # What is cut in the middle of a word could be a URL's password, whose `@` is then not seen.
+        # Do not cut inside a word: it could be a URL whose `@` is lost, and with it the sign of a password.
         text = text[:_LONGEST].rpartition(" ")[0] or f"(a word of more than {_LONGEST} characters)"
     for secret in secrets:
         text = text.replace(secret, MASK)
@@ -46,7 +46,7 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def secrets_of(url: str | None) -> frozenset[str]:
-    """Return the forms in which the password of `url`, and name and password together, may turn up in a text."""
+    """Return the forms in which the password of `url`, and user name and password together, may occur in a text."""
     if url is None:
         return frozenset()
     parts = urlsplit(url)
@@ -73,7 +73,7 @@ def _masked_word(match: re.Match[str]) -> str:
 
 
 def _without_userinfo(word: str) -> str:
-    """Mask `user:password@` where no scheme is written."""
+    """Mask `user:password@` in a URL without a scheme."""
     before, _, host = word.rpartition("@")
     colon = before.find(":")
     if colon < 0:

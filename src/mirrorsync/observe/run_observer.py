@@ -1,4 +1,4 @@
-"""Who watches a run, and what is told to whoever does. One line per trouble, never one per file."""
+"""The observer of a run: what the pipeline reports, and the plain lines of a run without a log."""
 
 import sys
 import time
@@ -14,21 +14,21 @@ from mirrorsync.model.identity import Serial
 from mirrorsync.model.outcome import Failed, Outcome, Removed
 from mirrorsync.model.wording import printable
 
-_EVERY: Final = 30.0
+_PROGRESS_EVERY: Final = 30.0
 """Seconds between two plain lines of progress."""
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What was done since the last time that it was told."""
+    """What was done since the previous report."""
 
     projects: int
-    """Projects brought up, confirmed or removed."""
+    """Projects mirrored, confirmed or removed."""
     files: int
     """Files fetched."""
     bytes: int
     """Bytes fetched of files and sidecars."""
     errors: int
-    """Attempts at projects that failed."""
+    """Failed attempts at projects."""
     serial: Serial | None
     """Everything up to it is served; None while there is no such serial."""
 
@@ -37,13 +37,13 @@ Step = Literal["project", "commit", "poll", "root_index", "sweep"]
 """A timed step: handling a project, recording its outcome, polling upstream, writing the root index, deleting condemned
 objects."""
 Where = Literal["upstream", "projects", "root list", "removals", "space"]
-"""What has a trouble that lasts: asking for changes, asking for any project, and so on."""
+"""What a lasting trouble affects: polling, fetching any project, and so on."""
 
 
 class RunObserver:
-    """Whoever watches a run, as a context that ends with it. Called on the event loop; every call returns at once.
+    """Observes a run, as a context that ends with it. Calls come on the event loop and return at once.
 
-    Here nobody listens: others write down only what they hear.
+    This base class ignores everything; a subclass overrides what it needs.
     """
 
     def __enter__(self) -> Self:
@@ -52,59 +52,59 @@ class RunObserver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Hear that the run has ended, and of what."""
+        """Note that the run ended, and with which exception."""
 
     def awaits(self, projects: int) -> None:
-        """Hear how many projects are waiting or under way."""
+        """Note how many projects are waiting or in flight."""
 
     def fetched(self, size: int) -> None:
-        """Hear of so many more bytes of files."""
+        """Note `size` more bytes of files."""
 
     def ended(self, outcome: Outcome) -> None:
-        """Hear how bringing up a project ended; the state knows it already."""
+        """Note the outcome of a project; the state has recorded it."""
 
     def notes(self, text: str) -> None:
-        """Hear something that an operator should know and that belongs to no one project."""
+        """Warn the operator of something that concerns more than one project."""
 
     def mentions(self, text: str) -> None:
-        """Hear something that an operator may want to know, and that went as it should."""
+        """Inform the operator of something that went as expected."""
 
     def did(self, done: Done) -> None:
-        """Hear what was done since this was last called; the state knows it already."""
+        """Note a publication, and what was done since the one before; the state has recorded it."""
 
     def troubled(self, where: Where, error: MirrorsyncError) -> None:
-        """Hear of a trouble that is no one project's, each time that it is met."""
+        """Note a trouble that concerns more than one project, each time that it occurs."""
 
     def recovered(self, where: Where) -> None:
-        """Hear that what may have had a trouble goes well, each time that it does."""
+        """Note that `where` works, each time that it does."""
 
     def took(self, step: Step, seconds: float) -> None:
         """Note that `step` ended, successfully or not, `seconds` after it began."""
 
 
-def trouble(outcome: Failed) -> list[str]:
-    """Return the lines that tell a failure."""
+def failure_lines(outcome: Failed) -> list[str]:
+    """Return a failure as lines of text."""
     hint = [f"  hint: {outcome.hint}"] if outcome.hint else []
     return [f"{outcome.name}: {outcome.error}", *hint]
 
 
-def as_it_is(text: str) -> str:
-    """Return `text`, in which there is nothing to hide."""
+def unchanged(text: str) -> str:
+    """Return `text`: the mask of a run without secrets."""
     return text
 
 
 class RunObservers(RunObserver):
-    """An audience made of several: each call goes to each, in the order given."""
+    """Several observers as one: each call goes to each of them, in the order given."""
 
-    def __init__(self, *audiences: RunObserver) -> None:
-        self._audiences = audiences
+    def __init__(self, *observers: RunObserver) -> None:
+        self._observers = observers
         self._entered = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as entered:
-            for audience in self._audiences:
-                entered.enter_context(audience)
-            self._entered = entered.pop_all()  # all or none: one that cannot be entered takes the others out again
+            for observer in self._observers:
+                entered.enter_context(observer)
+            self._entered = entered.pop_all()  # all or none: if one cannot be entered, the others are left again
         return self
 
     def __exit__(
@@ -113,98 +113,98 @@ class RunObservers(RunObserver):
         self._entered.__exit__(kind, error, trace)
 
     def awaits(self, projects: int) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.awaits(projects)
+        """Forward."""
+        for observer in self._observers:
+            observer.awaits(projects)
 
     def fetched(self, size: int) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.fetched(size)
+        """Forward."""
+        for observer in self._observers:
+            observer.fetched(size)
 
     def ended(self, outcome: Outcome) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.ended(outcome)
+        """Forward."""
+        for observer in self._observers:
+            observer.ended(outcome)
 
     def notes(self, text: str) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.notes(text)
+        """Forward."""
+        for observer in self._observers:
+            observer.notes(text)
 
     def mentions(self, text: str) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.mentions(text)
+        """Forward."""
+        for observer in self._observers:
+            observer.mentions(text)
 
     def did(self, done: Done) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.did(done)
+        """Forward."""
+        for observer in self._observers:
+            observer.did(done)
 
     def troubled(self, where: Where, error: MirrorsyncError) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.troubled(where, error)
+        """Forward."""
+        for observer in self._observers:
+            observer.troubled(where, error)
 
     def recovered(self, where: Where) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.recovered(where)
+        """Forward."""
+        for observer in self._observers:
+            observer.recovered(where)
 
     def took(self, step: Step, seconds: float) -> None:
-        """Tell each."""
-        for audience in self._audiences:
-            audience.took(step, seconds)
+        """Forward."""
+        for observer in self._observers:
+            observer.took(step, seconds)
 
 
 class Lines(RunObserver):
-    """Plain lines, as they come, after `hide` has taken out of them what nobody may read."""
+    """Writes plain lines to standard error; `mask` takes the secrets out of them."""
 
-    def __init__(self, hide: Callable[[str], str] = as_it_is) -> None:
-        self._hide = hide
+    def __init__(self, mask: Callable[[str], str] = unchanged) -> None:
+        self._mask = mask
         self._done = 0
         self._waiting = 0
         self._bytes = 0
-        self._said_at = time.monotonic()
+        self._wrote_at = time.monotonic()
 
     def awaits(self, projects: int) -> None:
-        """Hear how many projects are waiting or under way."""
+        """Remember the number for the line of progress."""
         self._waiting = projects
 
     def fetched(self, size: int) -> None:
         """Count bytes."""
         self._bytes += size
-        self._perhaps_say()
+        self._progress()
 
     def ended(self, outcome: Outcome) -> None:
-        """Tell a failure or a removal at once; the rest now and then."""
+        """Write a failure or a removal at once, and progress now and then."""
         self._done += 1
         if isinstance(outcome, Failed):
-            self._say(*trouble(outcome))
+            self._write(*failure_lines(outcome))
         elif isinstance(outcome, Removed):
-            self._say(f"{outcome.name}: {outcome.reason}")
-        self._perhaps_say()
+            self._write(f"{outcome.name}: {outcome.reason}")
+        self._progress()
 
     def notes(self, text: str) -> None:
-        """Tell it at once."""
-        self._say(text)
+        """Write `text`."""
+        self._write(text)
 
     def mentions(self, text: str) -> None:
-        """Tell it at once."""
+        """Write `text`."""
         self.notes(text)
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error says where
-        """Tell it at once."""
+    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error names the place
+        """Write the error and its hint."""
         self.notes(f"{error}. {error.hint}" if error.hint else str(error))
 
-    def _perhaps_say(self) -> None:
+    def _progress(self) -> None:
         now = time.monotonic()
-        if now - self._said_at >= _EVERY:
-            self._said_at = now
-            self._say(f"{self._done} projects done, {self._waiting} waiting, {self._bytes / 2**20:.1f} MiB fetched")
+        if now - self._wrote_at >= _PROGRESS_EVERY:
+            self._wrote_at = now
+            self._write(f"{self._done} projects done, {self._waiting} waiting, {self._bytes / 2**20:.1f} MiB fetched")
 
-    def _say(self, *lines: str) -> None:
+    def _write(self, *lines: str) -> None:
         for line in lines:
-            sys.stderr.write(f"{printable(self._hide(line))}\n")
+            sys.stderr.write(f"{printable(self._mask(line))}\n")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Word to the service manager: ready, reloading, stopping, what it does, and that it gets on.
+"""Notifications to the service manager: ready, reloading, stopping, a status line, and watchdog pings.
 
 Source: sd_notify(3), systemd.service(5): datagrams of lines `NAME=value` to the socket that $NOTIFY_SOCKET names.
 """
@@ -14,19 +14,19 @@ import trio
 
 from mirrorsync.model.wording import printable
 
-_PATIENCE: Final = 5.0
-"""Seconds that a manager which does not read its socket is waited for; what it was to hear is lost then."""
+_SEND_LIMIT: Final = 5.0
+"""Seconds to wait for a manager that does not read its socket; the notification is lost after that."""
 _LONGEST_STATUS: Final = 500
 """Characters."""
 
 
 class Manager:
-    """Whoever started this process and wants word of it; nobody, where `address` is empty."""
+    """The service manager that started this process; with an empty `address` nothing is sent."""
 
     def __init__(self, address: str = "", *, watchdog: float | None = None) -> None:
         self._address = address
         self.watchdog = watchdog
-        """Seconds without `alive` after which the manager ends this process; None: it does not watch."""
+        """Seconds without a ping after which the manager kills this process; None: no watchdog."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -40,36 +40,36 @@ class Manager:
         return cls(address, watchdog=int(microseconds) / 1e6 if watches else None)
 
     async def ready(self, status: str) -> None:
-        """Say that starting or reloading has ended."""
+        """Report that starting or reloading is complete."""
         await self._send("READY=1", _status(status))
 
     async def reloading(self, status: str) -> None:
-        """Say that a reload has begun; `ready` ends it."""
+        """Report that a reload has begun; `ready` ends it."""
         await self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", _status(status))
 
     async def stopping(self, status: str) -> None:
-        """Say that the end has begun."""
+        """Report that the process is stopping."""
         await self._send("STOPPING=1", _status(status))
 
     async def tell(self, status: str) -> None:
-        """Say, in a line for people, what is being done."""
+        """Set the status line that `systemctl status` shows."""
         await self._send(_status(status))
 
     async def alive(self) -> None:
-        """Say that the work gets on: to be said only when that is known."""
+        """Ping the watchdog; call it only when the work is known to make progress."""
         await self._send("WATCHDOG=1")
 
     async def _send(self, *lines: str) -> None:
-        """Send one datagram. A manager that cannot be reached is none of the work's troubles: it acts by itself.
+        """Send one datagram. A manager that cannot be reached does not disturb the run.
 
-        Cancellation: it was sent or not.
+        Cancellation: the datagram was sent or not.
         """
         if not self._address:
             return
-        # A socket for each: a manager that was started anew listens on a new one under the same name.
+        # One socket per datagram: a restarted manager listens on a new socket of the same name.
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         channel = trio.socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        with channel, trio.move_on_after(_PATIENCE), suppress(OSError):
+        with channel, trio.move_on_after(_SEND_LIMIT), suppress(OSError):
             await channel.connect(address)
             await channel.send("\n".join(lines).encode())
 

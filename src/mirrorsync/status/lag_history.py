@@ -1,7 +1,7 @@
-"""How far behind the mirror was, stretch by stretch: what the last moments of completeness tell of the time between.
+"""The mirror's worst lag in each stretch of the last days: `mirrorsync/history.json`. Pure.
 
-Between two such moments the lag grows from nothing to their distance: so the times at which nobody was there to write
-anything down are known as well. It stands in the tree, as `mirrorsync/history.json`; where it is lost it begins anew.
+Between two moments at which the mirror was complete the lag grows from zero to the time between them, so the history
+covers times at which no process ran. A lost history starts again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 SPAN: Final = 7200.0
-"""Seconds in one stretch; days have whole ones."""
+"""Seconds in one stretch; a day has whole stretches."""
 KEPT: Final = 84
 """Stretches: seven days."""
 
@@ -30,12 +30,12 @@ class LagHistory(msgspec.Struct, frozen=True):
     """The worst lag of each stretch."""
 
     complete_at: float | None = None
-    """The newest moment of completeness that it knows; seconds since the epoch."""
+    """When the mirror was last complete, in seconds since the epoch."""
     worst: Mapping[int, float] = {}
-    """Seconds, by the stretch's number since the epoch; a stretch before the first completeness has none."""
+    """Seconds, by the stretch's number since the epoch; a stretch before the first complete sync is missing."""
 
     def observed(self, complete_at: float | None, now: float) -> "LagHistory":
-        """Return the history with what the mirror is now: last complete at `complete_at`."""
+        """Return the history after a mirror that was last complete at `complete_at` was observed."""
         if complete_at is None or complete_at > now:
             return self
         before = complete_at if self.complete_at is None else min(self.complete_at, complete_at)
@@ -56,7 +56,7 @@ class LagHistory(msgspec.Struct, frozen=True):
 
 
 def decode(body: bytes) -> LagHistory:
-    """Return what `LagHistory.encode` wrote; an empty history for anything else."""
+    """Return the history that `LagHistory.encode` wrote, an empty one for anything else."""
     try:
         document = msgspec.json.decode(body, type=_Document)
     except (msgspec.DecodeError, RecursionError):

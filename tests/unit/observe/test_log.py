@@ -157,7 +157,7 @@ def test_a_bug_is_told_in_the_format_of_the_log_without_its_secrets(begin: Begin
     error = failure()
     for shape in Shape:
         log, out = begin(shape=shape)
-        log.tell_bug(type(error), error, error.__traceback__)
+        log.log_bug(type(error), error, error.__traceback__)
         assert _SECRET not in out.getvalue()
         assert "RuntimeError" in out.getvalue()
         if shape is Shape.JOURNAL:

@@ -167,7 +167,7 @@ def test_removals_beyond_the_limits_have_a_word_of_their_own(ear: Ear) -> None:
 def test_what_is_remembered_of_failing_projects_is_bounded(ear: Ear) -> None:
     for number in range(12_000):
         ear.fails(f"project-{number}")
-    assert len(ear.audience._ailing) == 10_000
+    assert len(ear.audience._failing) == 10_000
 
 
 def test_progress_is_told_ever_more_rarely_and_only_when_there_is_some(ear: Ear) -> None:
