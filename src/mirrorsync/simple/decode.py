@@ -14,7 +14,7 @@ from mirrorsync.model.identity import ProjectName, Serial, project_name
 from mirrorsync.model.page import DistFile, ProjectPage
 from mirrorsync.simple.decode_file import decode_file, has_unknown_sidecar
 from mirrorsync.simple.decode_unusual import tidy_page
-from mirrorsync.simple.shape import Keys, Shape
+from mirrorsync.simple.shape import KNOWN_SHAPE
 from mirrorsync.simple.wire import Parsed, Unfit, WireStatus, is_later, refuse_deep, refuse_version, shown
 
 _STRUCTURE_MAX: Final = 2_000_000
@@ -34,7 +34,7 @@ class PageDecoder:
     """
 
     def __init__(self) -> None:
-        self.shape = Shape(Keys())
+        self.shape = KNOWN_SHAPE
         self._learning = threading.Lock()
 
     def decode(self, body: bytes, *, requested: ProjectName, page_url: str, etag: str | None = None) -> ProjectPage:

@@ -110,3 +110,7 @@ def _reader(keys: tuple[str, ...]) -> Callable[[Struct], Mapping[str, Any]]:
 
 def _named(keys: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(f"learned_{number}", key) for number, key in enumerate(keys)]
+
+
+KNOWN_SHAPE: Final = Shape(Keys())
+"""The shape of a page without unknown keys."""
