@@ -69,8 +69,7 @@ class SimpleIndex:
         self._base_url = base_url
         self._trace = TraceReader(client, parse(f"{base_url}/mirrorsync/trace.json")) if may_be_mirror else None
         self._decoder = PageDecoder()
-        self._large = trio.CapacityLimiter(1)
-        """Large pages are decoded one at a time: each may cost some 200 MiB while it is judged."""
+        self._large = trio.CapacityLimiter(1)  # decoding a large page can take 200 MiB
 
     async def last_serial(self) -> Serial | None:
         """Raise NoChangelog: the Simple API has no journal."""
