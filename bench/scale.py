@@ -27,7 +27,7 @@ from bench.ledgers import schema_digest
 from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Mirrored, StoredFile
-from mirrorsync.model.page import DistFile, Hashes
+from mirrorsync.model.page import DistFile, Hashes, ProjectPage
 from mirrorsync.state.connection import connect
 from mirrorsync.state.ledger import State, open_state
 from mirrorsync.state.runs import Totals
@@ -261,8 +261,9 @@ async def _project(path: Path) -> Timed:
     )
     async with open_state(path) as state:
         await state.name_projects([name])
-        await _timed(found, f"intend, {_NEW_FILES} new files", lambda: state.intend(name, files, Serial(1)))
-        await _timed(found, f"record, {_NEW_FILES} new files", lambda: state.record(outcome, time.time(), 86400.0))
+        page = ProjectPage(name=name, serial=Serial(1), files=tuple(files))
+        await _timed(found, f"intend, {_NEW_FILES} new files", lambda: state.intend([page]))
+        await _timed(found, f"record, {_NEW_FILES} new files", lambda: state.record([outcome], time.time(), 86400.0))
         await _gone(state, name)
     return found
 

@@ -1,6 +1,6 @@
-"""The two ports: where the mirror's objects stand, and where they come from.
+"""The ports: where the mirror's objects are stored, where they come from, and who is notified of changes.
 
-Each has a conformance suite in tests/contract/ that every implementation passes.
+The first two each have a conformance suite in tests/contract/ that every implementation passes.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -10,6 +10,7 @@ from typing import Protocol
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.change import ChangeBatch, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, StorePath
+from mirrorsync.model.notification import Announcement
 from mirrorsync.model.objects import Chunk, Expect, ObjectInfo, Remote, Small
 from mirrorsync.model.page import PageRequest, PageResult
 
@@ -188,5 +189,27 @@ class Upstream(Protocol):
         """Open a body: undecoded chunks that resume by Range over broken connections, `limit` bytes at most.
 
         Raises: Missing, Refused on entering; while iterating Truncated (budget spent), WrongSize, Unreachable.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """A receiver of public changes: a cache, a CDN, a command, a web address."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the state and in messages, without secrets."""
+        ...
+
+    @property
+    def most(self) -> int:
+        """Changes in one announcement, at most."""
+        ...
+
+    async def announce(self, announcement: Announcement) -> str:
+        """Notify the sink; return a text for the operator, usually empty.
+
+        It ends within a time limit of its own, because the end of a run waits for it. Raises: MirrorsyncError; all of
+        the announcement is then repeated later. Cancellation: the sink may be notified or not.
         """
         ...

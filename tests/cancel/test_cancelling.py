@@ -16,7 +16,7 @@ from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.context import SyncContext
 from tests.crash.scenarios import condemn, go_on, populate
 from tests.machine.sim import DAY, POLICY, TERMS, Quiet
-from tests.machine.telling import NotifyConfig
+from tests.machine.world_upstream import WorldUpstream
 from tests.support.mirror import Clock
 from tests.support.oracle import Level, Oracle
 from tests.support.pypi.world import World
@@ -57,15 +57,15 @@ class Real:
             yield self.made(store, state)
 
     def made(self, store: FilesystemStore, state: State) -> SyncContext:
-        return SyncContext(NotifyConfig(self.world), store, state, POLICY, self.clock, Quiet(), self.clock.sleep)
+        return SyncContext(WorldUpstream(self.world), store, state, POLICY, self.clock, Quiet(), self.clock.sleep)
 
     async def sync(self, *, cancelled_at: int | None = None) -> bool:
         """Sync; tell whether it was cancelled."""
         async with self.context() as context:
             await context.store.check()
-            await passes.prepare(context)
+            prepared = await passes.prepare(context)
             with trio.CancelScope() as scope, watching(scope, cancelled_at) as watch:
-                await passes.sync(context)
+                await passes.sync(prepared)
             self.steps = watch.steps
             return scope.cancelled_caught
 

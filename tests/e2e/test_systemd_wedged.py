@@ -72,7 +72,7 @@ async def daemon(mirror: Mirror, manager: ServiceManager, change: Change) -> Asy
     @asynccontextmanager
     async def opening(settings: Settings) -> AsyncIterator[SyncContext]:
         async with open_context(settings, ears) as context:
-            yield change(replace(context, pulses=Heartbeats(_ALLOWANCE)))
+            yield change(replace(context, heartbeats=Heartbeats(_ALLOWANCE)))
 
     service = Daemon(
         mirror.settings, opening, ears, Manager(manager.address, watchdog=_WATCHDOG), lambda: mirror.settings

@@ -71,7 +71,7 @@ class Siege(Mirror):
                 store = wiring._store(settings)
                 context = SyncContext(upstream, store, state, policy, self.clock, self.ears, self.clock.sleep)
                 await context.store.check()
-                await passes.prepare(context)
+                context = await passes.prepare(context)
                 return await passes.sync(context, tuple(names))  # type: ignore[arg-type]  # tests write normalised names
 
     @property

@@ -17,7 +17,7 @@ from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
 from tests.machine.mortal import Death, Life, MortalDatabase, MortalStore, Object, memory
-from tests.machine.telling import Lies, NotifyConfig
+from tests.machine.world_upstream import Lies, WorldUpstream
 from tests.support.mirror import Clock
 from tests.support.oracle import Level, Memory, Oracle, Terms
 from tests.support.pypi.world import World
@@ -74,13 +74,13 @@ class Sim:
     """A mirror of `world`; each call of `run` is a process."""
 
     def __init__(self, world: World, lies: Lies | None = None, *, policy: Policy = POLICY) -> None:
-        self.upstream = NotifyConfig(world, lies)
+        self.upstream = WorldUpstream(world, lies)
         self.policy = policy
         self.store = MortalStore()
         self.connection = memory()
         self.clock = Clock()
         self.clock.now = 1_800_000_000.0
-        self.audience = Quiet()
+        self.observer = Quiet()
         self.oracle = Oracle(Memory(lambda: self.store.objects), world, TERMS, lambda: self.connection)
         self.steps = 0
         """Lasting steps so far, each followed by a look of the oracle."""
@@ -99,7 +99,7 @@ class Sim:
 
     def resume(self, standing: MirrorGauges, world: World) -> None:
         """Go on from what stood then, before `world`."""
-        self.upstream = NotifyConfig(world, self.upstream.lies)
+        self.upstream = WorldUpstream(world, self.upstream.lies)
         self.oracle.world = world
         self.store.objects = dict(standing.objects)
         self.store.unsettled = {path: list(found) for path, found in standing.unsettled.items()}
@@ -120,9 +120,9 @@ class Sim:
         database = MortalDatabase(self.connection)
         database.life = life
         life.watch = self._watch(keep)
-        self.audience = Quiet()
+        self.observer = Quiet()
         context = SyncContext(
-            self.upstream, self.store, State(database), self.policy, self.clock, self.audience, self.clock.sleep
+            self.upstream, self.store, State(database), self.policy, self.clock, self.observer, self.clock.sleep
         )
         _run._r.seed(seed)
         random.seed(seed)
@@ -175,7 +175,7 @@ class Sim:
 
 async def _process(context: SyncContext) -> None:
     await context.store.check()
-    await passes.prepare(context)
+    context = await passes.prepare(context)
     await passes.sync(context)
 
 

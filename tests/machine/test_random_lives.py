@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mirrorsync.errors import MirrorsyncError, NoListing, Unreachable
 from tests.machine.sim import DAY, Cut, Hole, Sim
-from tests.machine.telling import FileFault, ListFault, PageFault
+from tests.machine.world_upstream import FileFault, ListFault, PageFault
 from tests.support.oracle.instant import held_back
 from tests.support.pypi.world import World
 

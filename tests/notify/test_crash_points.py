@@ -1,5 +1,7 @@
 """A cache that takes up whatever it lacks, at every step: after any death the next start brings it up to the store."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 
@@ -8,7 +10,7 @@ from mirrorsync.model.notification import Announcement
 from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.notifier import Notifier
-from mirrorsync.sync.notify_config import NotifyConfig
+from mirrorsync.sync.policy import NotifyConfig
 from tests.crash.scenarios import SCENARIOS
 from tests.machine import sim as machine
 from tests.machine.sim import Cut, Hole, MirrorGauges, Sim
@@ -64,10 +66,10 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> GreedyCache:
     cache = GreedyCache(Sim(World()))
 
     async def process(context: SyncContext) -> None:
-        object.__setattr__(context, "telling", NotifyConfig(sinks=(cache,), flood=100))
+        context = replace(context, notify=NotifyConfig(sinks=(cache,), flood=100))
         await context.state.outbox.keep_for([cache.name])
         await context.store.check()
-        await passes.prepare(context)
+        context = await passes.prepare(context)
         if cache.upstream_answers:
             await passes.sync(context)
         else:

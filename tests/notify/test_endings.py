@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from mirrorsync.notify.cache import Cache
 from mirrorsync.notify.errors import PurgeError
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.notifier import Notifier
-from mirrorsync.sync.notify_config import NotifyConfig
+from mirrorsync.sync.policy import NotifyConfig
 from tests.notify.standin import Says, StandIn
 from tests.notify.test_sinks import project, told
 from tests.notify.test_telling import Listener, a_mirror, depth, followed
@@ -27,7 +28,7 @@ from tests.support.pypi.world import World
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mirrorsync.sync.notifier._LAST_WORDS", 0.2)
+    monkeypatch.setattr("mirrorsync.sync.notifier._START_WITHIN", 0.2)
 
 
 @pytest.fixture
@@ -43,8 +44,7 @@ async def untold(mirror: Mirror, listener: Listener) -> AsyncIterator[SyncContex
     await mirror.sync()
     async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
         await context.state.outbox.keep_for([listener.name])
-        object.__setattr__(context, "telling", NotifyConfig(sinks=(listener,), interval=0.02))
-        yield context
+        yield replace(context, notify=NotifyConfig(sinks=(listener,), interval=0.02))
 
 
 def a_hook(home: Path, seconds: float) -> list[str]:
@@ -98,14 +98,14 @@ async def test_after_its_last_words_a_pass_begins_to_tell_nothing_more(mirror: M
     assert (row.attempts, row.last_error) == (0, None)
 
 
-@pytest.mark.parametrize("way", ["finish", "follow"])
+@pytest.mark.parametrize("way", ["finish", "run"])
 async def test_what_is_cut_short_is_written_down_as_not_told_and_said(mirror: Mirror, way: str) -> None:
     listener = Listener("listener", needs=60)
     async with untold(mirror, listener) as context:
         mirror.ears.notices.clear()
         with trio.move_on_after(0.5):
             crier = Notifier(context)
-            await (crier.finish() if way == "finish" else crier.follow(trio.Event()))
+            await (crier.finish() if way == "finish" else crier.run(trio.Event()))
         (row,) = await context.state.queue_depth()
         assert (row.attempts, row.everything, listener.begun) == (1, True, 1)
         assert "cut short" in (row.last_error or "")

@@ -16,7 +16,7 @@ from mirrorsync.state.database import Database, open_database
 from mirrorsync.state.ledger import State, open_state
 from mirrorsync.state.notification_queue import ROOT, Delivery, report
 from mirrorsync.state.schema import _FIRST
-from tests.unit.state.ledgers import GRACE, fill, mirrored, name_of, page, raised
+from tests.unit.state.ledgers import GRACE, fill, intend, mirrored, name_of, page, raised
 from tests.unit.state.test_size import unbounded
 
 A, B = "cache a", "cache b"
@@ -62,8 +62,8 @@ async def tell(state: State, sink: str = A) -> Sequence[str]:
 
 
 async def publish(state: State, number: int, serial: int = 50) -> None:
-    await state.about_to_publish(name_of(number), Serial(serial))
-    await state.record(mirrored(number, serial, ()), NOW, GRACE)
+    await state.about_to_publish([(name_of(number), Serial(serial))])
+    await state.record([mirrored(number, serial, ())], NOW, GRACE)
 
 
 def subject(number: int) -> str:
@@ -82,44 +82,44 @@ async def test_a_sink_that_is_new_hears_that_all_pages_may_have_changed(path: Pa
 
 
 async def test_nothing_is_told_before_it_is_recorded(state: State) -> None:
-    await state.about_to_publish(name_of(1), Serial(50))
+    await state.about_to_publish([(name_of(1), Serial(50))])
     assert await waiting(state) == ()
-    await state.record(mirrored(1, 50, ()), NOW, GRACE)
+    await state.record([mirrored(1, 50, ())], NOW, GRACE)
     assert await waiting(state) == (subject(1),)
 
 
 async def test_a_new_project_is_told_of_when_it_is_recorded(state: State) -> None:
     await state.raise_wanted([raised(9, 60)], Serial(60))
-    intent = await state.intend(name_of(9), page(9, 2), Serial(60))
+    intent = await intend(state, 9, page(9, 2), 60)
     assert await waiting(state) == ()
-    await state.record(mirrored(9, 60, [need.file for need in intent.needs]), NOW, GRACE)
+    await state.record([mirrored(9, 60, [need.file for need in intent.needs])], NOW, GRACE)
     assert await waiting(state) == (subject(9),)
 
 
 async def test_a_page_that_stands_as_it_was_is_not_told_of(state: State) -> None:
-    intent = await state.intend(name_of(1), page(1, 3), Serial(50))
+    intent = await intend(state, 1, page(1, 3), 50)
     assert intent.needs == ()
-    await state.record(mirrored(1, 50, ()), NOW, GRACE)
-    await state.record(Confirmed(name=name_of(2), content_serial=Serial(99)), NOW, GRACE)
+    await state.record([mirrored(1, 50, ())], NOW, GRACE)
+    await state.record([Confirmed(name=name_of(2), content_serial=Serial(99))], NOW, GRACE)
     assert await waiting(state) == ()
 
 
 async def test_a_removal_is_told_of(state: State) -> None:
-    await state.record(Removed(name=name_of(3), reason="gone", wanted_serial=None), NOW, GRACE)
+    await state.record([Removed(name=name_of(3), reason="gone", wanted_serial=None)], NOW, GRACE)
     assert await waiting(state) == (subject(3),)
 
 
 async def test_a_failure_before_anything_stood_is_not_told_of_until_it_is_public(state: State) -> None:
     await state.raise_wanted([raised(9, 60)], Serial(60))
-    await state.intend(name_of(9), page(9, 2), Serial(60))
+    await intend(state, 9, page(9, 2), 60)
     failure = Failed(name=name_of(9), error="no", hint="", delay=None)
-    await state.record(failure, NOW, GRACE)
+    await state.record([failure], NOW, GRACE)
     assert await waiting(state) == ()
 
 
 async def test_a_failure_after_a_page_may_have_been_replaced_is_told_of(state: State) -> None:
-    await state.about_to_publish(name_of(1), Serial(50))
-    await state.record(Failed(name=name_of(1), error="half of it", hint="", delay=None), NOW, GRACE)
+    await state.about_to_publish([(name_of(1), Serial(50))])
+    await state.record([Failed(name=name_of(1), error="half of it", hint="", delay=None)], NOW, GRACE)
     assert await waiting(state) == (subject(1),)
 
 
@@ -128,10 +128,10 @@ async def test_a_sidecar_that_takes_anothers_place_is_told_of_with_its_page(stat
     wheel = next(file for file in old if file.core_metadata is not None)
     other = msgspec.structs.replace(wheel, core_metadata=bytes(32))
     new = [other if file is wheel else file for file in old]
-    await state.intend(name_of(1), new, Serial(50))
-    await state.about_to_publish(name_of(1), Serial(50))
+    await intend(state, 1, new, 50)
+    await state.about_to_publish([(name_of(1), Serial(50))])
     assert await waiting(state) == ()
-    await state.record(mirrored(1, 50, [other]), NOW, GRACE)
+    await state.record([mirrored(1, 50, [other])], NOW, GRACE)
     digits = wheel.place.hex()
     sidecar = f"packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/{wheel.filename}.metadata"
     assert sorted(await waiting(state)) == sorted([subject(1), sidecar])
@@ -147,7 +147,7 @@ async def test_the_root_index_and_deleted_files_are_told_of(state: State) -> Non
 
 async def test_what_a_dead_run_may_have_made_public_is_told_of_by_the_next(path: Path, state: State) -> None:
     await publish(state, 1)
-    await state.about_to_publish(name_of(2), Serial(50))
+    await state.about_to_publish([(name_of(2), Serial(50))])
     await state.outbox.about_to_publish_root()
     async with open_state(path) as next_life:
         await next_life.outbox.keep_for([A, B])
@@ -245,7 +245,7 @@ async def test_a_broken_sinks_list_never_outgrows_the_flood_limit(path: Path, st
 async def test_sinks_that_are_configured_no_more_are_forgotten_with_their_list(path: Path, state: State) -> None:
     await publish(state, 1)
     await tell(state, B)
-    await state.about_to_publish(name_of(2), Serial(50))
+    await state.about_to_publish([(name_of(2), Serial(50))])
     await state.outbox.keep_for([])
     await publish(state, 3)
     assert rows(path) == 0
@@ -262,10 +262,10 @@ def rows(path: Path) -> int:
 async def busy_telling(state: State) -> None:
     await state.outbox.keep_for([A, B])
     await state.raise_wanted([raised(9, 60)], Serial(60))
-    intent = await state.intend(name_of(9), page(9, 2), Serial(60))
-    await state.record(mirrored(9, 60, [need.file for need in intent.needs]), NOW, GRACE)
+    intent = await intend(state, 9, page(9, 2), 60)
+    await state.record([mirrored(9, 60, [need.file for need in intent.needs])], NOW, GRACE)
     await publish(state, 1)
-    await state.record(Failed(name=name_of(2), error="no", hint="", delay=None), NOW, GRACE)
+    await state.record([Failed(name=name_of(2), error="no", hint="", delay=None)], NOW, GRACE)
     await state.outbox.about_to_publish_root()
     await state.root_published(Serial(5), 2)
     await state.swept([Condemned(place=bytes(32), filename="gone.whl")])

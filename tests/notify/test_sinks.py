@@ -19,7 +19,7 @@ from mirrorsync.notify.cloudflare import Cloudflare
 from mirrorsync.notify.errors import PurgeError, retry_after
 from mirrorsync.notify.fastly import Fastly
 from mirrorsync.notify.webhook import Webhook
-from mirrorsync.sync.notify_config import Sink
+from mirrorsync.ports import Sink
 from tests.notify.standin import Says, StandIn
 
 SECRET = "hush-hush-7"  # noqa: S105 -- it is the test's

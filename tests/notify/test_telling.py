@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,9 @@ from mirrorsync.errors import Unreachable
 from mirrorsync.model.notification import Announcement
 from mirrorsync.notify.errors import PurgeError
 from mirrorsync.state.notification_queue import SinkReport
-from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.daemon_loop import DaemonLoop
 from mirrorsync.sync.notifier import Notifier, describe
-from mirrorsync.sync.notify_config import NotifyConfig
-from mirrorsync.sync.policy import Policy
+from mirrorsync.sync.policy import NotifyConfig, Policy
 from mirrorsync.sync.poll_schedule import PollSchedule
 from tests.notify.standin import Says, StandIn, standing_in
 from tests.support.mirror import Ears, Mirror
@@ -162,18 +161,8 @@ async def test_upstreams_failure_keeps_nobody_from_being_told(
 async def followed(mirror: Mirror, *sinks: Listener, until: Callable[[], bool]) -> float:
     """Let a daemon run until `until()`; return how long it took to stop."""
     async with open_context(mirror.settings, Ears()) as context:
-        telling = NotifyConfig(sinks=sinks, interval=0.02)
         await context.state.outbox.keep_for([sink.name for sink in sinks])
-        own = SyncContext(
-            context.upstream,
-            context.store,
-            context.state,
-            context.policy,
-            context.clock,
-            context.audience,
-            context.sleep,
-            telling=telling,
-        )
+        own = replace(context, notify=NotifyConfig(sinks=sinks, interval=0.02))
         follower = DaemonLoop(own, PollSchedule(interval=0.1, shortest=0.0))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run)
@@ -218,8 +207,7 @@ async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
     listener.failure = PurgeError("it is down", hint="look at it")
     async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as opened:
         await opened.state.outbox.keep_for([listener.name])
-        object.__setattr__(opened, "telling", NotifyConfig(sinks=(listener,)))
-        crier, attempts = Notifier(opened), []
+        crier, attempts = Notifier(replace(opened, notify=NotifyConfig(sinks=(listener,)))), []
         mirror.ears.notices.clear()
         for _ in range(400):
             await crier.finish()
@@ -231,7 +219,7 @@ async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
         mirror.clock.forward(300)
         await crier.finish()
     assert [announcement.everything for announcement in listener.heard] == [("index",)]
-    assert mirror.ears.notices[1:] == ["listener is told of changes again; nothing was lost"]
+    assert mirror.ears.notices[1:] == ["listener receives changes again; none was lost"]
 
 
 async def test_a_pass_after_a_clock_was_set_back_tells_all_the_same_even_without_upstream(
@@ -258,8 +246,7 @@ async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World
     listener = Listener("listener")
     async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as opened:
         await opened.state.outbox.keep_for([listener.name])
-        object.__setattr__(opened, "telling", NotifyConfig(sinks=(listener,), flood=0))
-        crier = Notifier(opened)
+        crier = Notifier(replace(opened, notify=NotifyConfig(sinks=(listener,), flood=0)))
         for _ in range(3):
             await crier.finish()
             await opened.state.outbox.about_to_publish_root()

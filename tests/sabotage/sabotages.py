@@ -6,6 +6,7 @@ import msgspec
 
 _HELD: Final = "tests/sync/test_invariants.py::"
 _LIMITS: Final = "tests/sync/test_limits.py::"
+_BATCHES: Final = "tests/sync/test_batches.py::"
 _DURABLE: Final = "tests/unit/store/test_durable.py::"
 _STORES: Final = "tests/contract/test_stores.py::TestFilesystemStore::"
 
@@ -27,25 +28,31 @@ class Sabotage(msgspec.Struct, frozen=True):
 
 
 _SETTLED: Final = (
-    "        if stored:\n"
-    "            await context.store.settle()  # the large ones, and those that an earlier life left\n"
+    "    if stored:\n        await context.store.settle()  # large files, and those that an earlier process left\n"
 )
-_FETCHED: Final = "        stored = await _fetched(context, intent)\n"
-_REHEARSED: Final = """
-        def rehearse(connection: sqlite3.Connection) -> Intent:
-            connection.execute("SAVEPOINT rehearsal")
-            found = inventory.intend(connection, name, files)
+_STORED: Final = "    stored = _all_stored(await download(context, draft.intent.needs, in_flight=in_flight))\n"
+_PUBLISHED_EARLY: Final = (
+    "    await context.store.publish_all("
+    "page_objects(context.policy, draft.page, encode_page(draft.page, context.policy.link).body))\n"
+)
+_ONE_BY_ONE: Final = "            return [ended for each in publications for ended in await self._publish([each])]\n"
+_SHARED_FATE: Final = "            return [(each.row, error) for each in publications]\n"
+_RECORDED: Final = "            ended += await self._publish(shared)\n"
+_RECORDED_EARLY: Final = """            await self._record([(each.row, each.outcome) for each in shared], began)
+            ended += [(row, end) for row, end in await self._publish(shared) if isinstance(end, MirrorsyncError)]
+"""
+_INTENDED: Final = "            intent = inventory.intend(connection, page.name, page.files)\n"
+_REHEARSED: Final = """            connection.execute("SAVEPOINT rehearsal")
+            intent = inventory.intend(connection, page.name, page.files)
             connection.execute("ROLLBACK TO rehearsal")
-            self.__dict__.setdefault("later", {})[name] = files
-            return found
-
-        return await self.database.write(rehearse)
+            self.__dict__.setdefault("later", {})[page.name] = page.files
 """
 _RECORDED_LATE: Final = """
-            files = self.__dict__.get("later", {}).get(outcome.name)
-            if files is not None and type(outcome).__name__ == "Mirrored":
-                inventory.intend(connection, outcome.name, files)
-            outcomes.record(connection, outcome, now, grace)
+            for outcome in cleaned:
+                files = self.__dict__.get("later", {}).get(outcome.name)
+                if files is not None and type(outcome).__name__ == "Mirrored":
+                    inventory.intend(connection, outcome.name, files)
+            outcomes.record(connection, cleaned, now, grace)
 """
 
 SABOTAGES: Final[dict[str, Sabotage]] = {
@@ -57,13 +64,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         ),
     ),
     "a page is published before its files are there": Sabotage(
-        edits=(
-            Edit(
-                "sync/project.py",
-                _FETCHED,
-                f"        await publish_page(context, page, encode_page(page, context.policy.link).body)\n{_FETCHED}",
-            ),
-        ),
+        edits=(Edit("sync/project.py", _STORED, _PUBLISHED_EARLY + _STORED),),
         caught_by=(
             _HELD + "test_no_page_names_a_file_that_is_still_on_its_way",
             _HELD + "test_a_file_that_cannot_be_had_leaves_the_page_as_it_was",
@@ -72,9 +73,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     "a page is published although a file failed": Sabotage(
         edits=(
             Edit("sync/project.py", "        raise worst\n", "        pass\n"),
-            Edit(
-                "sync/project.py", "zip(stored, intent.needs, strict=True)", "zip(stored, intent.needs, strict=False)"
-            ),
+            Edit("sync/project.py", "zip(draft.stored, needs, strict=True)", "zip(draft.stored, needs, strict=False)"),
         ),
         caught_by=(
             _HELD + "test_a_file_that_cannot_be_had_leaves_the_page_as_it_was",
@@ -87,26 +86,8 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     ),
     "files are stored before they are intended": Sabotage(
         edits=(
-            Edit(
-                "state/ledger.py",
-                """
-        def operation(connection: sqlite3.Connection) -> Intent:
-            intent = inventory.intend(connection, name, files)
-            progress.attempt(connection, name, serial)
-            self.outbox.takes(connection, name, intent.needs)
-            return intent
-
-        return await self.database.write(operation)
-""",
-                _REHEARSED,
-            ),
-            Edit(
-                "state/ledger.py",
-                """
-            outcomes.record(connection, outcome, now, grace)
-""",
-                _RECORDED_LATE,
-            ),
+            Edit("state/ledger.py", _INTENDED, _REHEARSED),
+            Edit("state/ledger.py", "\n            outcomes.record(connection, cleaned, now, grace)\n", _RECORDED_LATE),
         ),
         caught_by=(_HELD + "test_a_stored_file_whose_page_never_came_is_known_and_goes_when_upstream_drops_it",),
     ),
@@ -114,16 +95,16 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         edits=(
             Edit(
                 "sync/removal.py",
-                '    if work.gone_at is None or context.clock() - work.gone_at < REPEAT_AFTER:\n        return ""\n',
-                '    if work.name:\n        return "removed upstream: its page is gone"\n',
+                '    if row.gone_at is None or context.clock() - row.gone_at < REPEAT_AFTER:\n        return ""\n',
+                '    if row.name:\n        return "removed upstream: its page is gone"\n',
             ),
         ),
         caught_by=(_HELD + "test_one_404_removes_nothing_and_neither_do_many_of_one_cache",),
     ),
     "many 404s are believed without a second witness": Sabotage(
         edits=(
-            Edit("sync/removal.py", "if await context.upstream.is_absent(work.name):", "if work.name:"),
-            Edit("sync/removal.py", "    if work.unlisted:\n", "    if not work.unlisted:\n"),
+            Edit("sync/removal.py", "if await context.upstream.is_absent(row.name):", "if row.name:"),
+            Edit("sync/removal.py", "    if row.unlisted:\n", "    if not row.unlisted:\n"),
         ),
         caught_by=(_HELD + "test_one_404_removes_nothing_and_neither_do_many_of_one_cache",),
     ),
@@ -132,7 +113,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             Edit(
                 "sync/project.py",
                 "        serial=page.serial,\n        page_serial",
-                "        serial=work.wanted_serial,\n        page_serial",
+                "        serial=row.wanted_serial,\n        page_serial",
             ),
         ),
         caught_by=(_HELD + "test_the_serial_that_counts_is_the_one_that_the_page_carried",),
@@ -168,14 +149,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         ),
     ),
     "what stands is not forgotten before another page is published": Sabotage(
-        edits=(
-            Edit(
-                "sync/project.py",
-                "        if work.page_digest is not None or not context.policy.files:\n"
-                "            await context.state.about_to_publish(work.name, page.serial)\n",
-                "",
-            ),
-        ),
+        edits=(Edit("sync/project.py", "    if marked:\n", "    if not changed:\n"),),
         caught_by=(_HELD + "test_a_page_of_which_its_death_left_no_record_is_compared_and_not_believed",),
     ),
     "the sweep deletes what came back": Sabotage(
@@ -201,11 +175,19 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         ),
     ),
     "the limits on removals are ignored": Sabotage(
-        edits=(Edit("sync/limits.py", "if beyond and not policy.allow_removals:", "if not beyond and beyond:"),),
+        edits=(Edit("sync/removal.py", "if exceeds and not policy.allow_removals:", "if not exceeds and exceeds:"),),
         caught_by=(
             _LIMITS + "test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees",
             _LIMITS + "test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole",
         ),
+    ),
+    "a failure of one page fails the pages that are published with it": Sabotage(
+        edits=(Edit("sync/worker_pool.py", _ONE_BY_ONE, _SHARED_FATE),),
+        caught_by=(_BATCHES + "test_page_that_cannot_be_written_fails_alone",),
+    ),
+    "the pages of a batch are recorded before they are published": Sabotage(
+        edits=(Edit("sync/worker_pool.py", _RECORDED, _RECORDED_EARLY),),
+        caught_by=(_BATCHES + "test_batch_is_recorded_after_it_is_published",),
     ),
 }
 """By what is broken."""

@@ -42,7 +42,7 @@ async def test_named_projects_are_mirrored_from_any_index_and_the_root_list_is_n
         assert mirror.problems(projects=NORMAL) == []
         assert first.files == 5
         told = " ".join(mirror.ears.notices)
-        assert "cannot be known" in told
+        assert "it is unknown how far upstream is ahead" in told
         assert ("metadata sidecars of 3 wheels" in told) is not shape.sidecar_keys
         assert mirror.status()["synced_serial"] is None
         second = await mirror.sync()

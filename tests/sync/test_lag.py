@@ -16,10 +16,11 @@ from mirrorsync.errors import (
 )
 from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.state.progress import ProjectRow
-from mirrorsync.sync import work_feed as feed
+from mirrorsync.sync import work_feed
 from mirrorsync.sync.failure_policy import judge
 from mirrorsync.sync.ingest import ingest
 from mirrorsync.sync.poll_schedule import PollSchedule
+from mirrorsync.sync.removal import RemovalBudget
 from mirrorsync.sync.worker_pool import WorkerPool
 from tests.support.mirror import Mirror
 from tests.support.pypi.world import World
@@ -35,8 +36,8 @@ async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_
         world.upload("alpha", "2.0")
         await ingest(context)
         assert mirror.status()["lag_seconds"] == 100
-        pool = WorkerPool(context)
-        await pool.work_off(feed.until_idle(context, pool.idle))
+        pool = WorkerPool(context, RemovalBudget(context.policy, now=context.clock()))
+        await pool.run(work_feed.until_idle(context, pool))
         assert mirror.status()["lag_seconds"] == 0
         # A poll that brings something follows at once: nobody has looked, nothing was published.
         world.upload("alpha", "3.0")

@@ -11,7 +11,7 @@ from mirrorsync.app.wiring import open_context
 from mirrorsync.ports import Store
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.publish_status import publish_status
-from mirrorsync.sync.root_index import Pace, publish_root
+from mirrorsync.sync.root_index import RootIndexPacer, publish_root
 from tests.support.mirror import Mirror
 from tests.support.pypi.world import World
 
@@ -58,22 +58,22 @@ async def test_a_root_index_that_was_dear_is_left_alone_for_twenty_times_what_it
     await mirror.sync()
     async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
         mock_clock.rate = 0
-        slow, pace = dataclasses.replace(context, store=Slow(context.store, mock_clock)), Pace()
+        slow, pace = dataclasses.replace(context, store=Slow(context.store, mock_clock)), RootIndexPacer()
         await respell(context, "Alpha")
         await pace.publish(slow)
-        assert (shown(mirror), pace.owes) == (["Alpha"], False)
+        assert (shown(mirror), pace.is_owed) == (["Alpha"], False)
         await respell(context, "ALPHA")
         mock_clock.jump(39)
         await pace.publish(slow)
-        assert (shown(mirror), pace.owes, pace.is_due) == (["Alpha"], True, False)
+        assert (shown(mirror), pace.is_owed, pace.is_due) == (["Alpha"], True, False)
         mock_clock.jump(2)
         assert pace.is_due
         await pace.publish(slow)
-        assert (shown(mirror), pace.owes) == (["ALPHA"], False)
+        assert (shown(mirror), pace.is_owed) == (["ALPHA"], False)
         await respell(context, "aLPHA")
         pace.hurry()
         await pace.publish(slow)
-        assert (shown(mirror), pace.owes) == (["aLPHA"], False)
+        assert (shown(mirror), pace.is_owed) == (["aLPHA"], False)
 
 
 async def test_the_stamp_of_completeness_waits_for_the_root_index(mirror: Mirror, world: World) -> None:

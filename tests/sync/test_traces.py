@@ -212,7 +212,7 @@ async def test_a_daemon_that_stops_of_a_fault_says_so_last(mirror: Mirror, world
     await mirror.sync()
     async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
         follower = DaemonLoop(context, PollSchedule(interval=60.0))
-        follower._stop_for(StoreDenied("the disk is read-only"))
+        follower._halt(StoreDenied("the disk is read-only"))
         with pytest.raises(StoreDenied):
             await follower.run()
     page = (mirror.web / "mirrorsync/index.html").read_text()

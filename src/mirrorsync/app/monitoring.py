@@ -98,7 +98,7 @@ class Monitor:
 
     def stuck(self) -> str:
         """Return which tasks have made no progress for too long; empty where there are none."""
-        return ", ".join(self._context.pulses.stuck())
+        return ", ".join(self._context.heartbeats.stuck())
 
     async def readiness(self) -> tuple[bool, str]:
         """Return whether clients may use this mirror now, and why not or how it is, as `mirrorsync status` says it."""
@@ -123,7 +123,7 @@ class Monitor:
             await trio.to_thread.run_sync(_replace, path, self._metrics.textfile(await self._gauges()))
         except (OSError, MirrorsyncError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self._context.tell_once(
+            self._context.observer.notes_once(
                 "textfile",
                 f"the metrics cannot be written to {path}: {why}. The mirror goes on without. Let the user that runs"
                 " mirrorsync write into that directory (under systemd also ReadWritePaths=), or leave out [metrics]"
@@ -136,7 +136,7 @@ class Monitor:
         snapshot, waiting = await self._read()
         # The root list is read once a day, mostly by another process: what the state says of it counts.
         self._metrics.set_trouble("root list", lasts=snapshot.report.audit.list_refused is not None)
-        queue = Queue(waiting=waiting, in_flight=len(self._context.in_flight))
+        queue = Queue(waiting=waiting, in_flight=self._metrics.projects_in_flight)
         return gauges(snapshot, judge(snapshot), queue)
 
     async def _read(self) -> tuple[Snapshot, int]:

@@ -11,12 +11,12 @@ from mirrorsync.sync.daemon_loop import DaemonLoop
 def describe(summary: Summary, loop: DaemonLoop, context: SyncContext, stuck: Sequence[str]) -> str:
     """Return the line; while nothing happens it changes at most once a minute."""
     parts = [_serial(summary, loop)]
-    if summary.unmet or context.in_flight:
-        parts.append(f"{summary.unmet} unmet, {len(context.in_flight)} under way")
+    if summary.unmet or loop.in_flight:
+        parts.append(f"{summary.unmet} unmet, {loop.in_flight} under way")
     if summary.unmet or (loop.trouble is not None and summary.complete_at is not None):
         parts.append(_lag(summary, context.clock()))
     if loop.trouble is not None:
-        times = f" ({loop.rhythm.failures} times)" if loop.rhythm.failures > 1 else ""
+        times = f" ({loop.schedule.failures} times)" if loop.schedule.failures > 1 else ""
         parts.append(f"upstream fails{times}: {loop.trouble}")
     if stuck:
         parts.append(f"STUCK, withholding watchdog pings: {', '.join(stuck)}")

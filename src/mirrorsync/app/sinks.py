@@ -9,7 +9,8 @@ from mirrorsync.notify.cloudflare import Cloudflare
 from mirrorsync.notify.command import Command
 from mirrorsync.notify.fastly import Fastly
 from mirrorsync.notify.webhook import Webhook
-from mirrorsync.sync.notify_config import NotifyConfig, Sink
+from mirrorsync.ports import Sink
+from mirrorsync.sync.policy import NotifyConfig
 
 
 def notify_config(settings: Settings) -> NotifyConfig:

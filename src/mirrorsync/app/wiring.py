@@ -112,20 +112,20 @@ async def open_context(
                 clock,
                 audience,
                 sleep,
-                telling=notify_config(settings),
+                notify=notify_config(settings),
                 site=site_of(settings),
                 inspect_host=partial(trio.to_thread.run_sync, inspect_host, directory),
             )
             await context.store.check()
-            await state.outbox.keep_for([sink.name for sink in context.telling.sinks])
-            await _prepare(context, notes_halt=notes_halt)
+            await state.outbox.keep_for([sink.name for sink in context.notify.sinks])
+            context = await _prepare(context, notes_halt=notes_halt)
             yield context
 
 
-async def _prepare(context: SyncContext, *, notes_halt: bool) -> None:
+async def _prepare(context: SyncContext, *, notes_halt: bool) -> SyncContext:
     tree_has_files = await anext(aiter(context.store.list(StorePath("packages"))), None) is not None
     try:
-        await prepare(context, tree_has_files=tree_has_files)
+        return await prepare(context, tree_has_files=tree_has_files)
     except MirrorsyncError as error:
         if notes_halt:
             await note_halt(context, error)
@@ -140,7 +140,7 @@ async def open_rehearsal(settings: Settings, audience: RunObserver, scratch: Pat
     await trio.to_thread.run_sync(copy_database, original, copy)
     async with open_state(copy) as state, _upstream(settings) as upstream:
         context = SyncContext(upstream, _store(settings), state, policy_of(settings), time.time, audience)
-        await prepare(context, rehearses=True)
+        context = await prepare(context, is_dry_run=True)
         yield context
 
 

@@ -53,6 +53,7 @@ class Metrics(RunObserver):
         started = self._gauge("start_timestamp_seconds", "When this process began its work.")
         started.set(clock())
         self._halted = self._gauge("halted", "1: this process was ended by an error that needs a person.")
+        self.projects_in_flight = 0
         self._add_requests()
         self._add_work()
 
@@ -175,6 +176,10 @@ class Metrics(RunObserver):
         self._steps.labels(step).observe(seconds)
         if step == "root_index":
             self._root_index.inc()
+
+    def in_flight(self, projects: int) -> None:
+        """Note how many projects are being synced now."""
+        self.projects_in_flight = projects
 
     def fetched(self, size: int) -> None:
         """Count bytes of files."""

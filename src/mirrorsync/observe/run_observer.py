@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -66,8 +67,21 @@ class RunObserver:
     def notes(self, text: str) -> None:
         """Warn the operator of something that concerns more than one project."""
 
+    def notes_once(self, topic: str, text: str) -> None:
+        """Note `text`, unless this observer has noted something about `topic` before."""
+        if topic not in self._topics:
+            self._topics.add(topic)
+            self.notes(text)
+
+    @cached_property
+    def _topics(self) -> set[str]:
+        return set()
+
     def mentions(self, text: str) -> None:
         """Inform the operator of something that went as expected."""
+
+    def in_flight(self, projects: int) -> None:
+        """Note how many projects are being synced now."""
 
     def did(self, done: Done) -> None:
         """Note a publication, and what was done since the one before; the state has recorded it."""
@@ -151,6 +165,11 @@ class RunObservers(RunObserver):
         """Forward."""
         for observer in self._observers:
             observer.recovered(where)
+
+    def in_flight(self, projects: int) -> None:
+        """Forward."""
+        for observer in self._observers:
+            observer.in_flight(projects)
 
     def took(self, step: Step, seconds: float) -> None:
         """Forward."""

@@ -1,1 +1,1 @@
-"""Help for running code: heartbeats for the watchdog, and blocking calls batched into threads."""
+"""Support for running tasks: heartbeats for the watchdog, and blocking calls in batched threads."""

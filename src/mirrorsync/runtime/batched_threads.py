@@ -1,4 +1,4 @@
-"""Blocking calls that share a thread hop: what comes while a thread is busy is served together by the next one."""
+"""Blocking calls in batches: calls made while a thread is busy share the next thread."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ def _nothing() -> None:
 
 
 class Call:
-    """One task's wish, and what came of it."""
+    """One task's call and its result."""
 
     def __init__(self, work: Any, task: Task) -> None:
         self.work = work
@@ -21,21 +21,21 @@ class Call:
         self._task = task
 
     def wake(self) -> None:
-        """Hand the result to the task that waits for it."""
+        """Resume the waiting task with the result."""
         trio.lowlevel.reschedule(self._task, self.result)
 
 
 def serve_each(calls: Sequence[Call]) -> None:
-    """Do each call's work, one after the other."""
+    """Run the work of each call, one after the other."""
     for call in calls:
         call.result = outcome.capture(call.work)
 
 
 class BatchedThread:
-    """Up to `lanes` threads; each serves at once all calls that wait when it starts.
+    """Up to `lanes` threads; each one serves all calls that are waiting when it starts.
 
-    An empty thread hop costs more than writing a small file does, and it is the hop that is shared here.
-    `serve` runs in the thread and sets each call's result, None if it is left alone; what it raises, all get.
+    Switching to a thread and back costs more than writing a small file, so calls share it.
+    `serve` runs in the thread and sets each call's result (default: None); an error that it raises goes to all calls.
     """
 
     def __init__(self, serve: Callable[[Sequence[Call]], None] = serve_each, *, lanes: int) -> None:
@@ -45,9 +45,10 @@ class BatchedThread:
         self._start_is_due = False
 
     async def call(self, work: Any = _nothing) -> Any:
-        """Return what comes of `work` (a function, unless `serve` knows better) in a thread that started after this.
+        """Run `work` in a thread that starts after this call, and return its result.
 
-        Cancellation: heeded until a thread takes the call, which is never abandoned then.
+        `work` is a function, unless `serve` takes something else. Cancellation: takes effect until a thread takes the
+        call; after that the call runs to its end.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         call = Call(work, trio.lowlevel.current_task())
@@ -63,7 +64,7 @@ class BatchedThread:
         return await trio.lowlevel.wait_task_rescheduled(abort)
 
     def _start_soon(self) -> None:
-        # Not now: tasks that were woken together call together, and share one thread if it waits for them all.
+        # Not at once: tasks that were resumed together call together, and then share one thread.
         if self._free_lanes and not self._start_is_due:
             self._start_is_due = True
             trio.lowlevel.current_trio_token().run_sync_soon(self._start)

@@ -1,7 +1,7 @@
-"""Signs of life: whoever is at work shows them as it gets on, so that somebody can tell when it does not any more.
+"""Heartbeats: workers report progress so that the watchdog can detect a hang.
 
-Nothing is handed through for that: a pulse is borne by a task and by all that it starts, and what gets on (bytes that
-came, a file that was hashed) calls `beat`, whoever it does so for.
+A heartbeat belongs to a task and to all the tasks that it starts, so no function passes it on. Code that makes progress
+(a chunk received, a file hashed) calls `beat`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,86 +12,86 @@ from typing import Final
 import trio
 
 ALLOWANCE: Final = 900.0
-"""Seconds without a sign of life after which something is stuck. Every wait for the network ends sooner (silence is
-borne for 90 s, and each attempt that ends is a sign), and so does every wait for a disk that still answers."""
+"""Seconds without a beat after which a worker counts as stuck. Every wait for the network ends sooner: a connection may
+be silent for 90 s, and each attempt that ends is a beat. So does every wait for a disk that still answers."""
 
 
 class Heartbeat:
-    """One worker's or loop's signs of life."""
+    """The heartbeat of one worker or loop."""
 
     def __init__(self, name: str, *, loops: bool = False) -> None:
         self.name = name
         self.loops = loops
-        """It comes round for ever: that it lives says nothing of those who wait for a worker to end."""
+        """It beats for ever; its beats do not show that any worker makes progress."""
         self.beat_at = trio.current_time()
-        self.rests = 0
-        """Tasks of it that wait their turn: of them nothing is expected."""
+        self.queued = 0
+        """Tasks of this worker that wait in a queue, where no beat is expected of them."""
 
     def beat(self, asleep_for: float = 0.0) -> None:
-        """Show that it gets on; it will sleep for so many seconds now."""
+        """Record progress; the worker is about to sleep for `asleep_for` seconds."""
         self.beat_at = trio.current_time() + asleep_for
 
 
-_borne: ContextVar[Heartbeat | None] = ContextVar("pulse", default=None)
+_current: ContextVar[Heartbeat | None] = ContextVar("heartbeat", default=None)
 
 
 def beat(asleep_for: float = 0.0) -> None:
-    """Show that whoever this is done for gets on; it will sleep for so many seconds now."""
-    pulse = _borne.get()
-    if pulse is not None:
-        pulse.beat(asleep_for)
+    """Record progress of the worker that this task belongs to; it is about to sleep for `asleep_for` seconds."""
+    heartbeat = _current.get()
+    if heartbeat is not None:
+        heartbeat.beat(asleep_for)
 
 
 @contextmanager
-def resting() -> Iterator[None]:
-    """Wait one's turn in this context, for however long the others take."""
-    pulse = _borne.get()
-    if pulse is None:
+def queued() -> Iterator[None]:
+    """Mark the current task as waiting in a queue, which may take any time."""
+    heartbeat = _current.get()
+    if heartbeat is None:
         yield
         return
-    pulse.rests += 1
+    heartbeat.queued += 1
     try:
         yield
     finally:
-        pulse.rests -= 1
-        pulse.beat()
+        heartbeat.queued -= 1
+        heartbeat.beat()
 
 
 class Heartbeats:
-    """Everyone whose signs of life are watched."""
+    """All heartbeats that are monitored."""
 
     def __init__(self, allowance: float = ALLOWANCE) -> None:
         self._allowance = allowance
         self._all: set[Heartbeat] = set()
 
     @contextmanager
-    def bearing(self, name: str, *, loops: bool = False) -> Iterator[Heartbeat]:
-        """Watch what this task, and those that it starts, do in this context, under `name`."""
-        with self.watching(name, loops=loops) as pulse:
-            token = _borne.set(pulse)
+    def monitor(self, name: str, *, loops: bool = False) -> Iterator[Heartbeat]:
+        """Monitor this task, and the tasks that it starts, under `name` while the context lasts."""
+        with self.register(name, loops=loops) as heartbeat:
+            token = _current.set(heartbeat)
             try:
-                yield pulse
+                yield heartbeat
             finally:
-                _borne.reset(token)
+                _current.reset(token)
 
     @contextmanager
-    def watching(self, name: str, *, loops: bool = False) -> Iterator[Heartbeat]:
-        """Watch whoever is given the pulse, in this context."""
-        pulse = Heartbeat(name, loops=loops)
-        self._all.add(pulse)
+    def register(self, name: str, *, loops: bool = False) -> Iterator[Heartbeat]:
+        """Monitor a heartbeat that the caller beats itself, while the context lasts."""
+        heartbeat = Heartbeat(name, loops=loops)
+        self._all.add(heartbeat)
         try:
-            yield pulse
+            yield heartbeat
         finally:
-            self._all.discard(pulse)
+            self._all.discard(heartbeat)
 
     def stuck(self) -> Sequence[str]:
-        """Return who has shown no sign of life for longer than allowed, the longest silent first.
+        """Return the names of the workers without a beat for longer than allowed, the longest silent first.
 
-        Those that wait their turn are not among them while anybody gets on: large files may hold every connection for
-        hours. If nobody does, they wait for what does not come.
+        A worker that waits in a queue is not stuck while any worker makes progress: large files may hold every
+        connection for hours. If no worker does, the queue itself is stuck.
         """
         limit = trio.current_time() - self._allowance
-        silent = [pulse for pulse in self._all if pulse.beat_at < limit]
-        nobody_gets_on = not any(pulse.beat_at >= limit and not pulse.loops for pulse in self._all)
-        found = [pulse for pulse in silent if nobody_gets_on or not pulse.rests]
-        return [pulse.name for pulse in sorted(found, key=lambda pulse: pulse.beat_at)]
+        silent = [heartbeat for heartbeat in self._all if heartbeat.beat_at < limit]
+        is_progress = any(heartbeat.beat_at >= limit and not heartbeat.loops for heartbeat in self._all)
+        found = [heartbeat for heartbeat in silent if not (is_progress and heartbeat.queued)]
+        return [heartbeat.name for heartbeat in sorted(found, key=lambda heartbeat: heartbeat.beat_at)]

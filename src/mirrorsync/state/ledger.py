@@ -8,10 +8,11 @@ from pathlib import Path
 import trio
 from msgspec.structs import replace
 
+from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.change import Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Failed, Outcome, Shared
-from mirrorsync.model.page import DistFile
+from mirrorsync.model.page import ProjectPage
 from mirrorsync.state import audit, condemned, inventory, listing, outcomes, progress, report, runs
 from mirrorsync.state import clamp_timestamps as clock
 from mirrorsync.state import notification_queue as queue
@@ -178,42 +179,54 @@ class State:
         """Return how many projects wait, and the earliest attempt (seconds since the epoch)."""
         return await self.database.read(progress.waiting)
 
-    async def intend(self, name: ProjectName, files: Sequence[DistFile], serial: Serial | None) -> Intent:
-        """Write down what `name` is to have, before anything of it is stored; return what is lacking.
+    async def intend(self, pages: Sequence[ProjectPage]) -> list[Intent | MirrorsyncError]:
+        """Record, before anything of them is stored, which files these pages need; return what each one lacks.
 
-        `serial`: what the page carries that is to be published.
+        A page that conflicts with another project's files has a failure instead, and changes nothing.
         """
+        return await self.database.write(lambda connection: [self._intend(connection, page) for page in pages])
 
-        def operation(connection: sqlite3.Connection) -> Intent:
-            intent = inventory.intend(connection, name, files)
-            progress.attempt(connection, name, serial)
-            self.outbox.takes(connection, name, intent.needs)
-            return intent
+    def _intend(self, connection: sqlite3.Connection, page: ProjectPage) -> Intent | MirrorsyncError:
+        connection.execute("SAVEPOINT page")
+        try:
+            intent = inventory.intend(connection, page.name, page.files)
+            progress.attempt(connection, page.name, page.serial)
+            self.outbox.takes(connection, page.name, intent.needs)
+            result: Intent | MirrorsyncError = intent
+        except MirrorsyncError as error:
+            connection.execute("ROLLBACK TO page")
+            result = error.as_value()
+        connection.execute("RELEASE page")
+        return result
 
-        return await self.database.write(operation)
+    async def about_to_publish(self, pages: Sequence[tuple[ProjectName, Serial | None]]) -> None:
+        """Forget the published pages of these projects: after a crash it is unknown which page is published.
 
-    async def about_to_publish(self, name: ProjectName, serial: Serial | None) -> None:
-        """Forget what stands as `name`'s page: after a death nobody may take it for what was recorded.
-
-        `serial`: what the page carries that is to stand there; None: none.
+        Each project comes with the serial of the page to publish; None if there is none.
         """
 
         def operation(connection: sqlite3.Connection) -> None:
-            progress.recheck_page(connection, name, serial)
-            self.outbox.doubts(connection, name)
+            progress.recheck_pages(connection, pages)
+            for name, _ in pages:
+                self.outbox.doubts(connection, name)
 
         await self.database.write(operation)
 
-    async def record(self, outcome: Outcome, now: float, grace: float) -> None:
-        """Write down how bringing up a project ended."""
-        if isinstance(outcome, Failed):
-            outcome = replace(outcome, error=self._clean(outcome.error), hint=self._clean(outcome.hint))
+    async def record(self, ended: Sequence[Outcome], now: float, grace: float) -> None:
+        """Record how syncing these projects ended."""
+        cleaned = [self._cleaned(outcome) for outcome in ended]
 
         def operation(connection: sqlite3.Connection) -> None:
-            outcomes.record(connection, outcome, now, grace)
-            self.outbox.recorded(connection, outcome)
+            outcomes.record(connection, cleaned, now, grace)
+            for outcome in cleaned:
+                self.outbox.recorded(connection, outcome)
 
         await self.database.write(operation)
+
+    def _cleaned(self, outcome: Outcome) -> Outcome:
+        if not isinstance(outcome, Failed):
+            return outcome
+        return replace(outcome, error=self._clean(outcome.error), hint=self._clean(outcome.hint))
 
     # --- the sweep -------------------------------------------------------------------------------------------
 

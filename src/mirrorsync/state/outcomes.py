@@ -1,7 +1,8 @@
-"""Recording how bringing up a project ended: always the last step, after all that it speaks of is durable."""
+"""Recording how syncing projects ended: always the last step, after everything that an outcome claims is durable."""
 
 import random
 import sqlite3
+from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Outcome, Removed
@@ -55,46 +56,55 @@ _LISTS_LAST: Final = 3600.0
 """Seconds after which no cache has a root list any more that a removal was not in yet: PyPI's live half an hour."""
 
 
-def record(connection: sqlite3.Connection, outcome: Outcome, now: float, grace: float) -> None:
-    """Write `outcome` down; what a page names no more is condemned, to be deleted `grace` seconds from now."""
-    match outcome:
-        case Mirrored():
-            _record_mirrored(connection, outcome, now, grace)
-        case Confirmed():
-            connection.execute(_CONFIRMED, {"name": outcome.name, "content": outcome.content_serial})
-        case Removed():
-            _record_removed(connection, outcome, now, grace)
-        case Failed():
-            _record_failed(connection, outcome, now)
-        case _:
-            assert_never(outcome)
+def record(connection: sqlite3.Connection, outcomes: Iterable[Outcome], now: float, grace: float) -> None:
+    """Record the outcomes; objects that a page no longer names are condemned, and deleted `grace` seconds from now."""
+    mirrored: list[Mirrored] = []
+    for outcome in outcomes:
+        match outcome:
+            case Mirrored():
+                mirrored.append(outcome)
+            case Confirmed():
+                connection.execute(_CONFIRMED, {"name": outcome.name, "content": outcome.content_serial})
+            case Removed():
+                _record_removed(connection, outcome, now, grace)
+            case Failed():
+                _record_failed(connection, outcome, now)
+            case _:
+                assert_never(outcome)
+    if mirrored:
+        _record_mirrored(connection, mirrored, now, grace)
     note_complete(connection)
 
 
-def _record_mirrored(connection: sqlite3.Connection, outcome: Mirrored, now: float, grace: float) -> None:
+def _record_mirrored(connection: sqlite3.Connection, outcomes: Sequence[Mirrored], now: float, grace: float) -> None:
     fate = Deletion(now + grace, "no longer named by its page")
-    number, *before = inventory.rows(
-        connection, "SELECT id, present, page_serial, status FROM project WHERE name = ?", outcome.name
-    ).fetchone()
-    came = inventory.stored(connection, number, outcome.stored, now, fate) if outcome.stored else (0, 0)
-    inventory.condemn(connection, number, outcome.vanished, fate)
-    connection.execute(
-        _MIRRORED,
-        {
-            "id": number,
-            "serial": outcome.serial,
-            "page_serial": outcome.page_serial,
-            "page_digest": outcome.page_digest,
-            "etag": outcome.etag,
-            "status": outcome.status,
-            "settles": outcome.settles,
-        },
-    )
-    changes_root = before != [1, outcome.page_serial, outcome.status]
-    if changes_root or any(came):
+    rows: list[dict[str, object]] = []
+    files = size = root_changes = 0
+    for outcome in outcomes:
+        number, *before = inventory.rows(
+            connection, "SELECT id, present, page_serial, status FROM project WHERE name = ?", outcome.name
+        ).fetchone()
+        if outcome.stored:
+            more, bytes_more = inventory.stored(connection, number, outcome.stored, now, fate)
+            files, size = files + more, size + bytes_more
+        inventory.condemn(connection, number, outcome.vanished, fate)
+        root_changes += before != [1, outcome.page_serial, outcome.status]
+        rows.append(
+            {
+                "id": number,
+                "serial": outcome.serial,
+                "page_serial": outcome.page_serial,
+                "page_digest": outcome.page_digest,
+                "etag": outcome.etag,
+                "status": outcome.status,
+                "settles": outcome.settles,
+            }
+        )
+    connection.executemany(_MIRRORED, rows)
+    if files or size or root_changes:
         connection.execute(
             "UPDATE mirror SET files = files + ?, bytes = bytes + ?, root_version = root_version + ?",
-            (*came, int(changes_root)),
+            (files, size, root_changes),
         )
 
 

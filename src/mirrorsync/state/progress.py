@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -69,6 +69,9 @@ class Weight(msgspec.Struct, frozen=True):
     files: int
     size: int
     """Bytes."""
+
+
+NOTHING: Final = Weight(projects=0, files=0, size=0)
 
 
 WORK_COLUMNS = ", ".join(ProjectRow.__struct_fields__)
@@ -215,12 +218,12 @@ def render_anew(connection: sqlite3.Connection, selection: str, content: str) ->
     )
 
 
-def recheck_page(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
-    """Forget what stands as the project's page; from now on it may carry `serial`."""
-    connection.execute(
+def recheck_pages(connection: sqlite3.Connection, pages: Sequence[tuple[ProjectName, Serial | None]]) -> None:
+    """Forget the published page of each project; from now on it may carry the given serial."""
+    connection.executemany(
         "UPDATE project SET page_digest = NULL, etag = NULL,"
-        " attempted_serial = coalesce(max(coalesce(attempted_serial, -1), ?), attempted_serial) WHERE name = ?",
-        (serial, name),
+        " attempted_serial = coalesce(max(coalesce(attempted_serial, -1), ?2), attempted_serial) WHERE name = ?1",
+        pages,
     )
 
 

@@ -1,4 +1,4 @@
-"""Bringing files, and their sidecars, into the store: small ones many at a time, large ones as they stream."""
+"""Downloading files and their sidecars into the store: small ones in batches, large ones as streams."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,59 +17,59 @@ from mirrorsync.state.inventory import Need
 from mirrorsync.sync.context import SyncContext
 
 _FILE_LIMIT: Final = 4 * 2**30
-"""Bytes at most of a file whose size the index does not tell (PyPI's own cap is 1 GiB)."""
+"""Bytes at most of a file whose size the index does not state (PyPI's own limit is 1 GiB)."""
 _SIDECAR_LIMIT: Final = 4 * 2**20
-"""Bytes at most of a `.metadata` sidecar, which is held whole in memory; real ones stay below 1 MiB. A longer one is
-not advertised."""
+"""Bytes at most of a `.metadata` sidecar, which is held in memory; real ones stay below 1 MiB. A longer one is not
+advertised."""
 _SMALL: Final = 256 * 2**10
-"""Bytes up to which a file is held whole in memory on its way (half of PyPI's files have less than 20 KiB)."""
+"""Bytes up to which a file is held in memory until it is stored (half of PyPI's files have less than 20 KiB)."""
 _BATCH: Final = 64
-"""Small objects that are written together."""
+"""Small objects that are stored together."""
 _BATCH_SIZE: Final = 2**20
-"""Bytes after which small objects are written without waiting for more: with 40 projects under way, 40 MiB in all."""
+"""Bytes at which a batch is stored without waiting for more: with 40 projects in flight, 40 MiB in all."""
 _PORTION: Final = 16
-"""Small objects that are asked for together on one connection."""
+"""Small objects that are requested together on one connection."""
 _PORTION_SIZE: Final = 2**20
-"""Bytes of them."""
+"""Bytes of them, at most."""
 _AT_ONCE: Final = 10
-"""Objects of one project under way at once; the connections are limited by the client."""
+"""Downloads of one project at once; the client limits the connections."""
 
 
 class _Job(msgspec.Struct, frozen=True):
-    """One object to bring in."""
+    """One object to download."""
 
     path: StorePath
     remote: Remote
     expect: Expect
     whole: bool
-    """It is held whole in memory on its way."""
+    """It is held in memory until it is stored."""
     may_be_here: bool
 
 
-class _FileFetcher:
-    """The objects of one project on their way in; `results` holds each one's bytes or failure, in their order."""
+class _Downloader:
+    """Downloads the objects of one project; `results` has the size or the failure of each, in order."""
 
-    def __init__(self, context: SyncContext, jobs: Sequence[_Job]) -> None:
+    def __init__(self, context: SyncContext, jobs: Sequence[_Job], *, in_flight: int) -> None:
         self._context = context
         self._jobs = jobs
-        self._portions = portions(jobs, others_under_way=len(context.in_flight) - 1)
+        self._portions = portions(jobs, in_flight=in_flight)
         self._next = iter(self._portions)
-        self._waiting: list[tuple[int, Small]] = []
-        self._waiting_size = 0
+        self._buffered: list[tuple[int, Small]] = []
+        self._buffered_size = 0
         self.results: list[int | MirrorsyncError] = [0] * len(jobs)
 
     async def run(self) -> None:
-        """Bring all of them in. Cancellation: nothing partial is left."""
+        """Download all of them. Cancellation: nothing partial is left."""
         workers = min(_AT_ONCE, len(self._portions))
         if workers <= 1:
-            await self._work()
+            await self._take_portions()
         else:
             async with trio.open_nursery() as nursery:
                 for _ in range(workers):
-                    nursery.start_soon(self._work)
-        await self._put()
+                    nursery.start_soon(self._take_portions)
+        await self._flush()
 
-    async def _work(self) -> None:
+    async def _take_portions(self) -> None:
         for portion in self._next:
             lacking = [index for index in portion if not await self._is_here(index)]
             if not lacking:
@@ -80,12 +80,12 @@ class _FileFetcher:
                 await self._stream(*lacking)
 
     async def _is_here(self, index: int) -> bool:
-        """Take what an earlier life left, if it is right."""
+        """Whether an earlier process left the object, verified; a failure to read it is its result."""
         job = self._jobs[index]
         if not job.may_be_here:
             return False
         try:
-            size = await _size_if_right(self._context, job.path, job.expect)
+            size = await _verified_size(self._context, job.path, job.expect)
         except MirrorsyncError as error:
             self.results[index] = error
             return True
@@ -96,8 +96,8 @@ class _FileFetcher:
     async def _fetch(self, indices: Sequence[int]) -> None:
         jobs = [self._jobs[index] for index in indices]
         try:
-            # Before they are asked for: what finds no room afterwards would be fetched again at each attempt.
-            await self._context.store.expect_room(self._waiting_size + sum(job.remote.size or 0 for job in jobs))
+            # Before they are requested: files without room to store them would be downloaded again at each attempt.
+            await self._context.store.expect_room(self._buffered_size + sum(job.remote.size or 0 for job in jobs))
         except MirrorsyncError as error:
             for index in indices:
                 self.results[index] = error
@@ -107,8 +107,8 @@ class _FileFetcher:
             if isinstance(body, MirrorsyncError):
                 self.results[index] = body
             else:
-                self._context.audience.fetched(len(body))
-                await self._hold(index, Small(path=job.path, expect=job.expect, body=body))
+                self._context.observer.fetched(len(body))
+                await self._buffer(index, Small(path=job.path, expect=job.expect, body=body))
 
     async def _stream(self, index: int) -> None:
         try:
@@ -116,14 +116,14 @@ class _FileFetcher:
         except MirrorsyncError as error:
             self.results[index] = error
 
-    async def _hold(self, index: int, small: Small) -> None:
-        self._waiting.append((index, small))
-        self._waiting_size += len(small.body)
-        if len(self._waiting) >= _BATCH or self._waiting_size >= _BATCH_SIZE:
-            await self._put()
+    async def _buffer(self, index: int, small: Small) -> None:
+        self._buffered.append((index, small))
+        self._buffered_size += len(small.body)
+        if len(self._buffered) >= _BATCH or self._buffered_size >= _BATCH_SIZE:
+            await self._flush()
 
-    async def _put(self) -> None:
-        batch, self._waiting, self._waiting_size = self._waiting, [], 0
+    async def _flush(self) -> None:
+        batch, self._buffered, self._buffered_size = self._buffered, [], 0
         if not batch:
             return
         results: Sequence[int | MirrorsyncError]
@@ -136,28 +136,29 @@ class _FileFetcher:
             self.results[index] = result
 
 
-async def fetch_all(context: SyncContext, needs: tuple[Need, ...]) -> list[StoredFile | MirrorsyncError]:
-    """Bring in what is lacking; each result stands at its need's index.
+async def download(
+    context: SyncContext, needs: tuple[Need, ...], *, in_flight: int
+) -> list[StoredFile | MirrorsyncError]:
+    """Download and store what is lacking; return the result of each need, in order.
 
-    Files are independent: one that fails does not stop the others, and what came in is found again later.
-    Cancellation: nothing partial is left.
+    `in_flight`: projects that are being synced, this one included. Files are independent: one that fails does not stop
+    the others, and stored files are found again later. Cancellation: nothing partial is left.
     """
     wanted = [(_file_job(need) if need.lacks_file else None, _sidecar_job(need)) for need in needs]
-    bringing = _FileFetcher(context, [job for pair in wanted for job in pair if job is not None])
-    await bringing.run()
-    results = iter(bringing.results)
+    downloader = _Downloader(context, [job for pair in wanted for job in pair if job is not None], in_flight=in_flight)
+    await downloader.run()
+    results = iter(downloader.results)
     ended = [[None if job is None else next(results) for job in pair] for pair in wanted]
-    return [_judge(need, *pair) for need, pair in zip(needs, ended, strict=True)]
+    return [_stored(need, *pair) for need, pair in zip(needs, ended, strict=True)]
 
 
-def portions(jobs: Sequence[_Job], *, others_under_way: int) -> list[list[int]]:
-    """Divide jobs, by their indices, into what one worker takes at a time: small ones together, a large one alone.
+def portions(jobs: Sequence[_Job], *, in_flight: int) -> list[list[int]]:
+    """Divide jobs, as indices, into portions for one worker: small ones together, a large one alone.
 
-    The fewer projects are under way beside this one, the smaller the portions: what keeps ten connections busy when
-    there is much to do would keep one busy and nine idle when there is little.
+    The fewer projects are in flight, the smaller the portions, so that a single project still uses all connections.
     """
     small = sum(job.whole for job in jobs)
-    at_once = max(1, _AT_ONCE // (others_under_way + 1))
+    at_once = max(1, _AT_ONCE // max(1, in_flight))
     most = min(_PORTION, -(-small // at_once))
     divided: list[list[int]] = []
     size = 0
@@ -172,12 +173,12 @@ def portions(jobs: Sequence[_Job], *, others_under_way: int) -> list[list[int]]:
     return divided
 
 
-def _judge(
+def _stored(
     need: Need, file_result: int | MirrorsyncError | None, sidecar_result: int | MirrorsyncError | None
 ) -> StoredFile | MirrorsyncError:
     if isinstance(file_result, MirrorsyncError):
         return file_result
-    # A sidecar is a convenience: one that upstream lost holds nothing up, the page just does not advertise it.
+    # A sidecar is optional: if upstream lost it, the page does not advertise it.
     lost = isinstance(sidecar_result, Missing | WrongSize)
     if isinstance(sidecar_result, MirrorsyncError) and not lost:
         return sidecar_result
@@ -196,7 +197,7 @@ def _file_job(need: Need) -> _Job:
     limit = _FILE_LIMIT if file.size is None else file.size
     return _Job(
         path=layout.file_path(file.place, file.filename),
-        # An index that tells no sizes may have anything behind a URL: it is streamed.
+        # A file of unknown size may be large: it is streamed.
         remote=Remote(url=file.url, size=file.size, limit=limit),
         expect=Expect(size=file.size, sha256=file.hashes.sha256, limit=limit),
         whole=file.size is not None and file.size <= _SMALL,
@@ -218,15 +219,12 @@ def _sidecar_job(need: Need) -> _Job | None:
 
 
 async def replaces_sidecar(context: SyncContext, needs: tuple[Need, ...]) -> bool:
-    """Tell whether a sidecar that a page may promise now would be replaced by another one (I1).
-
-    What an earlier life left, just as it is promised, replaces nothing.
-    """
+    """Return whether the store has a sidecar that differs from the one to download: a page may advertise it (I1)."""
     for need in needs:
         if need.replaces_sidecar:
             path = layout.sidecar_path(need.file.place, need.file.filename)
             right = Expect(size=None, sha256=need.file.core_metadata)
-            if await context.store.stat(path) is not None and await _size_if_right(context, path, right) is None:
+            if await context.store.stat(path) is not None and await _verified_size(context, path, right) is None:
                 return True
     return False
 
@@ -236,12 +234,12 @@ async def _stream(context: SyncContext, job: _Job) -> int:
     async with context.upstream.open(job.remote) as body, context.store.stage(job.path, job.expect) as staged:
         async for chunk in body:
             await staged.write(chunk)
-            context.audience.fetched(len(chunk))
+            context.observer.fetched(len(chunk))
         return await staged.commit()
 
 
-async def _size_if_right(context: SyncContext, path: StorePath, expect: Expect) -> int | None:
-    """Return the size of what stands at `path`, None unless it is just what is expected."""
+async def _verified_size(context: SyncContext, path: StorePath, expect: Expect) -> int | None:
+    """Return the size of the object at `path`, None unless it is as expected."""
     info = await context.store.stat(path)
     if info is None or (expect.size is not None and info.size != expect.size):
         return None

@@ -1,4 +1,4 @@
-"""Asking upstream what has changed, and raising what we want of each project. Nothing is fetched here."""
+"""Polling: read from upstream what has changed, and raise the wanted serial of each project. No page is fetched."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
@@ -12,14 +12,13 @@ from mirrorsync.state.listing import Missing
 from mirrorsync.state.progress import Mirror, Raised
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
-from mirrorsync.sync.timing import timed
 
 _TOO_FAR: Final = 1_000_000
-"""Serials: further behind than this, the root list is cheaper than the journal (20 pages of 50,000 rows)."""
+"""Serials behind upstream beyond which the root list costs less than the journal (20 pages of 50,000 rows)."""
 
 
 def coalesce(changes: Iterable[Change], selection: Selection) -> list[Raised]:
-    """Fold rows into one word per selected project; spellings are already normalised, the last one is shown."""
+    """Merge the rows of each selected project into one; of several spellings the last one is displayed."""
     raised: dict[ProjectName, Raised] = {}
     for change in changes:
         if not selection.selects(change.name):
@@ -31,20 +30,24 @@ def coalesce(changes: Iterable[Change], selection: Selection) -> list[Raised]:
             first=change.serial if earlier is None else earlier.first,
             last=change.serial,
             content=change.serial if change.touches_page else Serial(0) if earlier is None else earlier.content,
-            # A role row after the removal changes nothing of it; any other row does.
+            # A row about roles after the removal does not undo it; any other row does.
             removes_project=change.removes_project
             or (not change.touches_page and earlier is not None and earlier.removes_project),
         )
     return list(raised.values())
 
 
-@timed("poll")
 async def ingest(context: SyncContext) -> None:
-    """Ask upstream once; afterwards everything that it has told is wanted, and the cursor stands behind it.
+    """Poll upstream once; afterwards every change is wanted, and the cursor is behind the last one.
 
-    Raises: Unreachable, Throttled; SerialWentBack; NoListing when the index can tell nothing of what it holds.
+    Raises: Unreachable, Throttled; SerialWentBack; NoListing if the index cannot say what it holds.
     Cancel-safe: the cursor never passes rows that were not ingested.
     """
+    with context.timed("poll"):
+        await _ingest(context)
+
+
+async def _ingest(context: SyncContext) -> None:
     names = context.policy.selection.names
     if names:
         await context.state.name_projects(names)
@@ -64,15 +67,15 @@ async def ingest(context: SyncContext) -> None:
             raise Unreachable(
                 reason.what,
                 why=reason.why,
-                hint='feed = "xmlrpc" takes nothing but the journal; feed = "auto" reads the root list meanwhile',
+                hint='feed = "xmlrpc" accepts only the journal; feed = "auto" reads the root list meanwhile',
             ) from reason
         await _without_journal(context, mirror, reason)
 
 
 async def _start(context: SyncContext, mirror: Mirror, newest: Serial) -> Serial:
-    """Return the cursor to read the journal from; where there is none, or it is far behind, make one.
+    """Return the cursor to read the journal from; if there is none, or it is far behind, set it by the root list.
 
-    The serial is taken before the list, and the journal is read again from it: what happens between is not lost.
+    The serial is read before the list, and the journal then from that serial, so that no change between is lost.
     """
     cursor = mirror.ingested_serial
     if cursor is not None and newest < cursor:
@@ -94,26 +97,26 @@ async def _start(context: SyncContext, mirror: Mirror, newest: Serial) -> Serial
 
 
 async def _compare_lists(context: SyncContext) -> None:
-    """Read the root list beside the journal now and then: events get lost, and removals leave no row at times."""
+    """Read the root list from time to time too: events get lost, and some removals write no row to the journal."""
     now, mirror = context.clock(), await context.state.mirror()
     fresh = mirror.list_read_at is not None and now - mirror.list_read_at < context.policy.list_interval
     if mirror.list_refused is not None and context.policy.allow_removals:
-        fresh = False  # it is just this list to which a person agrees
+        fresh = False  # the person agrees to this very list
     if context.policy.selection.names_only or fresh:
         return
     try:
         await _read_list(context, mirror, cursor=None, has_journal=True)
     except (NoListing, Malformed) as error:
-        context.audience.notes(f"the root list could not be held against the mirror: {error}")
+        context.observer.notes(f"the root list could not be compared with the mirror: {error}")
         await context.state.list_missed(now)
 
 
 async def _without_journal(context: SyncContext, mirror: Mirror, reason: NoChangelog) -> None:
     if context.policy.selection.names_only:
-        context.tell_once(
+        context.observer.notes_once(
             "no changelog",
-            f"upstream gives no changelog ({reason}): each named project ({len(context.policy.selection.names)})"
-            " is asked for at every sync, and how far upstream is ahead cannot be known",
+            f"upstream has no changelog ({reason}): each named project ({len(context.policy.selection.names)})"
+            " is requested at every sync, and it is unknown how far upstream is ahead",
         )
         await context.state.recheck(context.policy.selection.names)
         await context.state.polled(None, context.clock(), has_journal=False)
@@ -122,19 +125,19 @@ async def _without_journal(context: SyncContext, mirror: Mirror, reason: NoChang
         await _read_list(context, mirror, cursor=None)
     except NoListing as error:
         raise Unreachable(
-            f"{context.upstream.identity} tells neither what has changed nor what it holds",
+            f"{context.upstream.identity} has neither a changelog nor a root list",
             why=f"{reason}; {error}",
             hint=f"{error.hint + '; or ' if error.hint else ''}name the projects that you want in [select] projects:"
-            " they are then asked for one by one",
+            " they are then requested one by one",
         ) from error
 
 
 async def _read_list(
     context: SyncContext, mirror: Mirror, *, cursor: Serial | None, has_journal: bool = False
 ) -> Serial | None:
-    """Hold the whole root list against the ledger; return the cursor that this leads to.
+    """Compare the whole root list with the state; return the cursor that follows from it.
 
-    `cursor`: where the journal goes on at most; None: where it stands, or, without a journal, at the list's own serial.
+    `cursor`: an upper limit for the result; None: the present cursor or, without a journal, the list's own serial.
     """
     list_serial: Serial | None = None
     await context.state.begin_listing()
@@ -145,21 +148,21 @@ async def _read_list(
     missing = await context.state.missing(list_serial)
     refusal = None if context.policy.allow_removals else judge_missing(missing, context.policy)
     if refusal is not None:
-        context.audience.troubled("root list", refusal)
+        context.observer.troubled("root list", refusal)
     else:
-        context.audience.recovered("root list")
+        context.observer.recovered("root list")
     known = mirror.ingested_serial
     if cursor is None and has_journal:
         cursor = known
     elif cursor is not None and list_serial is not None:
-        # A cached list ends half an hour before the journal: only the journal covers what lies between.
+        # A cached list may be half an hour behind the journal, which alone has the rows between.
         cursor = max(known or Serial(0), min(cursor, list_serial))
     elif cursor is None:
-        # A cached list can be half an hour older than the one before it; what is known stays known.
+        # A cached list may be half an hour older than the previous one; the cursor never goes back.
         cursor = known if list_serial is None or (known is not None and known > list_serial) else list_serial
         await context.state.polled(list_serial, context.clock(), has_journal=False)
     if refusal is not None and known is not None:
-        cursor = known  # what the list leaves out is not believed, nor that it is all there was up to its serial
+        cursor = known  # a refused list is no evidence for its serial either
     await context.state.accept_listing(
         cursor=cursor,
         since=Serial(1 if known is None else known + 1),
@@ -177,14 +180,14 @@ def _selected(listed: Sequence[Listed], policy: Policy) -> list[Listed]:
 
 
 def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeletions | None:
-    """Decide whether what a list leaves out may be doubted at all; a cut list looks like mass removal."""
+    """Return why the projects that a list leaves out are kept; a truncated list looks like mass removal."""
     if not missing.projects:
         return None
     if missing.listed * 2 < missing.served:
         return Malformed(
             f"the root list names {missing.listed} projects, this mirror serves {missing.served}",
-            why="less than half: it is not taken for the truth",
-            hint="Nothing is removed on its word; new and changed projects are taken from it.",
+            why="less than half: the list is taken to be truncated",
+            hint="Nothing is removed because of it; new and changed projects are taken from it.",
         )
     if (
         missing.projects > policy.max_removed_projects

@@ -1,4 +1,4 @@
-"""Telling caches and others what changed in public: what waits in the state goes out in batches, to each by itself."""
+"""Notifying caches and others of public changes: pending changes go out in batches, to each sink independently."""
 
 import math
 from collections.abc import Callable
@@ -10,102 +10,102 @@ import trio
 from mirrorsync.errors import MirrorsyncError, StoreError
 from mirrorsync.model.identity import StorePath
 from mirrorsync.model.notification import Announcement, PublicChange
+from mirrorsync.ports import Sink
 from mirrorsync.simple import gzipped, layout
 from mirrorsync.state.clamp_timestamps import LONGEST_SILENCE
 from mirrorsync.state.notification_queue import ROOT, Delivery
 from mirrorsync.sync.context import SyncContext
-from mirrorsync.sync.notify_config import Sink
 from mirrorsync.sync.policy import Policy
 
-_LAST_WORDS: Final = 10.0
-"""Seconds in which the end of a run begins to tell what still waits; the rest is told by the next one."""
-_TO_WRITE_DOWN: Final = 5.0
-"""Seconds for what is written down of an announcement though its run is cut short."""
+_START_WITHIN: Final = 10.0
+"""Seconds at the end of a run within which announcements are started; the next run sends the rest."""
+_RECORD_WITHIN: Final = 5.0
+"""Seconds to record an announcement that was cut short."""
 _BACK_OFF: Final = (5.0, 15.0, 60.0, 300.0)
 """Seconds between attempts at a sink that fails; the last one repeats."""
-_WHOLE_EVERY: Final = 60.0
-"""Seconds between two announcements that anything may have changed: a cache that is emptied all the time is none."""
+_EVERYTHING_EVERY: Final = 60.0
+"""Seconds between two announcements that anything may have changed: a cache that is always emptied is useless."""
 
 _ROOT_PAGES: Final = layout.root_paths()
 _FORMS: Final = (_ROOT_PAGES.index_html, _ROOT_PAGES.html, _ROOT_PAGES.json)
 
 
 class Notifier:
-    """Tells every sink what changed in public. One that fails or hangs holds up neither the others nor the mirror."""
+    """Notifies every sink of public changes. A sink that fails or hangs delays neither the others nor the mirror."""
 
     def __init__(self, context: SyncContext) -> None:
         self._context = context
-        self._telling = context.telling
-        self._whole_at: dict[str, float] = {}
-        self._troubles: dict[str, str] = {}
+        self._config = context.notify
+        self._everything_at: dict[str, float] = {}
+        self._failures: dict[str, str] = {}
 
-    async def follow(self, stopping: trio.Event) -> None:
-        """Tell whatever is due, as it becomes due, until `stopping`; what has begun by then is told to its end.
+    async def run(self, stopping: trio.Event) -> None:
+        """Send announcements as they become due, until `stopping`; those that have started then are completed.
 
-        Cancellation: what is being told is cut short, which is written down and said.
+        Cancellation: an announcement is cut short, which is recorded and logged.
         """
-        await self._heed_the_clock()
+        await self._clamp_timestamps()
         async with trio.open_nursery() as nursery:
-            for sink in self._telling.sinks:
-                nursery.start_soon(self._follow, sink, stopping)
+            for sink in self._config.sinks:
+                nursery.start_soon(self._run, sink, stopping)
 
     async def finish(self) -> None:
-        """Tell what is due now, as far as it can begin within some seconds; the rest waits for the next run.
+        """Send what is due, as far as it can start within some seconds; the rest waits for the next run.
 
-        What has begun ends within its sink's own bound. Cancellation: as `follow`.
+        An announcement that has started ends within its sink's time limit. Cancellation: as `run`.
         """
-        await self._heed_the_clock()
-        begin_by = trio.current_time() + _LAST_WORDS
+        await self._clamp_timestamps()
+        start_by = trio.current_time() + _START_WITHIN
         async with trio.open_nursery() as nursery:
-            for sink in self._telling.sinks:
-                nursery.start_soon(self._tell_all, sink, lambda: trio.current_time() < begin_by)
+            for sink in self._config.sinks:
+                nursery.start_soon(self._drain, sink, lambda: trio.current_time() < start_by)
 
-    async def _heed_the_clock(self) -> None:
-        """Let nobody wait for a time that a clock gave which was ahead; a pass asks nobody else to."""
-        if self._telling.sinks:
-            with suppress(StoreError):  # whoever else writes to the state meets it too, and tells it
+    async def _clamp_timestamps(self) -> None:
+        """Correct attempts that a wrong clock put too far ahead; in a single pass nothing else does it."""
+        if self._config.sinks:
+            with suppress(StoreError):  # the next write to the state fails too, and reports it
                 await self._context.state.clamp_timestamps(self._context.clock())
 
-    async def _follow(self, sink: Sink, stopping: trio.Event) -> None:
+    async def _run(self, sink: Sink, stopping: trio.Event) -> None:
         while not stopping.is_set():
-            await self._tell(sink, lambda: not stopping.is_set())
-            with trio.move_on_after(self._telling.interval):
+            await self._deliver(sink, lambda: not stopping.is_set())
+            with trio.move_on_after(self._config.interval):
                 await stopping.wait()
 
-    async def _tell_all(self, sink: Sink, may_begin: Callable[[], bool]) -> None:
-        while await self._tell(sink, may_begin):
+    async def _drain(self, sink: Sink, may_start: Callable[[], bool]) -> None:
+        while await self._deliver(sink, may_start):
             pass
 
-    async def _tell(self, sink: Sink, may_begin: Callable[[], bool]) -> bool:
-        """Tell `sink` one batch; False when there was none, it was too late to begin, or it failed."""
+    async def _deliver(self, sink: Sink, may_start: Callable[[], bool]) -> bool:
+        """Send one announcement; return False if none was due, it was too late to start, or it failed."""
         outbox = self._context.state.outbox
         try:
             delivery = await outbox.next_delivery(
-                sink.name, self._context.clock(), most=sink.most, flood=self._telling.flood
+                sink.name, self._context.clock(), most=sink.most, flood=self._config.flood
             )
-            if delivery is None or (delivery.everything and self._is_told_of_all(sink)) or not may_begin():
+            if delivery is None or (delivery.everything and self._had_everything(sink)) or not may_start():
                 return False
             try:
-                said = await self._announce(sink, delivery)
+                text = await self._announce(sink, delivery)
             except MirrorsyncError as error:
                 await self._failed(sink, delivery.attempts, error)
                 return False
             await outbox.told(sink.name, delivery, self._context.clock())
-        except StoreError as error:  # the state's own: whoever else writes to it meets it too, and ends the run
-            self._say_once(sink, f"{error}")
+        except StoreError as error:  # of the state: the next write to it fails too, and ends the run
+            self._log_failure(sink, f"{error}")
             return False
-        self._succeeded(sink, delivery, said)
+        self._succeeded(sink, delivery, text)
         return True
 
     async def _announce(self, sink: Sink, delivery: Delivery) -> str:
         announcement, ended = await self._announcement(delivery), False
         try:
-            said = await sink.announce(announcement)
+            text = await sink.announce(announcement)
             ended = True
         finally:
-            if not ended and trio.current_effective_deadline() == -math.inf:  # by whoever ends the run
+            if not ended and trio.current_effective_deadline() == -math.inf:  # the run was cancelled
                 await self._cut_short(sink)
-        return said
+        return text
 
     async def _announcement(self, delivery: Delivery) -> Announcement:
         return Announcement(
@@ -114,44 +114,45 @@ class Notifier:
             serial=await self._context.state.synced_serial(),
         )
 
-    def _is_told_of_all(self, sink: Sink) -> bool:
-        return trio.current_time() - self._whole_at.get(sink.name, -_WHOLE_EVERY) < _WHOLE_EVERY
+    def _had_everything(self, sink: Sink) -> bool:
+        return trio.current_time() - self._everything_at.get(sink.name, -_EVERYTHING_EVERY) < _EVERYTHING_EVERY
 
-    def _succeeded(self, sink: Sink, delivery: Delivery, said: str) -> None:
+    def _succeeded(self, sink: Sink, delivery: Delivery, text: str) -> None:
         if delivery.everything:
-            self._whole_at[sink.name] = trio.current_time()
-        if self._troubles.pop(sink.name, ""):
-            self._context.audience.mentions(f"{sink.name} is told of changes again; nothing was lost")
-        if said:
-            self._context.audience.mentions(f"{sink.name}: {said}")
+            self._everything_at[sink.name] = trio.current_time()
+        if self._failures.pop(sink.name, ""):
+            self._context.observer.mentions(f"{sink.name} receives changes again; none was lost")
+        if text:
+            self._context.observer.mentions(f"{sink.name}: {text}")
 
     async def _failed(self, sink: Sink, attempts: int, error: MirrorsyncError) -> None:
         wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, LONGEST_SILENCE))
         await self._context.state.outbox.not_told(sink.name, str(error), self._context.clock() + wait)
         hint = f" {error.hint}." if error.hint else ""
-        self._say_once(sink, f"{error}. The changes wait, and are told again by themselves.{hint}")
+        self._log_failure(sink, f"{error}. The changes are kept, and sent again automatically.{hint}")
 
     async def _cut_short(self, sink: Sink) -> None:
-        """Write down, for a while even where the task is cancelled, that nobody knows whether `sink` was told.
+        """Record, for some seconds even in a cancelled task, that it is unknown whether `sink` was notified.
 
-        It is tried again at once: that we end is no fault of its own.
+        The next attempt is due at once, because the sink did not cause the failure.
         """
-        reason = f"{sink.name} was cut short: mirrorsync ended while it was being told"
-        self._say_once(sink, f"{reason}. The changes wait, and are told again at the next start.")
-        with trio.CancelScope(deadline=trio.current_time() + _TO_WRITE_DOWN, shield=True):
+        reason = f"{sink.name} was cut short: mirrorsync ended during the announcement"
+        self._log_failure(sink, f"{reason}. The changes are kept, and sent again at the next start.")
+        with trio.CancelScope(deadline=trio.current_time() + _RECORD_WITHIN, shield=True):
             try:
                 await self._context.state.outbox.not_told(sink.name, reason, self._context.clock())
             except StoreError as error:
-                self._say_once(sink, f"{error}")
+                self._log_failure(sink, f"{error}")
 
-    def _say_once(self, sink: Sink, text: str) -> None:
-        if self._troubles.get(sink.name) != text:
-            self._troubles[sink.name] = text
-            self._context.audience.notes(text)
+    def _log_failure(self, sink: Sink, text: str) -> None:
+        """Log a failure, but not again while it stays the same."""
+        if self._failures.get(sink.name) != text:
+            self._failures[sink.name] = text
+            self._context.observer.notes(text)
 
 
 def describe(subject: StorePath, policy: Policy) -> PublicChange:
-    """Return what clients see differently when `subject`, as the state has it, has changed."""
+    """Return the addresses whose content changes for clients when `subject`, a path in the state, has changed."""
     if subject == ROOT:
         return PublicChange(kind="root", name="", paths=_page_paths("/simple/", policy), key="simple-root")
     top, _, name = subject.partition("/")

@@ -1,33 +1,37 @@
-"""Making a project's pages public, with their compressed siblings where the mirror has them."""
+"""Publishing a project's pages, with their compressed siblings where the mirror has them."""
 
 from mirrorsync.model.identity import ProjectName, StorePath
 from mirrorsync.model.page import ProjectPage
 from mirrorsync.simple import encode_html, gzipped, layout
 from mirrorsync.sync.context import SyncContext
+from mirrorsync.sync.policy import Policy
+
+Object = tuple[StorePath, bytes]
+"""A path in the store, and the bytes to publish there."""
 
 
-async def publish_page(context: SyncContext, page: ProjectPage, json: bytes) -> None:
-    """Replace the project's pages, of which `json` is one, encoded; those whose bytes are the same stay untouched.
+def page_objects(policy: Policy, page: ProjectPage, json: bytes) -> list[Object]:
+    """Return the objects of a page, encoded, in the order in which they are published; `json` is its JSON form.
 
-    HTML and JSON are swapped one after the other (docs/adr/0003): each is true by itself at every instant. A sibling
-    goes before its page: who reads it never gets less than who does not.
+    HTML and JSON are replaced one after the other (docs/adr/0003); each is valid by itself. A sibling goes before its
+    page, so that a client that reads siblings never gets an older page than one that does not.
     """
     paths = layout.page_paths(page.name)
-    html = encode_html.encode_page(page, context.policy.link)
-    pages: list[tuple[StorePath, bytes]] = []
+    html = encode_html.encode_page(page, policy.link)
+    if not policy.gzip:
+        return [(paths.json, json), (paths.html, html), (paths.index_html, html)]
+    objects: list[Object] = []
     for body, places in ((json, (paths.json,)), (html, (paths.html, paths.index_html))):
-        packed = gzipped.pack(body) if context.policy.gzip else None
+        packed = gzipped.pack(body)
         for path in places:
-            if packed is not None:
-                pages.append((gzipped.sibling(path), packed))
-            pages.append((path, body))
-    await context.store.publish_all(pages)
+            objects += [(gzipped.sibling(path), packed), (path, body)]
+    return objects
 
 
 async def publish_legacy(context: SyncContext, name: ProjectName) -> None:
-    """Bring `pypi/<name>/json` up to upstream's, where the mirror carries it, and make it absent where it does not.
+    """Publish `pypi/<name>/json` as upstream has it, or delete it where the mirror or upstream has none.
 
-    It is upstream's own text: its links lead to upstream's files.
+    The links in it lead to upstream's files.
     """
     body = await context.upstream.release_data(name) if context.policy.legacy_json else None
     if body is None:
@@ -37,7 +41,7 @@ async def publish_legacy(context: SyncContext, name: ProjectName) -> None:
 
 
 async def withdraw_page(context: SyncContext, name: ProjectName) -> None:
-    """Make the project's pages absent, each after its sibling: some web servers send that though the page is gone."""
+    """Delete the project's pages, each after its sibling: some web servers serve a sibling without its page."""
     paths = layout.page_paths(name)
     for path in (paths.json, paths.html, paths.index_html):
         if context.policy.gzip:
@@ -47,10 +51,10 @@ async def withdraw_page(context: SyncContext, name: ProjectName) -> None:
 
 
 async def drop_siblings(context: SyncContext) -> None:
-    """Delete every compressed sibling: from here on nothing would keep them up with their pages. Safe to repeat."""
+    """Delete every compressed sibling, because nothing will update them. Safe to repeat."""
     paths = layout.root_paths()
     names = tuple(gzipped.sibling(path).rpartition("/")[2] for path in (paths.json, paths.html, paths.index_html))
-    async for standing in context.store.list(StorePath("simple")):
-        if standing.path.endswith(names):
-            await context.store.delete(standing.path)
+    async for found in context.store.list(StorePath("simple")):
+        if found.path.endswith(names):
+            await context.store.delete(found.path)
     await context.store.settle()

@@ -1,79 +1,79 @@
-"""Making the root index public: all its forms from one walk of the ledger, and not more often than it is worth."""
+"""Publishing the root index: all its forms from one pass over the state, and not more often than it is worth."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import trio
 
 from mirrorsync.model.identity import Serial, StorePath
+from mirrorsync.model.objects import Expect
+from mirrorsync.ports import Staged, Store
 from mirrorsync.runtime.heartbeat import beat
 from mirrorsync.simple import gzipped, layout
 from mirrorsync.simple.root import Row, root_parts
 from mirrorsync.sync.context import SyncContext
-from mirrorsync.sync.replacement import replacing
-from mirrorsync.sync.timing import timed
 
-_REST: Final = 20.0
-"""The daemon leaves the root index alone for this many times what its last writing took: 5 % of a core at most."""
+_PAUSE: Final = 20.0
+"""The daemon waits this many times as long as the last writing took before it writes again: at most 5 % of a core."""
 
 Pieces = Mapping[StorePath, bytes]
-"""What comes next of each object."""
+"""The next bytes of each object."""
 
 
-class Pace:
-    """When the daemon may write the root index again."""
+class RootIndexPacer:
+    """Decides when the daemon writes the root index again."""
 
     def __init__(self) -> None:
-        self.owes = False
-        """Whether the root index that stands may be behind the ledger."""
+        self.is_owed = False
+        """The published root index may be behind the state."""
         self._not_before = -float("inf")
-        self._hurries = False
+        self._is_unlimited = False
 
     def hurry(self) -> None:
-        """Write it whenever it is behind, as at the end."""
-        self._hurries = True
+        """From now on write it whenever it is behind, as at the end of a run."""
+        self._is_unlimited = True
 
     @property
     def is_due(self) -> bool:
         """Whether it may be written now."""
-        return self._hurries or trio.current_time() >= self._not_before
+        return self._is_unlimited or trio.current_time() >= self._not_before
 
     async def publish(self, context: SyncContext) -> None:
-        """As `publish_root`, now or, where that would be too often, at a later call: `owes` tells."""
-        self.owes = True
+        """Call `publish_root` now or, where that would be too often, at a later call; `is_owed` says which."""
+        self.is_owed = True
         if not self.is_due:
             return
         began = trio.current_time()
         await publish_root(context)
         ended = trio.current_time()
-        self._not_before = ended + _REST * (ended - began)
-        self.owes = False
+        self._not_before = ended + _PAUSE * (ended - began)
+        self.is_owed = False
 
 
 async def publish_root(context: SyncContext) -> bool:
-    """Bring the root index up to what the ledger says, if it is behind; True when it was.
+    """Publish the root index if it is behind the state; return whether it was.
 
-    It claims the serial up to which everything is served, never more (I2), and of each project the serial of the
-    page that stands, so that this mirror can be another one's upstream. A form whose bytes are the same stays
-    untouched: names change far more seldom than serials.
+    It claims the serial up to which everything is served, never more (I2), and for each project the serial of its
+    published page, so that this mirror can be another one's upstream. A form with equal bytes stays untouched: names
+    change far less often than serials.
     """
     mirror = await context.state.mirror()
     serial = await context.state.synced_serial()
     if mirror.root_version == mirror.root_published_version and mirror.published_serial == serial:
         return False
     await context.state.outbox.about_to_publish_root()
-    await _write(context, serial)
+    with context.timed("root_index"):
+        await _write(context, serial)
     await context.store.settle()
     await context.state.root_published(serial, mirror.root_version)
     return True
 
 
-@timed("root_index")
 async def _write(context: SyncContext, serial: Serial | None) -> None:
-    """Stream the index from the ledger to the store: at 750,000 projects it is tens of megabytes.
+    """Stream the index from the state to the store: with 750,000 projects it has tens of megabytes.
 
-    JSON goes last, for web servers read from it which serial HTML carries; a sibling goes before its page.
+    JSON goes last, because web servers take the serial of the HTML from it; a sibling goes before its page.
     """
     paths = layout.root_paths()
     order = [
@@ -108,3 +108,53 @@ def _with_siblings(batches: Iterator[Sequence[Row]], serial: Serial | None) -> I
         yield {**pieces, **dict(zip(siblings, (packed, packed, json.pack(pieces[paths.json])), strict=True))}
     rest = html.end()
     yield dict(zip(siblings, (rest, rest, json.end()), strict=True))
+
+
+class Replacement:
+    """Writes a large object in pieces, and compares it with the published one: a streaming `Store.publish`."""
+
+    def __init__(self, store: Store, path: StorePath, staged: Staged, *, differs: bool) -> None:
+        """`differs`: whether it is known to differ before its first piece, as when nothing is published."""
+        self._published = store.read(path)
+        self._staged = staged
+        self._differs = differs
+        self._ahead = b""
+
+    async def write(self, piece: bytes) -> None:
+        """Append `piece`. Raises: StoreError."""
+        await self._staged.write(piece)
+        if not self._differs:
+            self._differs = not await self._continues_with(piece)
+
+    async def commit(self) -> bool:
+        """Replace the published object if it differs, as durably as `Staged.commit`; return whether it did.
+
+        Raises: StoreError.
+        """
+        if not self._differs and not self._ahead:
+            self._ahead = await anext(self._published, b"")
+        if not self._differs and not self._ahead:
+            return False
+        await self._staged.commit()
+        return True
+
+    async def _continues_with(self, piece: bytes) -> bool:
+        while len(self._ahead) < len(piece):
+            chunk = await anext(self._published, b"")
+            if not chunk:
+                return False
+            self._ahead += chunk
+        same = self._ahead.startswith(piece)
+        self._ahead = self._ahead[len(piece) :]
+        return same
+
+
+@asynccontextmanager
+async def replacing(store: Store, path: StorePath) -> AsyncIterator[Replacement]:
+    """Open a replacement of the object at `path`; without `commit` the object stays as it is.
+
+    Holds about 2 MiB. Raises: StoreError. Cancellation: the object is replaced whole or not at all.
+    """
+    differs = await store.stat(path) is None
+    async with store.stage(path, Expect(size=None, sha256=None)) as staged:
+        yield Replacement(store, path, staged, differs=differs)

@@ -1,7 +1,8 @@
-"""One pass of a mirror: ask, bring up, publish, sweep."""
+"""One pass of a mirror: poll, sync what is due, publish, sweep."""
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 
@@ -9,22 +10,21 @@ from mirrorsync.errors import DifferentUpstream, MirrorsyncError
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.observe.run_observer import Done
 from mirrorsync.state.runs import Totals, note_of
-from mirrorsync.sync import work_feed as feed
+from mirrorsync.sync import work_feed
 from mirrorsync.sync.context import SyncContext
-from mirrorsync.sync.deselect import drop_deselected
 from mirrorsync.sync.ingest import ingest
 from mirrorsync.sync.notifier import Notifier
 from mirrorsync.sync.publish import drop_siblings
 from mirrorsync.sync.publish_status import publish_status
+from mirrorsync.sync.removal import RemovalBudget, drop_deselected, sweep
 from mirrorsync.sync.root_index import publish_root
-from mirrorsync.sync.sweep import sweep
 from mirrorsync.sync.worker_pool import WorkerPool
 
 
-async def prepare(context: SyncContext, *, tree_has_files: bool = False, rehearses: bool = False) -> None:
-    """Take up the mirror's row, and hold the configuration against it; the tree is left alone when it `rehearses`.
+async def prepare(context: SyncContext, *, tree_has_files: bool = False, is_dry_run: bool = False) -> SyncContext:
+    """Compare the state with the configuration, and apply what changed; a dry run changes nothing in the tree.
 
-    Raises: DifferentUpstream, TooManyDeletions; StoreError.
+    Returns the context for the run, with what was removed. Raises: DifferentUpstream, TooManyDeselected; StoreError.
     """
     policy = context.policy
     selection, content = policy.selection.fingerprint(), policy.content_fingerprint()
@@ -35,42 +35,36 @@ async def prepare(context: SyncContext, *, tree_has_files: bool = False, rehears
             why="two indexes in one tree would be neither",
             hint="correct [upstream] index, or use another [mirror] directory",
         )
-    if mirror.content != content and not context.policy.gzip and not rehearses:
+    if mirror.content != content and not policy.gzip and not is_dry_run:
         await drop_siblings(context)
-    if mirror.selection != selection and not rehearses:
-        await drop_deselected(context)
+    if mirror.selection != selection and not is_dry_run:
+        context = replace(context, removed=await drop_deselected(context))
     if (mirror.selection, mirror.content) != (selection, content):
         await context.state.render_anew(selection, content)
+    return context
 
 
 async def sync(context: SyncContext, names: Sequence[ProjectName] = ()) -> Totals:
-    """Make one pass until all that is due has been tried; return what was done.
+    """Make one pass: try everything that is due, then publish; return what was done.
 
-    With `names`, only these are asked for, due or not. Raises: what halts a run; all that was brought up before
-    it is recorded and published. Cancel-safe.
+    With `names` only these projects are synced, due or not. Raises: the error that halted the run; everything before it
+    is recorded and published. Cancel-safe.
     """
     started_at = context.clock()
-    pool = WorkerPool(context)
+    pool = WorkerPool(context, RemovalBudget(context.policy, now=started_at, spent=context.removed))
     failure: MirrorsyncError | None = None
     try:
         if names:
-            await context.state.add_projects(names)
-            await context.state.recheck(names)
-            await pool.work_off(feed.only(context, names))
-            await context.state.forget_unheard(names)
+            await _sync_named(context, pool, names)
         else:
-            if context.policy.allow_removals:
-                await context.state.agree(started_at)
-            await ingest(context)
-            await context.state.step_audit(context.clock(), context.policy.audit_period)
-            await pool.work_off(feed.until_idle(context, pool.idle))
+            await _sync_due(context, pool)
     except MirrorsyncError as error:
         failure = error
     totals = msgspec.structs.replace(pool.totals, note=None if failure is None else note_of(failure))
     try:
         await log(context, started_at, totals)
         await publish_root(context)
-        await sweep(context)
+        await sweep(context, RemovalBudget(context.policy, now=started_at))
         await publish_status(context, root_is_owed=False)
     except MirrorsyncError as error:
         if failure is None:
@@ -82,31 +76,45 @@ async def sync(context: SyncContext, names: Sequence[ProjectName] = ()) -> Total
     return totals
 
 
+async def _sync_named(context: SyncContext, pool: WorkerPool, names: Sequence[ProjectName]) -> None:
+    await context.state.add_projects(names)
+    await context.state.recheck(names)
+    await pool.run(work_feed.only(context, names))
+    await context.state.forget_unheard(names)
+
+
+async def _sync_due(context: SyncContext, pool: WorkerPool) -> None:
+    if context.policy.allow_removals:
+        await context.state.agree(context.clock())
+    await ingest(context)
+    await context.state.step_audit(context.clock(), context.policy.audit_period)
+    await pool.run(work_feed.until_idle(context, pool))
+
+
 async def note_halt(context: SyncContext, error: MirrorsyncError) -> None:
-    """Write down for `status` what ended a run that nobody has logged; where that cannot be written, nothing is."""
+    """Record for `status` the error that ended a run before it was logged, if the state can be written."""
     now = context.clock()
     with suppress(MirrorsyncError):
         await context.state.log_run(now, Totals(note=note_of(error)), now)
 
 
-def tell_unknown(context: SyncContext, totals: Totals) -> None:
-    """Tell what upstream left untold, so that nobody wonders why pip finds no sidecar here."""
+async def log(context: SyncContext, started_at: float, totals: Totals) -> None:
+    """Record what was done since `started_at`, and log it for the operator."""
+    _note_sidecars(context, totals)
+    await context.state.log_run(started_at, totals, context.clock())
+    serial = await context.state.synced_serial()
+    context.observer.did(Done(totals.projects, totals.files, totals.fetched, totals.errors, serial))
+
+
+def _note_sidecars(context: SyncContext, totals: Totals) -> None:
     if totals.sidecars_untold:
-        context.tell_once(
+        context.observer.notes_once(
             "untold sidecars",
             f"upstream says nothing of the metadata sidecars of {totals.sidecars_untold} wheels (PEP 658): none of"
             " them is mirrored, and clients read the wheels themselves",
         )
     if totals.sidecars_lost:
-        context.audience.notes(
+        context.observer.notes(
             f"upstream promises {totals.sidecars_lost} metadata sidecars that it does not have: they are not"
-            " advertised here, and asked for again when their projects change"
+            " advertised here, and requested again when their projects change"
         )
-
-
-async def log(context: SyncContext, started_at: float, totals: Totals) -> None:
-    """Write down what was done since `started_at`, and tell what an operator should know of it."""
-    tell_unknown(context, totals)
-    await context.state.log_run(started_at, totals, context.clock())
-    serial = await context.state.synced_serial()
-    context.audience.did(Done(totals.projects, totals.files, totals.fetched, totals.errors, serial))

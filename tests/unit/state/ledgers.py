@@ -8,8 +8,10 @@ from typing import Final
 
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Mirrored, StoredFile
-from mirrorsync.model.page import DistFile, Hashes
+from mirrorsync.model.page import DistFile, Hashes, ProjectPage
 from mirrorsync.state import inventory, outcomes, progress
+from mirrorsync.state.inventory import Intent
+from mirrorsync.state.ledger import State
 from mirrorsync.state.progress import Raised
 
 GRACE: Final = 1000.0
@@ -35,6 +37,13 @@ def raised(number: int, serial: int) -> Raised:
 def page(number: int, files: int, edition: str = "") -> Sequence[DistFile]:
     """Every second file is a wheel with a sidecar."""
     return [_file(f"parcel_{number}-{version}.0{edition}", wheel=bool(version % 2)) for version in range(files)]
+
+
+async def intend(state: State, number: int, files: Sequence[DistFile], serial: int) -> Intent:
+    """Record the intent of one page, which conflicts with no other project."""
+    (intent,) = await state.intend([ProjectPage(name=name_of(number), serial=Serial(serial), files=tuple(files))])
+    assert isinstance(intent, Intent)
+    return intent
 
 
 def _file(stem: str, *, wheel: bool) -> DistFile:
@@ -78,7 +87,7 @@ def mirrored(
 def bring_up(connection: sqlite3.Connection, number: int, serial: int, files: Sequence[DistFile], now: float) -> None:
     intent = inventory.intend(connection, name_of(number), files)
     new = [need.file for need in intent.needs]
-    outcomes.record(connection, mirrored(number, serial, new, intent.vanished), now, GRACE)
+    outcomes.record(connection, [mirrored(number, serial, new, intent.vanished)], now, GRACE)
 
 
 def fill(connection: sqlite3.Connection, projects: int, *, owed: bool) -> None:

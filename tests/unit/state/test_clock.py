@@ -25,7 +25,7 @@ async def state(tmp_path: Path) -> AsyncIterator[State]:
 
 async def fails(state: State, *, at: float, delay: float) -> None:
     failed = Failed(name=name_of(1), error="no", hint="", delay=delay)
-    await state.record(failed, at, GRACE)
+    await state.record([failed], at, GRACE)
 
 
 async def test_what_a_clock_a_year_ahead_has_put_off_is_due_once_it_is_right(state: State) -> None:

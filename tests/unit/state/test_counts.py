@@ -60,13 +60,13 @@ def anything(connection: sqlite3.Connection, chance: random.Random, serial: int)
             inventory.intend(connection, name, files)
         case 6:
             failure = Failed(name=name, error="no", hint="", delay=None)
-            outcomes.record(connection, failure, now, GRACE)
+            outcomes.record(connection, [failure], now, GRACE)
         case 7:
             fates: tuple[Outcome, ...] = (
                 Removed(name=name, reason="gone", wanted_serial=None),
                 Confirmed(name=name, content_serial=Serial(10**9)),
             )
-            outcomes.record(connection, chance.choice(fates), now, GRACE)
+            outcomes.record(connection, [chance.choice(fates)], now, GRACE)
         case 8:
             progress.recheck(connection, chance.choice([None, [name]]))
         case 9:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.unit.state.ledgers import GRACE, fill, mirrored, name_of, page, raised
+from tests.unit.state.ledgers import GRACE, fill, intend, mirrored, name_of, page, raised
 
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.outcome import Confirmed, Failed, Removed
@@ -49,14 +49,14 @@ async def busy_pass(state: State) -> None:
     await state.raise_wanted([raised(number, later) for number in (1, 2, 3, 4)], Serial(later))
     await state.due(_LATER, 2)
     assert await state.named(name_of(1)) is not None
-    intent = await state.intend(name_of(1), files, Serial(later))
-    await state.about_to_publish(name_of(1), Serial(later))
+    intent = await intend(state, 1, files, later)
+    await state.about_to_publish([(name_of(1), Serial(later))])
     outcome = mirrored(1, later, [need.file for need in intent.needs], intent.vanished)
-    await state.record(outcome, _LATER, GRACE)
-    await state.record(Confirmed(name=name_of(2), content_serial=Serial(10**9)), _LATER, GRACE)
-    await state.record(Failed(name=name_of(3), error="no", hint="", delay=None), _LATER, GRACE)
+    await state.record([outcome], _LATER, GRACE)
+    await state.record([Confirmed(name=name_of(2), content_serial=Serial(10**9))], _LATER, GRACE)
+    await state.record([Failed(name=name_of(3), error="no", hint="", delay=None)], _LATER, GRACE)
     await state.weigh([name_of(4)])
-    await state.record(Removed(name=name_of(4), reason="gone", wanted_serial=None), _LATER, GRACE)
+    await state.record([Removed(name=name_of(4), reason="gone", wanted_serial=None)], _LATER, GRACE)
     await state.swept(await state.take_past_grace(_LATER + GRACE, 100))
     await state.root_published(Serial(later), 1)
 
@@ -137,7 +137,7 @@ async def test_status_names_the_failing_first_and_a_thousand_at_most(tmp_path: P
         state = State(database)
         for number, attempts in ((7, 1), (1_400, 3), (3, 2)):
             for _ in range(attempts):
-                await state.record(Failed(name=name_of(number), error="no", hint="", delay=None), 1.0, GRACE)
+                await state.record([Failed(name=name_of(number), error="no", hint="", delay=None)], 1.0, GRACE)
     with reading(path) as connection:
         found = report(connection)
     assert found.unmet_count == 1_500

@@ -123,7 +123,7 @@ class Client:
         """
         volley = self._sender.volley([self._call(ask, ask.url, self._silence) for ask, _, _ in questions])
         place = object()
-        with pulse.resting():
+        with pulse.queued():
             await self._connections.acquire_on_behalf_of(place)
         rest = iter(range(len(questions)))
         patience = trio.CancelScope(deadline=trio.current_time() + hold_up)
@@ -221,7 +221,7 @@ class Client:
         """
         silence = self._silence if ask.silence is None else ask.silence
         place = object()  # not the task: one task may hold a body and ask for a page
-        with pulse.resting():
+        with pulse.queued():
             await self._connections.acquire_on_behalf_of(place)
         try:
             reply = await self._send(ask, silence)

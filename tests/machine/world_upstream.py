@@ -30,8 +30,10 @@ from tests.support.pypi.world import World
 HOST = "http://files.test/"
 _ROWS = 7
 """Rows in one batch: few, so that a run has several."""
-_WORDS = 2
-"""Pieces that a body comes in."""
+_GROUP = 3
+"""Pages in one group of results."""
+_CHUNKS = 2
+"""Chunks of a body."""
 
 PageFault = Literal["stale", "absent", "unreachable"]
 FileFault = Literal["missing", "truncated", "wrong bytes", "no sidecar", "unreachable"]
@@ -57,7 +59,7 @@ class Lies:
         self.listing, self.hidden, self.no_journal = None, frozenset(), False
 
 
-class NotifyConfig:
+class WorldUpstream:
     """What an index tells of `world`."""
 
     identity = "test index"
@@ -112,13 +114,15 @@ class NotifyConfig:
             yield groups
 
     async def _groups(self, requests: Sequence[PageRequest]) -> AsyncGenerator[Sequence[PageResult], None]:
-        for request in requests:
+        for start in range(0, len(requests), _GROUP):
             await trio.lowlevel.checkpoint()
-            try:
-                outcome: ProjectPage | Unchanged | MirrorsyncError = self._page(request)
-            except MirrorsyncError as error:
-                outcome = error
-            yield [PageResult(request=request, outcome=outcome)]
+            yield [self._result(request) for request in requests[start : start + _GROUP]]
+
+    def _result(self, request: PageRequest) -> PageResult:
+        try:
+            return PageResult(request=request, outcome=self._page(request))
+        except MirrorsyncError as error:
+            return PageResult(request=request, outcome=error)
 
     def _page(self, request: PageRequest) -> ProjectPage | Unchanged:
         project = request.name
@@ -175,7 +179,7 @@ class NotifyConfig:
 
 
 def _pieces(body: bytes, name: str, *, cut: bool) -> Iterator[bytes]:
-    half = len(body) // _WORDS
+    half = len(body) // _CHUNKS
     yield body[:half]
     if cut:
         raise Truncated(f"{name}: {half} of {len(body)} bytes")
