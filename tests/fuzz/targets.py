@@ -17,9 +17,9 @@ from mirrorsync.errors import BadConfig, Malformed, Refused, UpstreamError
 from mirrorsync.model.identity import ProjectName, Serial, is_segment, project_name, store_path
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
 from mirrorsync.simple import encode_html, encode_json, layout, root
-from mirrorsync.simple.decode import decode_page
+from mirrorsync.simple.decode import PageDecoder
 from mirrorsync.simple.decode_file import decode_file
-from mirrorsync.simple.wire import Entry, Unfit, WireDigest, WireFile
+from mirrorsync.simple.wire import Unfit, WireFile, WireHashes
 from mirrorsync.upstream import address, legacy, xmlrpc
 from mirrorsync.upstream.http import errors as answers
 from mirrorsync.upstream.http.allowed_urls import AllowedUrls, authority
@@ -68,7 +68,7 @@ def require_confined(path: str) -> None:
 def page(data: bytes) -> bool:
     """PEP 691's page, and what is published of it."""
     try:
-        decoded = decode_page(data, requested=seeds.NAME, page_url=seeds.PAGE_URL)
+        decoded = PageDecoder().decode(data, requested=seeds.NAME, page_url=seeds.PAGE_URL)
     except Malformed as refusal:
         require_message(refusal)
         return False
@@ -81,7 +81,7 @@ def page(data: bytes) -> bool:
 
 
 def _check_json(decoded: ProjectPage) -> None:
-    again = decode_page(
+    again = PageDecoder().decode(
         encode_json.encode_page(decoded, seeds.upstream_link).body, requested=seeds.NAME, page_url=seeds.PAGE_URL
     )
     require(_in_order(again) == _in_order(decoded), f"JSON reads back as {again}, not {decoded}")
@@ -171,9 +171,9 @@ def file(data: bytes) -> bool:
     """A file's name, URL and page's URL, a line feed between them, and where it would be stored."""
     name, _, rest = data.decode("utf-8", "surrogateescape").partition("\n")
     url = rest.replace("NAME", name)
-    wire = WireFile(filename=name, url=url, hashes=WireDigest(seeds.SHA256))
+    wire = WireFile(filename=name, url=url, hashes=WireHashes(seeds.SHA256))
     try:
-        decoded = decode_file(Entry(wire), seeds.PAGE_URL)
+        decoded = decode_file(wire, seeds.PAGE_URL)
     except Unfit as refusal:
         require_message(refusal)
         return False

@@ -1,23 +1,27 @@
 """One project's page in the simple index, as values."""
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import ProjectName, Serial
 
+NO_KEYS: Final[Mapping[str, Any]] = MappingProxyType({})
 
-class Hashes(msgspec.Struct, frozen=True):
-    """A file's digests. `sha256` is what mirrorsync verifies; `others` are upstream's words, passed through."""
+
+# gc=False: these structs are frozen and hold JSON values, so they are part of no cycle, and a page has thousands.
+class Hashes(msgspec.Struct, frozen=True, gc=False):
+    """A file's digests. mirrorsync verifies `sha256`, and passes on `others` unverified."""
 
     sha256: bytes
     others: tuple[tuple[str, str], ...] = ()
-    """(algorithm, hex digest) pairs other than sha256, in upstream's order."""
+    """(algorithm, hex digest) pairs other than sha256, sorted."""
 
 
-class DistFile(msgspec.Struct, frozen=True):
+class DistFile(msgspec.Struct, frozen=True, gc=False):
     """One distribution file of a project. Source: PEP 503, 592, 658, 691, 700, 714, 740."""
 
     filename: str
@@ -36,7 +40,7 @@ class DistFile(msgspec.Struct, frozen=True):
     upload_time: str | None = None
     """Upstream's own spelling: `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`."""
     provenance: str | None = None
-    extra: Mapping[str, Any] = {}
+    extra: Mapping[str, Any] = NO_KEYS
     """Keys that this version does not know, passed through to the JSON page."""
 
 
@@ -51,9 +55,9 @@ class ProjectPage(msgspec.Struct, frozen=True):
     status_reason: str | None = None
     versions: tuple[str, ...] = ()
     files: tuple[DistFile, ...] = ()
-    extra: Mapping[str, Any] = {}
+    extra: Mapping[str, Any] = NO_KEYS
     """Unknown top-level keys."""
-    meta_extra: Mapping[str, Any] = {}
+    meta_extra: Mapping[str, Any] = NO_KEYS
     """Unknown keys of `meta`."""
     etag: str | None = None
     """The validator that came with the page; not part of its content."""

@@ -4,22 +4,27 @@ PEP 833 freezes this form, and clients older than any of us read it with regular
 Source: PEP 503, 592, 629, 658, 714, 740, 792, 833.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from mirrorsync.model.page import DistFile, ProjectPage
 
 REPOSITORY_VERSION: Final = '<meta name="pypi:repository-version" content="1.4">'
-"""What HTML pages conform to, for ever (PEP 833)."""
+"""The version of all HTML pages; PEP 833 freezes it."""
+_SPECIAL: Final = "&<>\"'"
 
 
 def encode_page(page: ProjectPage, link: Callable[[DistFile], str]) -> bytes:
-    """Return the page with each file's URL as `link` makes it, everything in it escaped.
+    """Return `html_page` with the URL that `link` gives each file."""
+    return html_page(page, [link(file) for file in page.files])
 
-    The comment with the serial, last, is left out where the page has none. Unknown keys have no place in HTML.
+
+def html_page(page: ProjectPage, links: Sequence[str]) -> bytes:
+    """Return the page with `links` as its files' URLs, every text in it escaped.
+
+    The comment with the serial, at the end, is omitted where the page has none. HTML has no place for unknown keys.
     """
     name = escape(page.name)
-    anchors = "".join([_anchor(file, link(file)) for file in page.files])
     serial = "" if page.serial is None else f"\n<!--SERIAL {page.serial}-->"
     text = (
         '<!DOCTYPE html>\n<html lang="en">\n  <head>\n'
@@ -27,7 +32,7 @@ def encode_page(page: ProjectPage, link: Callable[[DistFile], str]) -> bytes:
         f"{_status(page)}    <title>Links for {name}</title>\n"
         "  </head>\n  <body>\n"
         f"    <h1>Links for {name}</h1>\n"
-        f"{anchors}</body>\n</html>{serial}"
+        f"{_anchors(page.files, links)}</body>\n</html>{serial}"
     )
     return text.encode()
 
@@ -46,10 +51,29 @@ def _status(page: ProjectPage) -> str:
     return f'{status}<meta name="pypi:project-status-reason" content="{escape(page.status_reason)}">'
 
 
-def _anchor(file: DistFile, url: str) -> str:
-    requires_python = yanked = metadata = provenance = ""
-    if file.requires_python:
-        requires_python = f'data-requires-python="{escape(file.requires_python)}" '
+def _anchors(files: Sequence[DistFile], links: Sequence[str]) -> str:
+    names: Sequence[str] = [file.filename for file in files]
+    if _has_special("".join((*names, *links))):
+        names, links = list(map(escape, names)), list(map(escape, links))
+    # A page repeats a few version ranges, and nearly all have a `<` or `>`.
+    ranges: dict[str | None, str] = {
+        text: f'data-requires-python="{escape(text)}" ' for text in {file.requires_python for file in files} if text
+    }
+    return "".join(
+        [
+            f'<a href="{link}#sha256={file.hashes.sha256.hex()}" '
+            f"{ranges.get(file.requires_python, '')}{_attributes(file)}>{name}</a><br />\n"
+            for file, link, name in zip(files, links, names, strict=True)
+        ]
+    )
+
+
+def _has_special(text: str) -> bool:
+    return any(character in text for character in _SPECIAL)
+
+
+def _attributes(file: DistFile) -> str:
+    yanked = metadata = provenance = ""
     if file.yanked is not False:
         yanked = f'data-yanked="{escape(file.yanked) if isinstance(file.yanked, str) else ""}" '
     if file.core_metadata is not None:
@@ -57,7 +81,4 @@ def _anchor(file: DistFile, url: str) -> str:
         metadata = f'data-dist-info-metadata="sha256={digest}" data-core-metadata="sha256={digest}"'
     if file.provenance is not None:
         provenance = f' data-provenance="{escape(file.provenance)}"'
-    return (
-        f'<a href="{escape(url)}#sha256={file.hashes.sha256.hex()}" '
-        f"{requires_python}{yanked}{metadata}{provenance}>{escape(file.filename)}</a><br />\n"
-    )
+    return f"{yanked}{metadata}{provenance}"

@@ -1,8 +1,4 @@
-"""PEP 691's JSON as typed values: exactly what PyPI writes.
-
-`parse_page` reads a body of that shape in one typed pass; what differs from it is tidied into it by
-`tolerance.py`, so that both ways end in the same values and the same checks.
-"""
+"""PEP 691's JSON as typed values, in exactly the form that PyPI writes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,29 +7,41 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from mirrorsync.model.page import NO_KEYS
+
 _VERSION: Final = re.compile(r"([0-9]{1,9})\.[0-9]{1,9}").fullmatch
 
 API_VERSION: Final = "1.4"
-"""The version that our pages conform to, and the latest that we know of upstream's. Source: PEP 629, 700, 792."""
-NAME_SHOWN: Final = 255
-"""Characters of a file's name in a message: upstream must not choose how long our log gets."""
+"""The version that our pages conform to, and the latest that this program knows. Source: PEP 629, 700, 792."""
+_SHOWN_NAME: Final = 255
+"""Characters of a file name in a message, so that upstream cannot bloat the log."""
+_DEPTH_MAX: Final = 32
+"""Nesting levels of an unknown value: it is later written from a deeper stack than it was read on."""
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
-"""Bytes, at most 1 TiB: a thousand times what PyPI takes; what promises more is a lie, and no want of room."""
+"""Bytes, at most 1 TiB: a thousand times PyPI's limit."""
+OtherHashes = tuple[tuple[str, str], ...]
+"""(algorithm, hex digest) pairs other than sha256, sorted."""
 
 
-class Unfit(Exception):  # noqa: N818 -- a fact inside the decoder; `decode_page` makes it the operator's Malformed
-    """Why a page cannot be taken, in an operator's words."""
+class Unfit(Exception):  # noqa: N818 -- internal to the decoder; `decode_page` turns it into the operator's Malformed
+    """Why a page cannot be used, in an operator's words."""
 
 
-# gc=False: these hold nothing that could lead back to them, and a page has tens of thousands of them.
-class WireDigest(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The digest by which mirrorsync verifies."""
+# gc=False: these structs are frozen and made from JSON, so they are part of no cycle, and a page has thousands.
+class WireHashes(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`hashes`. sha256 is the digest that mirrorsync verifies."""
 
     sha256: str | None = None
 
 
-WireMetadata = WireDigest | bool | UnsetType | None
+class WireMetadata(msgspec.Struct, frozen=True, gc=False):
+    """The digest of a metadata sidecar. Only a sha256 counts."""
+
+    sha256: str | None = None
+
+
+MetadataValue = WireMetadata | bool | UnsetType | None
 
 
 class WireFile(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, rename="kebab"):
@@ -41,15 +49,17 @@ class WireFile(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
 
     filename: str
     url: str
-    hashes: WireDigest
+    hashes: WireHashes
     requires_python: str | None = None
     size: Size | None = None
     upload_time: str | None = None
     yanked: bool | str | None = False
-    core_metadata: WireMetadata = UNSET
-    data_dist_info_metadata: WireMetadata = UNSET
-    dist_info_metadata: WireMetadata = UNSET
+    core_metadata: MetadataValue = UNSET
+    data_dist_info_metadata: MetadataValue = UNSET
+    dist_info_metadata: MetadataValue = UNSET
     provenance: str | None = None
+    gpg_sig: Any = None
+    """Ignored: a mirror without signatures must not advertise them."""
 
 
 class WireMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +77,7 @@ class WireStatus(msgspec.Struct, frozen=True):
 
 
 class WireHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """All of a page but its files. Source: PEP 691, 700, 792."""
+    """A page without its files. Source: PEP 691, 700, 792."""
 
     meta: WireMeta
     name: str
@@ -76,47 +86,65 @@ class WireHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class WirePage(WireHead, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """A page of PyPI's shape. `files` has no default: its absence must never be taken for "no files"."""
+    """A page. `files` has no default: a page without the key must never count as a page without files."""
 
     files: list[WireFile]
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A file of the page, with what PyPI's shape has no room for."""
-
-    file: WireFile
-    other_hashes: tuple[tuple[str, str], ...] = ()
-    extra: Mapping[str, Any] | None = None
-    """Unknown keys; None where there are none."""
-
-
 class Parsed(msgspec.Struct, frozen=True):
-    """A page as it came, whatever its shape."""
+    """A page with its unknown keys apart."""
 
     head: WireHead
-    entries: Iterable[Entry]
-    """To be iterated once; raises Unfit where an entry is at fault."""
-    extra: Mapping[str, Any] = {}
-    meta_extra: Mapping[str, Any] = {}
+    entries: Iterable[tuple[WireFile, OtherHashes, Mapping[str, Any]]]
+    """Each file with its other hashes and unknown keys. Iterate once; raises Unfit at an invalid entry."""
+    extra: Mapping[str, Any] = NO_KEYS
+    meta_extra: Mapping[str, Any] = NO_KEYS
 
 
-def keys_of(*wires: type[msgspec.Struct]) -> frozenset[str]:
-    """Return the JSON keys that these types know."""
-    return frozenset(key for wire in wires for key in wire.__struct_encode_fields__)
+def keys_of(wire: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the JSON keys of `wire`."""
+    return frozenset(wire.__struct_encode_fields__)
 
 
 def is_later(version: str) -> bool:
-    """Tell whether `version`, which was not refused, is later than what this mirrorsync knows (PEP 629: warn)."""
+    """Tell whether `version`, a valid 1.x, is later than API_VERSION (PEP 629: warn the user)."""
     return int(version.partition(".")[2]) > int(API_VERSION.partition(".")[2])
 
 
 def refuse_version(version: object) -> None:
-    """Source: PEP 629: a greater major version must not be guessed at, a greater minor one may be read.
+    """Accept 1.x only: a client must not guess at another major version. Source: PEP 629.
 
-    Raises: Unfit, when it is no version, or one whose major number is not 1.
+    Raises: Unfit.
     """
     match = _VERSION(version) if isinstance(version, str) else None
     if match is None:
         raise Unfit("`meta` has no `api-version` of the form 1.4")
     if int(match[1]) != 1:
         raise Unfit(f"its api-version is {match[0]}, and this mirrorsync reads 1.x")
+
+
+def is_deep(extra: Mapping[str, Any]) -> bool:
+    """Tell whether a value among the unknown keys nests too deeply."""
+    return _is_deeper(extra.values(), _DEPTH_MAX)
+
+
+def refuse_deep(extra: Mapping[str, Any]) -> None:
+    """Raise Unfit when `extra` is deep."""
+    if is_deep(extra):
+        raise Unfit(f"a key that this version does not know has more than {_DEPTH_MAX} levels")
+
+
+def shown(filename: str) -> str:
+    """Return `filename` for a message."""
+    return repr(filename[:_SHOWN_NAME])
+
+
+def _is_deeper(values: Iterable[Any], levels: int) -> bool:
+    if levels == 0:
+        return True
+    for value in values:
+        if isinstance(value, dict | list):
+            inner = value.values() if isinstance(value, dict) else value
+            if _is_deeper(inner, levels - 1):
+                return True
+    return False

@@ -14,7 +14,7 @@ from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.objects import Chunk, Remote
 from mirrorsync.model.page import PageRequest, PageResult, ProjectPage, Unchanged
-from mirrorsync.simple.decode import decode_page
+from mirrorsync.simple.decode import PageDecoder
 from mirrorsync.upstream import legacy
 from mirrorsync.upstream.file_body import fetch_all, open_body
 from mirrorsync.upstream.http import errors as answers
@@ -68,8 +68,8 @@ class SimpleIndex:
         self._client = client
         self._base_url = base_url
         self._trace = TraceReader(client, parse(f"{base_url}/mirrorsync/trace.json")) if may_be_mirror else None
-        self._large = trio.CapacityLimiter(1)
-        """Large pages are decoded one at a time: each may cost some 200 MiB while it is judged."""
+        self._decoder = PageDecoder()
+        self._large = trio.CapacityLimiter(1)  # decoding a large page can take 200 MiB
 
     async def last_serial(self) -> Serial | None:
         """Raise NoChangelog: the Simple API has no journal."""
@@ -173,7 +173,7 @@ class SimpleIndex:
         if answer.status == HTTPStatus.NOT_MODIFIED:
             self._refuse_stale(project, answer.serial, at_least)
             return Unchanged(name=project)
-        page = decode_page(answer.body, requested=project, page_url=answer.url, etag=answer.etag)
+        page = self._decoder.decode(answer.body, requested=project, page_url=answer.url, etag=answer.etag)
         if None not in (page.serial, answer.serial) and page.serial != answer.serial:
             raise StalePage(
                 f"{project}: the page's header says serial {answer.serial} and its body {page.serial}",

@@ -7,7 +7,7 @@ import msgspec
 
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
-from mirrorsync.simple.decode import decode_page
+from mirrorsync.simple.decode import PageDecoder
 
 NAME = ProjectName("holy-grail")
 PAGE_URL = "https://index.test/simple/holy-grail/"
@@ -61,7 +61,7 @@ def body_of(value: object) -> bytes:
 
 
 def decoded(value: object, *, page_url: str = PAGE_URL) -> ProjectPage:
-    return decode_page(body_of(value), requested=NAME, page_url=page_url)
+    return PageDecoder().decode(body_of(value), requested=NAME, page_url=page_url)
 
 
 def dist_file(filename: str = "holy_grail-1.0.tar.gz", **fields: Any) -> DistFile:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mirrorsync.model.page import Hashes
-from mirrorsync.simple.decode import decode_page
+from mirrorsync.simple.decode import PageDecoder
 from tests.unit.simple.pages import NAME, PAGE_URL, body_of, decoded, dist_file, entry, page, sha256_of, url_of
 
 WHEEL = "holy_grail-1.0-py3-none-any.whl"
@@ -29,7 +29,7 @@ def test_every_key_of_a_usual_entry_arrives_in_its_field() -> None:
 
 
 def test_the_validator_and_the_serial_come_with_the_page() -> None:
-    got = decode_page(body_of(page()), requested=NAME, page_url=PAGE_URL, etag='"abc"')
+    got = PageDecoder().decode(body_of(page()), requested=NAME, page_url=PAGE_URL, etag='"abc"')
     assert (got.name, got.serial, got.etag, got.versions) == (NAME, 42, '"abc"', ("1.0",))
 
 

@@ -10,13 +10,13 @@ from mirrorsync.errors import Malformed
 from mirrorsync.model.identity import is_segment
 from mirrorsync.model.page import ProjectPage
 from mirrorsync.simple import encode_html, encode_json, layout
-from mirrorsync.simple.decode import decode_page
+from mirrorsync.simple.decode import PageDecoder
 from tests.unit.simple.pages import NAME, PAGE_URL, body_of, decoded, entry, page, sha256_of, url_of
 
 
 def refusal(body: bytes) -> str:
     with pytest.raises(Malformed) as caught:
-        decode_page(body, requested=NAME, page_url=PAGE_URL)
+        PageDecoder().decode(body, requested=NAME, page_url=PAGE_URL)
     assert str(NAME) in caught.value.what
     assert caught.value.hint
     return caught.value.why
@@ -70,7 +70,7 @@ def test_nesting_that_can_be_written_again_is_kept() -> None:
 
 
 def test_an_absurd_number_of_values_is_refused_before_they_are_made() -> None:
-    assert "2,000,000 are the most" in refusal(b'{"versions":[' + b"[]," * 1_100_000 + b"[]]}")
+    assert "the limit is 2,000,000" in refusal(b'{"versions":[' + b"[]," * 1_100_000 + b"[]]}")
 
 
 @pytest.mark.parametrize("key", ["files", "meta", "name"])
@@ -225,7 +225,7 @@ def near_pages(draw: st.DrawFn) -> dict[str, Any]:
 
 def decode_or_refuse(body: bytes) -> ProjectPage | Malformed:
     try:
-        return decode_page(body, requested=NAME, page_url=PAGE_URL)
+        return PageDecoder().decode(body, requested=NAME, page_url=PAGE_URL)
     except Malformed as refused:
         return refused
 
@@ -254,7 +254,7 @@ def test_whatever_is_accepted_can_be_stored_and_written_and_read_again(told: dic
         assert is_segment(file.filename)
         assert layout.parse_file_path(layout.file_path(file.place, file.filename)) == (file.place, file.filename)
     written = encode_json.encode_page(got, layout.relative_link).body
-    again = decode_page(written, requested=NAME, page_url=PAGE_URL)
+    again = PageDecoder().decode(written, requested=NAME, page_url=PAGE_URL)
     assert encode_json.encode_page(again, layout.relative_link).body == written
     html = encode_html.encode_page(got, layout.relative_link)
     assert html.count(b"<a ") == html.count(b"</a>") == len(got.files)

@@ -8,7 +8,7 @@ import pytest
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.page import Hashes, ProjectPage
 from mirrorsync.simple import layout
-from mirrorsync.simple.decode import decode_page
+from mirrorsync.simple.decode import PageDecoder
 from mirrorsync.simple.encode_json import encode_page
 from tests.unit.simple.pages import (
     NAME,
@@ -36,7 +36,7 @@ USUAL_PAGE = (
 
 def test_a_page_of_upstreams_comes_out_as_the_same_bytes() -> None:
     body = USUAL_PAGE.replace("FILE", USUAL_FILE).replace("HEX", "ab" * 32).encode()
-    got = decode_page(body, requested=NAME, page_url=PAGE_URL)
+    got = PageDecoder().decode(body, requested=NAME, page_url=PAGE_URL)
     assert encode_page(got, upstream_link).body == body
 
 

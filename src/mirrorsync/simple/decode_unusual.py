@@ -1,13 +1,12 @@
-"""Pages that are not of PyPI's shape: unknown keys, other hashes, odd types. Tidied into it, entry by entry."""
+"""The tolerant path: pages with unlearned keys, other hashes or odd types are tidied into the wire structs."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from mirrorsync.simple.wire import (
-    NAME_SHOWN,
-    Entry,
+    OtherHashes,
     Parsed,
     Unfit,
     WireFile,
@@ -16,33 +15,30 @@ from mirrorsync.simple.wire import (
     WirePage,
     keys_of,
     refuse_version,
+    shown,
 )
 
 _Wire = TypeVar("_Wire", bound=msgspec.Struct)
 
-_DEPTH_MAX: Final = 32
-"""Levels in a value that is passed through: it must be writable again from a deeper stack than it was read on."""
 _OTHER_HASHES_MAX: Final = 16
-"""More than the algorithms that hashlib guarantees (14)."""
+"""hashlib guarantees 14 algorithms."""
 _METADATA_KEYS: Final = ("core-metadata", "data-dist-info-metadata", "dist-info-metadata")
-_DROPPED: Final = "gpg-sig"
-"""A mirror that holds no signatures must not promise any."""
-_FILE_KEYS: Final = keys_of(WireFile) | {_DROPPED}
+_FILE_KEYS: Final = keys_of(WireFile)
 _META_KEYS: Final = keys_of(WireMeta)
 _PAGE_KEYS: Final = keys_of(WirePage)
 
 
 def tidy_page(page: object) -> Parsed:
-    """Return what can be understood of a decoded page, with the unknown keys beside it.
+    """Return what is valid in a decoded page, with its unknown keys apart.
 
-    Raises: Unfit, when it is not a page of PEP 691, or of another major version.
+    Raises: Unfit, when it is not a page of PEP 691, or has another major version.
     """
     if not isinstance(page, dict):
         raise Unfit("it is not a JSON object")
     meta = page.get("meta")
     if not isinstance(meta, dict):
         raise Unfit("`meta` is missing or not an object")
-    refuse_version(meta.get("api-version"))
+    refuse_version(meta.get("api-version"))  # before anything that another version may define differently
     files = page.get("files")
     if not isinstance(files, list):
         raise Unfit("`files` is missing or not a list")
@@ -55,7 +51,7 @@ def tidy_page(page: object) -> Parsed:
     )
 
 
-def _tidy_entries(files: list[Any]) -> Iterator[Entry]:
+def _tidy_entries(files: list[Any]) -> Iterator[tuple[WireFile, OtherHashes, Mapping[str, Any]]]:
     for number, entry in enumerate(files):
         filename = entry.get("filename") if isinstance(entry, dict) else None
         if not isinstance(filename, str):
@@ -63,12 +59,12 @@ def _tidy_entries(files: list[Any]) -> Iterator[Entry]:
         try:
             tidied = _tidy_entry(entry)
         except Unfit as fault:
-            raise Unfit(f"file {filename[:NAME_SHOWN]!r}: {fault}") from None
+            raise Unfit(f"file {shown(filename)}: {fault}") from None
         yield tidied
 
 
-def _tidy_entry(entry: dict[str, Any]) -> Entry:
-    known = _known(entry, _FILE_KEYS - {_DROPPED})
+def _tidy_entry(entry: dict[str, Any]) -> tuple[WireFile, OtherHashes, Mapping[str, Any]]:
+    known = _known(entry, _FILE_KEYS)
     hashes = entry.get("hashes")
     if not isinstance(hashes, dict):
         raise Unfit("`hashes` is missing or not an object")
@@ -78,21 +74,21 @@ def _tidy_entry(entry: dict[str, Any]) -> Entry:
             known[key] = _tidy_metadata(known[key])
     if not isinstance(known.get("provenance"), str):
         known["provenance"] = None
-    return Entry(_convert(known, WireFile), _other_hashes(hashes), _unknown(entry, _FILE_KEYS) or None)
+    return _convert(known, WireFile), _other_hashes(hashes), _unknown(entry, _FILE_KEYS)
 
 
-def _tidy_metadata(told: object) -> object:
-    """Only a sha256 counts: what has none promises a sidecar that could not be verified."""
-    if isinstance(told, dict):
-        sha256 = told.get("sha256")
+def _tidy_metadata(value: object) -> object:
+    """Keep a sha256, null and false: no other value lets a client verify the sidecar."""
+    if isinstance(value, dict):
+        sha256 = value.get("sha256")
         return {"sha256": sha256 if isinstance(sha256, str) else None}
-    return told if told is None else False
+    return None if value is None else False
 
 
-def _other_hashes(hashes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    others = tuple((name, digest) for name, digest in hashes.items() if name != "sha256")
+def _other_hashes(hashes: dict[str, Any]) -> OtherHashes:
+    others = tuple(sorted((name, digest) for name, digest in hashes.items() if name != "sha256"))
     if len(others) > _OTHER_HASHES_MAX:
-        raise Unfit(f"it has {len(others)} hashes besides sha256; {_OTHER_HASHES_MAX} are the most")
+        raise Unfit(f"it has {len(others)} hashes besides sha256; the limit is {_OTHER_HASHES_MAX}")
     if not all(isinstance(digest, str) for _, digest in others):
         raise Unfit("one of its hashes is not text")
     return others
@@ -103,19 +99,7 @@ def _known(values: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
 
 
 def _unknown(values: Mapping[str, Any], keys: frozenset[str]) -> dict[str, Any]:
-    unknown = {key: value for key, value in values.items() if key not in keys}
-    _refuse_depth(unknown.values(), _DEPTH_MAX)
-    return unknown
-
-
-def _refuse_depth(values: Iterable[Any], levels: int) -> None:
-    if levels == 0:
-        raise Unfit(f"a key that this version does not know holds more than {_DEPTH_MAX} levels")
-    for value in values:
-        if isinstance(value, dict):
-            _refuse_depth(value.values(), levels - 1)
-        elif isinstance(value, list):
-            _refuse_depth(value, levels - 1)
+    return {key: value for key, value in values.items() if key not in keys}
 
 
 def _convert(values: object, wire: type[_Wire]) -> _Wire:
