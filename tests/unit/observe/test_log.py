@@ -1,4 +1,4 @@
-"""Every line goes through one pipeline: one format, bounded, plain, and without secrets."""
+"""Every log line has one format and a bounded length, is printable and holds no secret."""
 
 import io
 import json
@@ -71,7 +71,7 @@ def failure() -> Exception:
 
 
 @pytest.mark.parametrize("shape", Shape)
-def test_no_line_can_be_forged_or_steers_a_terminal_or_tells_a_secret(begin: Begin, shape: Shape) -> None:
+def test_a_line_holds_no_control_characters_and_no_secret(begin: Begin, shape: Shape) -> None:
     log, out = begin(shape=shape)
     log.say("warning", "project failed", project=_HOSTILE, reason=_HOSTILE, hint=_HOSTILE, retry_seconds=None)
     log.say("warning", "notice", text=_HOSTILE)
@@ -85,7 +85,7 @@ def test_no_line_can_be_forged_or_steers_a_terminal_or_tells_a_secret(begin: Beg
 
 
 @pytest.mark.parametrize("shape", Shape)
-def test_a_line_is_never_longer_than_it_may_be(begin: Begin, shape: Shape) -> None:
+def test_a_line_has_at_most_2000_characters(begin: Begin, shape: Shape) -> None:
     log, out = begin(shape=shape)
     for text in ("x" * 12_000, '"\\' * 6_000, "ü" * 12_000, "word " * 40_000):
         log.say("warning", "project failed", project="numpy", reason=text, hint=text, retry_seconds=1.0)
@@ -111,7 +111,7 @@ def test_json_lines_have_the_time_the_level_and_the_event_first(begin: Begin) ->
     }
 
 
-def test_what_libraries_say_has_the_same_form(begin: Begin) -> None:
+def test_messages_of_libraries_have_the_same_format(begin: Begin) -> None:
     _, out = begin()
     logging.getLogger("mirrorsync.store.filesystem").warning("%s has %d bytes free", "/srv", 5)
     logging.getLogger("somebody").error("it broke", exc_info=failure())
@@ -121,7 +121,7 @@ def test_what_libraries_say_has_the_same_form(begin: Begin) -> None:
     assert second["exception"] == r"RuntimeError: gave up\nthen; caused by OSError: token ***"
 
 
-def test_requests_are_not_told_one_by_one(begin: Begin) -> None:
+def test_single_requests_are_not_logged(begin: Begin) -> None:
     _, out = begin(level="info")
     logging.getLogger("httpx").info("HTTP Request: GET http://index.test")
     logging.getLogger("somebody").info("a step")
@@ -144,7 +144,7 @@ def test_journald_gets_a_priority_and_no_time(begin: Begin, level: str, priority
     assert out.lines == [f"<{priority}>low space; hint: make room"]
 
 
-def test_text_has_the_time_and_how_bad_it_is(begin: Begin) -> None:
+def test_text_has_the_time_and_the_level(begin: Begin) -> None:
     log, out = begin("text")
     log.say("info", "notice", text="all is well")
     log.say("error", "notice", text="it is not")
@@ -153,7 +153,7 @@ def test_text_has_the_time_and_how_bad_it_is(begin: Begin) -> None:
     assert second[19:] == "Z error: it is not"
 
 
-def test_a_bug_is_told_in_the_format_of_the_log_without_its_secrets(begin: Begin) -> None:
+def test_a_bug_is_logged_in_the_logs_format_without_secrets(begin: Begin) -> None:
     error = failure()
     for shape in Shape:
         log, out = begin(shape=shape)
@@ -168,14 +168,14 @@ def test_a_bug_is_told_in_the_format_of_the_log_without_its_secrets(begin: Begin
             assert "test_log.py:" in told["place"]
 
 
-def test_a_secret_of_the_configuration_is_hidden_from_when_it_is_known(begin: Begin) -> None:
+def test_a_configured_secret_is_masked_once_it_is_known(begin: Begin) -> None:
     log, out = begin()
     log.hide(frozenset({"correct horse"}))
     log.say("warning", "notice", text="the proxy says: correct horse!")
     assert "horse" not in out.getvalue()
 
 
-def test_a_reader_that_is_gone_ends_nothing(begin: Begin) -> None:
+def test_a_closed_log_stream_is_ignored(begin: Begin) -> None:
     log, out = begin()
     out.close()
     log.say("error", "notice", text="nobody reads this")
@@ -211,7 +211,7 @@ def test_only_the_journals_own_stream_is_the_journal() -> None:
     assert shape_of("auto", io.StringIO(), {"JOURNAL_STREAM": ""}) is Shape.TEXT
 
 
-def test_a_terminal_is_for_a_person() -> None:
+def test_a_terminal_gets_lines_for_a_person() -> None:
     _, terminal = os.openpty()
     with os.fdopen(terminal, "w") as out:
         assert shape_of("auto", out, {}) is Shape.TERMINAL

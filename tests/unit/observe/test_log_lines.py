@@ -1,4 +1,4 @@
-"""The log has a line for each trouble and one for its end, however often and by how many projects it is met."""
+"""The log has one line for each trouble and one for its end, for any number of occurrences and projects."""
 
 from typing import Any, Self
 
@@ -58,7 +58,7 @@ def down(attempts: int = 4) -> MirrorsyncError:
     return Unreachable("journal", why=f"no connection; {attempts} attempts in {attempts * 3.1:.1f} s", hint="network")
 
 
-def test_a_run_has_a_line_at_its_beginning_and_one_with_what_it_did_at_its_end(ear: Ear) -> None:
+def test_a_run_is_logged_at_its_start_and_with_its_totals_at_its_end(ear: Ear) -> None:
     with ear.audience as audience:
         ear.succeeds("numpy", 5_000)
         audience.ended(Confirmed(name=project_name("pip"), content_serial=Serial(1)))
@@ -77,7 +77,7 @@ def test_a_run_has_a_line_at_its_beginning_and_one_with_what_it_did_at_its_end(e
     }
 
 
-def test_an_upstream_that_is_down_gives_one_line_and_reminders_that_get_rarer(ear: Ear) -> None:
+def test_an_outage_gives_one_line_and_ever_rarer_reminders(ear: Ear) -> None:
     for minute in range(24 * 60):
         ear.now = minute * 60.0
         ear.audience.troubled("upstream", down(minute))
@@ -89,7 +89,7 @@ def test_an_upstream_that_is_down_gives_one_line_and_reminders_that_get_rarer(ea
     assert ear.lines[-1][2] == {"where": "upstream", "count": 24 * 60, "seconds": (24 * 60 - 1) * 60.0}
 
 
-def test_an_upstream_that_comes_and_goes_gives_two_lines_in_a_quarter_of_an_hour(ear: Ear) -> None:
+def test_a_flapping_upstream_gives_two_lines_in_fifteen_minutes(ear: Ear) -> None:
     for minute in range(60):
         ear.now = minute * 60.0
         ear.audience.troubled("upstream", down())
@@ -98,7 +98,7 @@ def test_an_upstream_that_comes_and_goes_gives_two_lines_in_a_quarter_of_an_hour
     assert ear.events == ["trouble", "trouble is over"] * 4
 
 
-def test_troubles_of_different_things_are_told_apart(ear: Ear) -> None:
+def test_troubles_of_different_places_are_logged_separately(ear: Ear) -> None:
     places: list[Where] = ["upstream", "removals", "root list"]
     for where in places:
         ear.audience.troubled(where, TooManyDeletions("2 projects would go"))
@@ -106,7 +106,7 @@ def test_troubles_of_different_things_are_told_apart(ear: Ear) -> None:
     assert [fields["where"] for _, _, fields in ear.lines] == ["upstream", "removals", "root list", "removals"]
 
 
-def test_a_project_that_fails_for_the_same_reason_again_and_again_is_told_once(ear: Ear) -> None:
+def test_a_repeated_failure_with_one_reason_is_logged_once(ear: Ear) -> None:
     for attempt in range(50):
         ear.now = attempt * 600.0
         ear.fails("poisoned", f"poisoned-1.0: got sha256 {attempt:064x}; {attempt} attempts in {attempt * 1.5:.1f} s")
@@ -118,13 +118,13 @@ def test_a_project_that_fails_for_the_same_reason_again_and_again_is_told_once(e
     ]
 
 
-def test_a_project_that_fails_for_another_reason_is_told_again(ear: Ear) -> None:
+def test_a_failure_with_another_reason_is_logged_again(ear: Ear) -> None:
     for error in ("HTTP 404", "HTTP 404", "HTTP 403", "HTTP 503", "HTTP 503"):
         ear.fails("poisoned", error)
     assert [fields["reason"] for _, _, fields in ear.lines] == ["HTTP 404", "HTTP 403", "HTTP 503"]
 
 
-def test_many_projects_that_fail_at_once_give_some_lines_and_a_count(ear: Ear) -> None:
+def test_many_failures_at_once_give_some_lines_and_a_count(ear: Ear) -> None:
     with ear.audience:
         for number in range(500):
             ear.fails(f"project-{number}")
@@ -138,7 +138,7 @@ def test_many_projects_that_fail_at_once_give_some_lines_and_a_count(ear: Ear) -
     ]
 
 
-def test_what_was_left_out_last_is_counted_at_the_end(ear: Ear) -> None:
+def test_lines_left_out_last_are_counted_at_the_end(ear: Ear) -> None:
     with ear.audience:
         for number in range(30):
             ear.audience.ended(
@@ -150,7 +150,7 @@ def test_what_was_left_out_last_is_counted_at_the_end(ear: Ear) -> None:
     ]
 
 
-def test_a_full_disk_is_one_trouble_and_not_one_of_each_project(ear: Ear) -> None:
+def test_a_full_disk_is_one_trouble_for_all_projects(ear: Ear) -> None:
     for number in range(100):
         ear.fails(f"project-{number}", str(LowSpace(f"{number} MiB would leave too little")), reason="low_space")
     ear.succeeds("small")
@@ -159,18 +159,18 @@ def test_a_full_disk_is_one_trouble_and_not_one_of_each_project(ear: Ear) -> Non
     assert ear.events == ["trouble", "trouble is over"]
 
 
-def test_removals_beyond_the_limits_have_a_word_of_their_own(ear: Ear) -> None:
+def test_held_removals_are_an_event_of_their_own(ear: Ear) -> None:
     ear.fails("emptied", "emptied: 900 files would go", reason="held")
     assert ear.lines[0][:2] == ("warning", "removal held")
 
 
-def test_what_is_remembered_of_failing_projects_is_bounded(ear: Ear) -> None:
+def test_few_failing_projects_are_remembered(ear: Ear) -> None:
     for number in range(12_000):
         ear.fails(f"project-{number}")
     assert len(ear.audience._failing) == 10_000
 
 
-def test_progress_is_told_ever_more_rarely_and_only_when_there_is_some(ear: Ear) -> None:
+def test_progress_is_logged_ever_more_rarely_and_only_if_any(ear: Ear) -> None:
     for second in range(7200):
         ear.now = float(second)
         ear.succeeds("numpy", 10)
@@ -188,7 +188,7 @@ def test_progress_is_told_ever_more_rarely_and_only_when_there_is_some(ear: Ear)
     assert ear.lines == []
 
 
-def test_several_hear_all_and_those_that_were_entered_are_left_when_one_cannot_be() -> None:
+def test_observers_are_all_called_and_entered_all_or_none() -> None:
     class Unwilling(RunObserver):
         def __enter__(self) -> Self:
             raise OSError("no terminal")

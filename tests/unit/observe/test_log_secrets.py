@@ -1,4 +1,4 @@
-"""No line holds a password, a token or a signature, wherever the text came from."""
+"""Passwords, tokens and signatures are masked in any text."""
 
 import time
 from typing import Final
@@ -59,16 +59,16 @@ def test_a_secret_is_masked(text: str) -> None:
         "pypi-agent-of-some-kind-or-other: HTTP 404",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_ordinary_text_is_not_masked(text: str) -> None:
     assert mask(text) == text
 
 
-def test_what_is_left_of_a_url_still_says_where_it_leads() -> None:
+def test_a_masked_url_keeps_its_host_and_path() -> None:
     told = mask("see 'https://user:word@files.test:8443/a/b.whl?sig=1', again")
     assert told == "see 'https://***@files.test:8443/a/b.whl?***', again"
 
 
-def test_the_words_of_httpx_are_masked() -> None:
+def test_messages_of_httpx_are_masked() -> None:
     url = f"https://user:{_SECRET}@files.test/x.whl?sig={_SECRET}"
     response = httpx.Response(404, request=httpx.Request("GET", url))
     with pytest.raises(httpx.HTTPStatusError) as caught:
@@ -91,14 +91,14 @@ def test_a_password_of_a_letter_does_not_mask_every_word() -> None:
     assert mask("an apple", secrets_of("http://u:a@proxy.test")) == "an apple"
 
 
-def test_a_secret_that_is_cut_in_two_is_not_shown_by_halves() -> None:
+def test_a_secret_at_the_length_limit_is_not_shown_in_part() -> None:
     masked = mask("x" * 16_000 + f" http://user:{_SECRET}" + "y" * 1000 + "@host.test")
     assert _SECRET not in masked
     assert mask("http://user:" + _SECRET + "y" * 20_000 + "@host.test") == "(a word of more than 16384 characters)"
 
 
 @pytest.mark.parametrize("piece", ["://", "a-", ":", "@", "?=", "password", "basic ", "user:", "a@"])
-def test_no_text_takes_long(piece: str) -> None:
+def test_masking_takes_linear_time(piece: str) -> None:
     text = piece * (16_384 // len(piece))
     began = time.process_time()
     mask(text)

@@ -99,7 +99,7 @@ def test_a_trouble_of_all_projects_ends_with_the_next_success() -> None:
     assert by_label(metrics, "trouble", "at") == {}
 
 
-def test_every_error_has_one_of_the_words() -> None:
+def test_every_error_class_has_a_reason() -> None:
     every = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MirrorsyncError)]
     words = {kind.__name__: reason_of(kind("what")) for kind in every}
     assert set(words.values()) == set(REASONS)
@@ -145,7 +145,7 @@ def test_the_textfile_leaves_the_process_to_node_exporter() -> None:
     assert b"# EOF" not in body
 
 
-def test_the_process_shows_its_memory_where_the_machine_is_hidden(tmp_path: Path) -> None:
+def test_process_metrics_work_without_the_machines_proc_files(tmp_path: Path) -> None:
     (tmp_path / "self").symlink_to("/proc/self")
     shown = {family.name: family.samples[0].value for family in Process(proc=str(tmp_path), registry=None).collect()}
     assert shown["process_resident_memory_bytes"] > 1e7
@@ -160,7 +160,7 @@ def test_two_processes_share_nothing() -> None:
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: apt-get install prometheus")
-def test_promtool_finds_no_fault_with_the_names() -> None:
+def test_promtool_accepts_the_metrics() -> None:
     body, _ = busy().page(standing(), "")
     own = b"".join(
         line for line in body.splitlines(keepends=True) if not line.removeprefix(b"# HELP ").startswith(b"python_")

@@ -314,7 +314,7 @@ def test_each_alert_fires_in_its_trouble_and_clears_after_it(number: int, verdic
     assert re.fullmatch(rf"\s*{number}\.yml\s+SUCCESS\s*", verdicts[number]), verdicts[number]
 
 
-def test_every_alert_has_a_story_waits_has_a_severity_and_says_what_to_do() -> None:
+def test_every_alert_has_a_case_a_delay_a_severity_and_advice() -> None:
     rules = re.split(r"\n      - alert: ", RULES)[1:]
     assert {case.alert for case in CASES} == {rule.partition("\n")[0] for rule in rules}
     for rule in rules:
@@ -345,7 +345,7 @@ def test_every_query_of_the_dashboard_is_promql(tmp_path: Path) -> None:
     promtool("check", "rules", str(tmp_path / "panels.yml"))
 
 
-def test_the_dashboards_panels_have_a_title_a_source_and_a_place_of_their_own() -> None:
+def test_each_panel_has_a_title_a_source_and_its_own_place() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         assert panel["title"]

@@ -19,7 +19,7 @@ def hide(text: str) -> str:
 
 
 @pytest.mark.parametrize("audience", [Lines, Bar])
-def test_a_failure_neither_steers_the_terminal_nor_tells_a_secret(
+def test_a_failure_shows_no_control_characters_and_no_secret(
     audience: Callable[[Callable[[str], str]], RunObserver], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with audience(hide) as told:

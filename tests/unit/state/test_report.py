@@ -1,4 +1,4 @@
-"""What the report makes of the runs that are remembered."""
+"""What the report derives from the recorded runs."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def test_growth_is_what_all_runs_fetched_from_the_first_to_the_last(connection: 
     assert report(connection).growth == Growth(seconds=160.0, bytes=1030)
 
 
-def test_what_nobody_has_tried_yet_waits_since_the_last_run_that_had_not_heard_of_it(
+def test_untried_changes_wait_since_the_last_run_before_them(
     connection: sqlite3.Connection,
 ) -> None:
     assert report(connection).waiting_after is None
@@ -44,14 +44,14 @@ def test_what_nobody_has_tried_yet_waits_since_the_last_run_that_had_not_heard_o
     assert report(connection).waiting_after == 201.0
 
 
-def test_the_last_run_and_the_last_ones_with_something_to_do_are_told(connection: sqlite3.Connection) -> None:
+def test_the_report_has_the_last_run_and_the_last_busy_ones(connection: sqlite3.Connection) -> None:
     for number in range(20):
         log(connection, 1000.0 + number, Totals(projects=int(number == 3)), 1000.5 + number)
     assert [row.started_at for row in report(connection).runs] == [1019.0, 1003.0, 100.0]
 
 
 @pytest.mark.parametrize(("error", "needs_person"), [(StoreFull("no room"), True), (Unreachable("no answer"), False)])
-def test_what_ended_a_run_is_told_apart_by_whether_it_ends_the_next_one_too(
+def test_the_report_knows_whether_a_halt_needs_a_person(
     connection: sqlite3.Connection, error: StoreFull | Unreachable, *, needs_person: bool
 ) -> None:
     log(connection, 200.0, Totals(note=note_of(error)), 201.0)

@@ -1,4 +1,4 @@
-"""Whatever stands in the database: `status` ends as it promises, with words; and it never keeps anyone from work."""
+"""`status` on any damaged state, and on a lock that others need."""
 
 import fcntl
 import os
@@ -60,7 +60,7 @@ def damages(whole: bytes, rng: random.Random) -> Iterator[bytes]:
         yield bytes(body)
 
 
-def test_no_damage_ends_in_anything_but_a_verdict(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_reports_a_level_for_any_damaged_state(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = mirror / "state" / "mirrorsync.sqlite3"
     whole = path.read_bytes()
     for trial, body in enumerate(damages(whole, random.Random(_TRIALS))):  # noqa: S311 -- damages, no secret
@@ -71,7 +71,7 @@ def test_no_damage_ends_in_anything_but_a_verdict(mirror: Path, capsys: pytest.C
         assert capsys.readouterr().out.startswith("MIRRORSYNC "), trial
 
 
-def test_looking_at_the_lock_for_an_instant_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+def test_inspecting_the_lock_does_not_block_a_run(tmp_path: Path) -> None:
     lock = lock_path(tmp_path)
     lock.parent.mkdir()
     looking = os.open(lock, os.O_RDONLY | os.O_CREAT)
@@ -82,7 +82,7 @@ def test_looking_at_the_lock_for_an_instant_keeps_nobody_from_taking_it(tmp_path
         instant.join()
 
 
-def test_who_holds_the_lock_is_seen_and_so_is_that_nobody_does(tmp_path: Path) -> None:
+def test_a_held_lock_and_a_free_lock_are_told_apart(tmp_path: Path) -> None:
     assert inspect_host(tmp_path).at_work is False
     with hold_lock(tmp_path):
         assert inspect_host(tmp_path).at_work is True
