@@ -1,4 +1,4 @@
-"""What is handed to operators for their monitoring: the alert rules and the dashboard (docs/monitoring)."""
+"""The alert rules and the dashboard in docs/monitoring."""
 
 import json
 import re
@@ -21,7 +21,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not he
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A story in synthetic series, quiet at its begin, firing, and quiet again."""
+    """Synthetic series during which an alert is silent, fires, and is silent again."""
 
     alert: str
     series: Mapping[str, str]
@@ -39,10 +39,10 @@ _WARNING: Final = {**_A, "severity": "warning"}
 _CRITICAL: Final = {**_A, "severity": "critical"}
 _REQUESTS: Final = 'mirrorsync_upstream_requests_total{instance="a",host="h",code="%s"}'
 _STAMP: Final = '{instance="a"}'
-"""A moment that stands still for the middle of the story, and then goes on with the time."""
+"""A timestamp that stops in the middle of the series and then advances again."""
 _JOB: Final = '{job="mirrorsync",instance="a"}'
 _AWAY: Final = "stale _x19"
-"""Twenty minutes in which the listener is not there to be asked."""
+"""Twenty minutes without a listener to scrape."""
 _DAY: Final = 24 * 60
 """Minutes."""
 CASES: Final = [

@@ -1,4 +1,4 @@
-"""What is counted of whole passes: a mirror in this process, a PyPI on loopback."""
+"""The metrics of whole passes: a mirror in this process, a PyPI on loopback."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What is counted of requests to a real index on loopback, through the same wiring as a mirror's."""
+"""The metrics of requests to a real index on loopback, through production's client."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

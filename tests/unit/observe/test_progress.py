@@ -1,4 +1,4 @@
-"""What a pass tells a terminal: other people's texts are shown, and neither steer it nor tell a secret."""
+"""The progress bar shows texts of others without control characters and secrets."""
 
 from collections.abc import Callable
 
