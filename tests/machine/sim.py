@@ -44,7 +44,7 @@ class Quiet(Lines):
     def ended(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
-    def notes(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         self.notices.append(text)
 
 

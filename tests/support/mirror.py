@@ -52,7 +52,7 @@ class Ears(Lines):
     def ended(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
-    def notes(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         self.notices.append(text)
 
 

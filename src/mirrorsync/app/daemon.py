@@ -95,7 +95,7 @@ class Daemon:
             async with self._opening(settings) as context:
                 is_new, self._settings = settings != self._settings, settings
                 if is_new:
-                    self._observer.mentions("the new configuration is in force")
+                    self._observer.info("the new configuration is in force")
                 self._mask = cleaner(settings)
                 self._loop = loop = DaemonLoop(context, poll_schedule(settings))
                 async with trio.open_nursery() as nursery:
@@ -140,17 +140,17 @@ class Daemon:
             self._report_rejected("is invalid", error)
         else:
             if fresh != (self._next or self._settings):
-                self._observer.mentions("the configuration has changed; it takes effect when running work has ended")
+                self._observer.info("the configuration has changed; it takes effect when running work has ended")
                 self._next = fresh
                 loop.stop()
                 return
-            self._observer.mentions("the configuration was read again and has not changed")
+            self._observer.info("the configuration was read again and has not changed")
         if self._next is None:  # otherwise the next session reports that it is ready
             await self._manager.ready("the configuration has not changed")
 
     def _report_rejected(self, what: str, error: MirrorsyncError) -> None:
         hint = f". {error.hint}" if error.hint else ""
-        self._observer.notes(f"the new configuration {what}, so the previous one stays in force: {error}{hint}")
+        self._observer.warn(f"the new configuration {what}, so the previous one stays in force: {error}{hint}")
 
     async def _bound_the_stop(self, loop: DaemonLoop) -> None:
         await loop.stopping.wait()
@@ -170,7 +170,7 @@ class Daemon:
             glance = await context.state.glance(context.clock())
             stuck = loop.stuck(has_work=glance.has_work)
             if stuck and not stuck_is_logged:
-                self._observer.notes(f"no progress for too long: {', '.join(stuck)}; watchdog pings are withheld")
+                self._observer.warn(f"no progress for too long: {', '.join(stuck)}; watchdog pings are withheld")
             stuck_is_logged = bool(stuck)
             status = self._mask(describe(glance, loop, context, stuck))
             if status != reported and trio.current_time() >= reported_at + _CHECK_INTERVAL:

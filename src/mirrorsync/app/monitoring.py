@@ -163,7 +163,7 @@ class _Publications(RunObserver):
     def __init__(self) -> None:
         self.event = trio.Event()
 
-    def did(self, done: Done) -> None:  # noqa: ARG002 -- that there was one is enough
+    def published(self, done: Done) -> None:  # noqa: ARG002 -- that there was one is enough
         self.event.set()
         self.event = trio.Event()
 

@@ -138,7 +138,7 @@ class LogLines(RunObserver):
         fields = self._all.fields(self._clock())
         self._say("info", "run ended", command=self._start.get("command", "run"), **fields, serial=self._serial)
 
-    def awaits(self, projects: int) -> None:
+    def queued(self, projects: int) -> None:
         """Remember the number for the line of progress."""
         self._waiting = projects
 
@@ -157,21 +157,21 @@ class LogLines(RunObserver):
             self._log_success(outcome)
         self._log_progress()
 
-    def notes(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Log a warning."""
         self._say("warning", "notice", text=text)
 
-    def mentions(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Log a notice."""
         self._say("info", "notice", text=text)
 
-    def did(self, done: Done) -> None:
+    def published(self, done: Done) -> None:
         """Remember the serial."""
         self._serial = done.serial
         self._limit.log_left_out()
         self._log_progress()
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:
+    def failed(self, where: Where, error: MirrorsyncError) -> None:
         """Log it once, and again ever more rarely while it lasts."""
         self._count_trouble(where, str(error), error.hint)
 

@@ -201,11 +201,11 @@ class Metrics(RunObserver):
             if new:
                 self.recovered("space")
 
-    def did(self, done: Done) -> None:  # noqa: ARG002 -- each outcome was counted when the project ended
+    def published(self, done: Done) -> None:  # noqa: ARG002 -- each outcome was counted when the project ended
         """Count a publication."""
         self._publications.inc()
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the place is counted
+    def failed(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the place is counted
         """Count a trouble, which lasts until its place recovers."""
         self._count_trouble(where)
 

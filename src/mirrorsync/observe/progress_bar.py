@@ -37,7 +37,7 @@ class Bar(RunObserver):
     ) -> None:
         self._progress.stop()
 
-    def awaits(self, projects: int) -> None:
+    def queued(self, projects: int) -> None:
         """Set the bar's length."""
         self._progress.update(self._task, total=self._done + projects)
 
@@ -54,17 +54,17 @@ class Bar(RunObserver):
         if isinstance(outcome, Failed):
             self._above(*failure_lines(outcome))
 
-    def notes(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Write it above the bar."""
         self._above(text)
 
-    def mentions(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Write it above the bar."""
-        self.notes(text)
+        self.warn(text)
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error names the place
+    def failed(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error names the place
         """Write it above the bar."""
-        self.notes(f"{error}. {error.hint}" if error.hint else str(error))
+        self.warn(f"{error}. {error.hint}" if error.hint else str(error))
 
     def _above(self, *lines: str) -> None:
         for line in lines:

@@ -55,7 +55,7 @@ class RunObserver:
     ) -> None:
         """Note that the run ended, and with which exception."""
 
-    def awaits(self, projects: int) -> None:
+    def queued(self, projects: int) -> None:
         """Note how many projects are waiting or in flight."""
 
     def fetched(self, size: int) -> None:
@@ -64,29 +64,29 @@ class RunObserver:
     def ended(self, outcome: Outcome) -> None:
         """Note the outcome of a project; the state has recorded it."""
 
-    def notes(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Warn the operator of something that concerns more than one project."""
 
     def notes_once(self, topic: str, text: str) -> None:
         """Note `text`, unless this observer has noted something about `topic` before."""
         if topic not in self._topics:
             self._topics.add(topic)
-            self.notes(text)
+            self.warn(text)
 
     @cached_property
     def _topics(self) -> set[str]:
         return set()
 
-    def mentions(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Inform the operator of something that went as expected."""
 
     def in_flight(self, projects: int) -> None:
         """Note how many projects are being synced now."""
 
-    def did(self, done: Done) -> None:
+    def published(self, done: Done) -> None:
         """Note a publication, and what was done since the one before; the state has recorded it."""
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:
+    def failed(self, where: Where, error: MirrorsyncError) -> None:
         """Note a trouble that concerns more than one project, each time that it occurs."""
 
     def recovered(self, where: Where) -> None:
@@ -126,10 +126,10 @@ class RunObservers(RunObserver):
     ) -> None:
         self._entered.__exit__(kind, error, trace)
 
-    def awaits(self, projects: int) -> None:
+    def queued(self, projects: int) -> None:
         """Forward."""
         for observer in self._observers:
-            observer.awaits(projects)
+            observer.queued(projects)
 
     def fetched(self, size: int) -> None:
         """Forward."""
@@ -141,25 +141,25 @@ class RunObservers(RunObserver):
         for observer in self._observers:
             observer.ended(outcome)
 
-    def notes(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Forward."""
         for observer in self._observers:
-            observer.notes(text)
+            observer.warn(text)
 
-    def mentions(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Forward."""
         for observer in self._observers:
-            observer.mentions(text)
+            observer.info(text)
 
-    def did(self, done: Done) -> None:
+    def published(self, done: Done) -> None:
         """Forward."""
         for observer in self._observers:
-            observer.did(done)
+            observer.published(done)
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:
+    def failed(self, where: Where, error: MirrorsyncError) -> None:
         """Forward."""
         for observer in self._observers:
-            observer.troubled(where, error)
+            observer.failed(where, error)
 
     def recovered(self, where: Where) -> None:
         """Forward."""
@@ -187,7 +187,7 @@ class Lines(RunObserver):
         self._bytes = 0
         self._wrote_at = time.monotonic()
 
-    def awaits(self, projects: int) -> None:
+    def queued(self, projects: int) -> None:
         """Remember the number for the line of progress."""
         self._waiting = projects
 
@@ -205,17 +205,17 @@ class Lines(RunObserver):
             self._write(f"{outcome.name}: {outcome.reason}")
         self._progress()
 
-    def notes(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Write `text`."""
         self._write(text)
 
-    def mentions(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Write `text`."""
-        self.notes(text)
+        self.warn(text)
 
-    def troubled(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error names the place
+    def failed(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error names the place
         """Write the error and its hint."""
-        self.notes(f"{error}. {error.hint}" if error.hint else str(error))
+        self.warn(f"{error}. {error.hint}" if error.hint else str(error))
 
     def _progress(self) -> None:
         now = time.monotonic()

@@ -131,7 +131,7 @@ class DaemonLoop:
             if error.recovery is Recovery.HALT:
                 self._halt(error)
                 return
-            self._context.observer.troubled("upstream", error)
+            self._context.observer.failed("upstream", error)
             self.trouble = error
             self.schedule = self.schedule.after_failure(error.retry_after)
             return
@@ -168,7 +168,7 @@ class DaemonLoop:
             try:
                 await self._pool.run(work_feed.forever(self._context, self._pool, self.stopping))
             except UpstreamError as error:
-                self._context.observer.troubled("projects", error)
+                self._context.observer.failed("projects", error)
                 self._files_before_outage = self._pool.totals.files
                 schedule = schedule.after_success() if self._pool.totals.projects > before else schedule
                 schedule = schedule.after_failure(error.retry_after)

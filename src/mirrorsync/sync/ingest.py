@@ -107,7 +107,7 @@ async def _compare_lists(context: SyncContext) -> None:
     try:
         await _read_list(context, mirror, cursor=None, has_journal=True)
     except (NoListing, Malformed) as error:
-        context.observer.notes(f"the root list could not be compared with the mirror: {error}")
+        context.observer.warn(f"the root list could not be compared with the mirror: {error}")
         await context.state.list_missed(now)
 
 
@@ -148,7 +148,7 @@ async def _read_list(
     missing = await context.state.missing(list_serial)
     refusal = None if context.policy.allow_removals else judge_missing(missing, context.policy)
     if refusal is not None:
-        context.observer.troubled("root list", refusal)
+        context.observer.failed("root list", refusal)
     else:
         context.observer.recovered("root list")
     known = mirror.ingested_serial

@@ -121,9 +121,9 @@ class Notifier:
         if delivery.everything:
             self._everything_at[sink.name] = trio.current_time()
         if self._failures.pop(sink.name, ""):
-            self._context.observer.mentions(f"{sink.name} receives changes again; none was lost")
+            self._context.observer.info(f"{sink.name} receives changes again; none was lost")
         if text:
-            self._context.observer.mentions(f"{sink.name}: {text}")
+            self._context.observer.info(f"{sink.name}: {text}")
 
     async def _failed(self, sink: Sink, attempts: int, error: MirrorsyncError) -> None:
         wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, LONGEST_SILENCE))
@@ -148,7 +148,7 @@ class Notifier:
         """Log a failure, but not again while it stays the same."""
         if self._failures.get(sink.name) != text:
             self._failures[sink.name] = text
-            self._context.observer.notes(text)
+            self._context.observer.warn(text)
 
 
 def describe(subject: StorePath, policy: Policy) -> PublicChange:

@@ -134,7 +134,7 @@ async def sweep(context: SyncContext, budget: RemovalBudget) -> int:
         try:
             budget.spend(weight, "objects that no page names any more", now=context.clock())
         except TooManyDeletions as refusal:
-            context.observer.troubled("removals", refusal)
+            context.observer.failed("removals", refusal)
             return 0
         context.observer.recovered("removals")  # also without files: what exceeded the limits may be named again
         return await _delete_condemned(context) if weight.files else 0

@@ -103,7 +103,7 @@ async def log(context: SyncContext, started_at: float, totals: Totals) -> None:
     _note_sidecars(context, totals)
     await context.state.log_run(started_at, totals, context.clock())
     serial = await context.state.synced_serial()
-    context.observer.did(Done(totals.projects, totals.files, totals.fetched, totals.errors, serial))
+    context.observer.published(Done(totals.projects, totals.files, totals.fetched, totals.errors, serial))
 
 
 def _note_sidecars(context: SyncContext, totals: Totals) -> None:
@@ -114,7 +114,7 @@ def _note_sidecars(context: SyncContext, totals: Totals) -> None:
             " them is mirrored, and clients read the wheels themselves",
         )
     if totals.sidecars_lost:
-        context.observer.notes(
+        context.observer.warn(
             f"upstream promises {totals.sidecars_lost} metadata sidecars that it does not have: they are not"
             " advertised here, and requested again when their projects change"
         )

@@ -28,7 +28,7 @@ async def until_idle(context: SyncContext, pool: WorkerPool) -> AsyncGenerator[l
             yield rows
             continue
         count, earliest = await context.state.waiting()
-        context.observer.awaits(count)
+        context.observer.queued(count)
         if pool.in_flight:
             with trio.move_on_after(_POLL):
                 await pool.idle()

@@ -82,10 +82,10 @@ def busy() -> Metrics:
     metrics.ended(Confirmed(name=project_name("beta"), content_serial=Serial(1)))
     metrics.ended(failed("gamma", StalePage("old")))
     metrics.ended(failed("delta", Unreachable("down")))
-    metrics.troubled("upstream", Unreachable("down"))
-    metrics.troubled("removals", TooManyDeletions("many"))
+    metrics.failed("upstream", Unreachable("down"))
+    metrics.failed("removals", TooManyDeletions("many"))
     metrics.recovered("upstream")
-    metrics.did(Done(projects=1, files=2, bytes=3, errors=0, serial=None))
+    metrics.published(Done(projects=1, files=2, bytes=3, errors=0, serial=None))
     return metrics
 
 

@@ -63,7 +63,7 @@ def test_a_run_is_logged_at_its_start_and_with_its_totals_at_its_end(ear: Ear) -
         ear.succeeds("numpy", 5_000)
         audience.ended(Confirmed(name=project_name("pip"), content_serial=Serial(1)))
         ear.fails("broken")
-        audience.did(Done(2, 1, 5_000, 1, Serial(77)))
+        audience.published(Done(2, 1, 5_000, 1, Serial(77)))
         ear.now = 12.34
     assert ear.events == ["run started", "project failed", "run ended"]
     assert ear.lines[-1][2] == {
@@ -80,7 +80,7 @@ def test_a_run_is_logged_at_its_start_and_with_its_totals_at_its_end(ear: Ear) -
 def test_an_outage_gives_one_line_and_ever_rarer_reminders(ear: Ear) -> None:
     for minute in range(24 * 60):
         ear.now = minute * 60.0
-        ear.audience.troubled("upstream", down(minute))
+        ear.audience.failed("upstream", down(minute))
     ear.audience.recovered("upstream")
     ear.audience.recovered("upstream")
     assert ear.events == ["trouble", *["trouble goes on"] * 7, "trouble is over"]
@@ -92,7 +92,7 @@ def test_an_outage_gives_one_line_and_ever_rarer_reminders(ear: Ear) -> None:
 def test_a_flapping_upstream_gives_two_lines_in_fifteen_minutes(ear: Ear) -> None:
     for minute in range(60):
         ear.now = minute * 60.0
-        ear.audience.troubled("upstream", down())
+        ear.audience.failed("upstream", down())
         ear.now += 30
         ear.audience.recovered("upstream")
     assert ear.events == ["trouble", "trouble is over"] * 4
@@ -101,7 +101,7 @@ def test_a_flapping_upstream_gives_two_lines_in_fifteen_minutes(ear: Ear) -> Non
 def test_troubles_of_different_places_are_logged_separately(ear: Ear) -> None:
     places: list[Where] = ["upstream", "removals", "root list"]
     for where in places:
-        ear.audience.troubled(where, TooManyDeletions("2 projects would go"))
+        ear.audience.failed(where, TooManyDeletions("2 projects would go"))
     ear.audience.recovered("removals")
     assert [fields["where"] for _, _, fields in ear.lines] == ["upstream", "removals", "root list", "removals"]
 
@@ -179,12 +179,12 @@ def test_progress_is_logged_ever_more_rarely_and_only_if_any(ear: Ear) -> None:
     assert len(told) < 20
     assert sum(fields["files"] for fields in told) > 6000
     ear.now += 6000
-    ear.audience.did(Done(0, 0, 0, 0, None))
+    ear.audience.published(Done(0, 0, 0, 0, None))
     ear.lines.clear()
     for _ in range(100):
         ear.now += 600
-        ear.audience.awaits(0)
-        ear.audience.did(Done(0, 0, 0, 0, None))
+        ear.audience.queued(0)
+        ear.audience.published(Done(0, 0, 0, 0, None))
     assert ear.lines == []
 
 
@@ -195,13 +195,13 @@ def test_observers_are_all_called_and_entered_all_or_none() -> None:
 
     first, second = Ear(), Ear()
     with RunObservers(first.audience, second.audience) as both:
-        both.notes("a note")
-        both.mentions("no more than that")
-        both.awaits(3)
+        both.warn("a note")
+        both.info("no more than that")
+        both.queued(3)
         both.fetched(7)
         both.ended(Confirmed(name=project_name("pip"), content_serial=Serial(1)))
-        both.did(Done(1, 0, 7, 0, Serial(5)))
-        both.troubled("upstream", down())
+        both.published(Done(1, 0, 7, 0, Serial(5)))
+        both.failed("upstream", down())
         both.recovered("upstream")
     assert first.lines == second.lines
     assert [level for level, event, _ in first.lines if event == "notice"] == ["warning", "info"]

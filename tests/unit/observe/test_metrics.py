@@ -87,7 +87,7 @@ def test_the_reasons_add_up_to_the_unmet_projects() -> None:
 
 def test_a_trouble_of_all_projects_ends_with_the_next_success() -> None:
     metrics = Metrics()
-    metrics.troubled("projects", errors.Unreachable("down"))
+    metrics.failed("projects", errors.Unreachable("down"))
     low = failed("alpha", errors.LowSpace("little"))
     metrics.ended(low)
     metrics.ended(failed("beta", errors.LowSpace("little")))

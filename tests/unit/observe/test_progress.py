@@ -24,8 +24,8 @@ def test_a_failure_shows_no_control_characters_and_no_secret(
 ) -> None:
     with audience(hide) as told:
         told.ended(Failed(name=project_name("alpha"), error=_HOSTILE, hint=_HOSTILE, delay=None))
-        told.troubled("upstream", Unreachable(_HOSTILE, hint=_HOSTILE))
-        told.notes(_HOSTILE)
+        told.failed("upstream", Unreachable(_HOSTILE, hint=_HOSTILE))
+        told.warn(_HOSTILE)
     said = "".join(capsys.readouterr())
     assert said.count("no entry for") == 5
     assert said.count("***") == 5
