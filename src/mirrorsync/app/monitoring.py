@@ -17,7 +17,7 @@ from mirrorsync.observe.run_observer import Done, RunObserver, RunObservers
 from mirrorsync.state import progress
 from mirrorsync.state.report import reading, report
 from mirrorsync.status.health import judge, judge_unreadable
-from mirrorsync.status.host import inspect_host
+from mirrorsync.status.host import Host, inspect_host
 from mirrorsync.status.snapshot import Snapshot, site_of
 from mirrorsync.status.text import headline, readiness
 from mirrorsync.sync.context import SyncContext
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _READ_LIMIT: Final = 5.0
 """Seconds that reading the state and the disk may take: a monitoring system gives up after ten."""
+_HOST_LIMIT: Final = 1.0
+"""Seconds that inspecting the host may take once the state could not be read."""
 _WRITTEN_EVERY: Final = 60.0
 """Seconds after which the textfile is written without a publication: that upstream is down must be seen, too."""
 _GATHERED: Final = 1.0
@@ -105,10 +107,16 @@ class Monitor:
         try:
             snapshot, _ = await self._read()
         except MirrorsyncError as error:
-            host = await self._context.inspect_host()
-            return False, f"{headline(judge_unreadable(error, host))}\n"
+            return False, f"{headline(judge_unreadable(error, await self._host()))}\n"
         health = judge(snapshot)
         return health.ready, readiness(snapshot, health)
+
+    async def _host(self) -> Host:
+        """Return the host's facts, none of them from a disk that hangs."""
+        directory = self._settings.mirror.directory
+        with trio.move_on_after(_HOST_LIMIT):
+            return await trio.to_thread.run_sync(inspect_host, directory, abandon_on_cancel=True, limiter=self._threads)
+        return Host()
 
     async def check_state(self) -> None:
         """Return when the state has answered. Raises: as `page`."""
@@ -123,7 +131,7 @@ class Monitor:
             await trio.to_thread.run_sync(_replace, path, self._metrics.textfile(await self._gauges()))
         except (OSError, MirrorsyncError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self._context.observer.notes_once(
+            self._context.observer.warn_once(
                 "textfile",
                 f"the metrics cannot be written to {path}: {why}. The mirror goes on without. Let the user that runs"
                 " mirrorsync write into that directory (under systemd also ReadWritePaths=), or leave out [metrics]"

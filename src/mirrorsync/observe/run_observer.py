@@ -67,7 +67,7 @@ class RunObserver:
     def warn(self, text: str) -> None:
         """Warn the operator of something that concerns more than one project."""
 
-    def notes_once(self, topic: str, text: str) -> None:
+    def warn_once(self, topic: str, text: str) -> None:
         """Note `text`, unless this observer has noted something about `topic` before."""
         if topic not in self._topics:
             self._topics.add(topic)

@@ -113,7 +113,7 @@ async def _compare_lists(context: SyncContext) -> None:
 
 async def _without_journal(context: SyncContext, mirror: Mirror, reason: NoChangelog) -> None:
     if context.policy.selection.names_only:
-        context.observer.notes_once(
+        context.observer.warn_once(
             "no changelog",
             f"upstream has no changelog ({reason}): each named project ({len(context.policy.selection.names)})"
             " is requested at every sync, and it is unknown how far upstream is ahead",

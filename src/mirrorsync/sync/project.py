@@ -184,7 +184,7 @@ def _wanted(row: ProjectRow, now: float) -> tuple[Serial, bool]:
 
 def _note_later_version(context: SyncContext, page: ProjectPage) -> None:
     if page.later_version is not None:
-        context.observer.notes_once(
+        context.observer.warn_once(
             f"version {page.later_version}",
             f"upstream speaks version {page.later_version} of the Simple API, this mirrorsync {API_VERSION}: unknown"
             " keys are passed on unchanged; look for a newer mirrorsync",
@@ -211,7 +211,7 @@ def _note_replaced_files(context: SyncContext, draft: Draft) -> None:
     gone = {filename for _, filename in draft.intent.vanished}
     for file in (need.file for need in draft.intent.needs if need.lacks_file and need.file.filename in gone):
         digest = file.hashes.sha256.hex()
-        context.observer.notes_once(
+        context.observer.warn_once(
             f"replaced {file.filename} {digest}",
             f"{draft.page.name}: {file.filename} has other bytes now (sha256 {digest}). Both are verified, and the old"
             " ones are kept for the grace; on PyPI no file of today can change, so ask its authors before you trust it",

@@ -108,7 +108,7 @@ async def log(context: SyncContext, started_at: float, totals: Totals) -> None:
 
 def _note_sidecars(context: SyncContext, totals: Totals) -> None:
     if totals.sidecars_untold:
-        context.observer.notes_once(
+        context.observer.warn_once(
             "untold sidecars",
             f"upstream says nothing of the metadata sidecars of {totals.sidecars_untold} wheels (PEP 658): none of"
             " them is mirrored, and clients read the wheels themselves",

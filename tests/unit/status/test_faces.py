@@ -28,7 +28,6 @@ from mirrorsync.status import page, tunasync
 from mirrorsync.status.document import operator_document, public_document
 from mirrorsync.status.gauges import Queue, gauges
 from mirrorsync.status.health import Health, Kind, Level, judge
-from mirrorsync.status.host import Host, inspect_host
 from mirrorsync.status.public import public_texts
 from mirrorsync.status.snapshot import Site, Snapshot
 from mirrorsync.status.text import all_well, headline, readiness, rows
@@ -276,11 +275,7 @@ def said_by_status(config: Path, capsys: pytest.CaptureFixture[str], *, as_json:
 
 async def answered(directory: Path, path: str) -> tuple[int, str]:
     """Return what the listener answers of the mirror in `directory`."""
-
-    async def around() -> Host:
-        return inspect_host(directory)
-
-    context: Any = SimpleNamespace(in_flight=(), clock=lambda: NOW, inspect_host=around)
+    context: Any = SimpleNamespace(in_flight=(), clock=lambda: NOW)
     monitor = Monitor(load(directory / "mirrorsync.toml"), context, Metrics())
     sent: list[Any] = []
 
