@@ -33,6 +33,8 @@ def run_to_end(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     Raises: MirrorsyncError; Stopped, on SIGTERM or SIGINT where `work` does not handle them; a bug, in a group.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL)
+    gc.freeze()  # the loaded modules stay
+    gc.enable()
     gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
     failures: list[MirrorsyncError] = []
     try:
