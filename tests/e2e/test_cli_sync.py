@@ -37,7 +37,7 @@ def test_a_named_project_is_brought_up_alone(tmp_path: Path, world: World, pypi:
     operator = Operator(tmp_path, pypi)
     told = operator.does("sync", "ALPHA")
     assert told.code == ExitCode.OK, told.said
-    assert told.out.startswith("1 project brought up, 1 file fetched (")
+    assert told.out.startswith("1 project mirrored, 1 file fetched (")
     assert operator.serves("alpha")
     assert not operator.serves("beta")
     assert pypi.seen("/simple/beta/") == []
@@ -65,7 +65,7 @@ def test_a_dry_run_tells_files_and_bytes_and_changes_nothing(synced: Operator) -
     assert snapshot(synced.directory) == before
     size = f"{file.size / 1024:.1f} KiB"
     assert f"beta: fetch 1 file ({size}), drop 0 objects\n" in told.out
-    assert f"would bring up 1 project and fetch 1 file ({size}); nothing was changed\n" in told.out
+    assert f"would mirror 1 project and fetch 1 file ({size}); nothing was changed\n" in told.out
     assert synced.does("sync").code == ExitCode.OK
     assert synced.problems() == []
 
@@ -75,7 +75,7 @@ def test_a_dry_run_before_the_first_sync_leaves_the_directory_empty(tmp_path: Pa
     operator = Operator(tmp_path, pypi)
     told = operator.does("sync", "--dry-run")
     assert told.code == ExitCode.OK, told.said
-    assert "would bring up 1 project and fetch 1 file (" in told.out
+    assert "would mirror 1 project and fetch 1 file (" in told.out
     assert snapshot(operator.directory) == {}
 
 
@@ -118,7 +118,7 @@ def test_on_a_terminal_a_bar_is_drawn_and_the_sum_stands_below_it(synced: Operat
     assert told.code == ExitCode.OK
     assert "━" in told.out
     assert "\x1b[" in told.out
-    assert "1 project brought up" in told.out.splitlines()[-1]
+    assert "1 project mirrored" in told.out.splitlines()[-1]
 
 
 def test_the_tree_is_served_until_sigterm(synced: Operator) -> None:
@@ -187,8 +187,8 @@ def test_plain_proxy_is_mirrored_by_name_and_its_limits_are_reported(tmp_path: P
         operator.configure(select={"projects": ["alpha", "beta"]})
         first = operator.does("sync")
         assert first.code == ExitCode.OK, first.said
-        assert "upstream gives no changelog" in first.err
-        assert "how far upstream is ahead cannot be known" in first.err
+        assert "upstream has no changelog" in first.err
+        assert "it is unknown how far upstream is ahead" in first.err
         assert operator.problems(projects=["alpha", "beta"]) == []
         proxy.clear_requests()
         assert operator.does("sync").code == ExitCode.OK
@@ -220,7 +220,7 @@ def test_a_dry_run_with_another_selection_withdraws_nothing(tmp_path: Path, worl
     before = snapshot(fewer.directory / "web")
     told = fewer.does("sync", "--dry-run")
     assert told.code == ExitCode.OK
-    assert "would bring up 1 project and" in told.out
+    assert "would mirror 1 project and" in told.out
     assert "would REMOVE 1 project, 1 file (" in told.out
     assert snapshot(fewer.directory / "web") == before
 

@@ -123,7 +123,7 @@ def test_before_the_first_sync_there_is_no_mirror_to_tell_of(operator: Operator)
 def test_an_empty_index_is_mirrored_and_ok(operator: Operator) -> None:
     told = operator.does("sync")
     assert told.code == ExitCode.OK, told.said
-    assert told.out == "0 projects brought up, 0 files fetched (0 B), 0 failed attempts; 0 projects unmet\n"
+    assert told.out == "0 projects mirrored, 0 files fetched (0 B), 0 failed attempts; 0 projects unmet\n"
     assert operator.problems() == []
     assert operator.does("status").code == 0
 

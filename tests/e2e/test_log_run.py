@@ -195,7 +195,7 @@ def test_a_level_leaves_out_what_is_below_it(tmp_path: Path, world: World, pypi:
     operator = Operator(tmp_path, pypi)
     told = operator.does("sync", "--log-level", "warning")
     assert told.err == ""
-    assert told.out.startswith("1 project brought up")
+    assert told.out.startswith("1 project mirrored")
 
 
 def test_cron_gets_lines_with_their_times(tmp_path: Path, world: World, pypi: PyPI) -> None:

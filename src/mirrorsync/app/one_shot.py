@@ -11,7 +11,7 @@ import trio
 
 from mirrorsync.app.mirror_directory import web_directory
 from mirrorsync.app.monitoring import monitored_context
-from mirrorsync.app.wiring import cleaner, open_rehearsal, policy_of
+from mirrorsync.app.wiring import cleaner, open_dry_run, policy_of
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import BadConfig, UnknownProject
 from mirrorsync.model.identity import ProjectName
@@ -96,7 +96,7 @@ async def plan_once(settings: Settings, names: Sequence[ProjectName]) -> Plan:
     """
     _refuse_unselected(settings, names)
     with tempfile.TemporaryDirectory(prefix="mirrorsync-plan-") as scratch, Lines(cleaner(settings)) as observer:
-        async with open_rehearsal(settings, observer, Path(scratch)) as context:
+        async with open_dry_run(settings, observer, Path(scratch)) as context:
             return await make_plan(context, names)
 
 

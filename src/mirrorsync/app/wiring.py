@@ -63,7 +63,7 @@ def cleaner(settings: Settings) -> Callable[[str], str]:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return what the pipeline needs to know of the configuration."""
+    """Return the part of the configuration that the pipeline uses."""
     return Policy(
         selection=Selection(projects=frozenset(settings.select.projects), exclude=frozenset(settings.select.exclude)),
         files=settings.content.files,
@@ -86,7 +86,7 @@ def policy_of(settings: Settings) -> Policy:
 @asynccontextmanager
 async def open_context(
     settings: Settings,
-    audience: RunObserver,
+    observer: RunObserver,
     clock: Clock = time.time,
     sleep: Sleep = trio.sleep,
     *,
@@ -94,23 +94,23 @@ async def open_context(
     notes_halt: bool = True,
     metrics: "Metrics | None" = None,
 ) -> AsyncIterator[SyncContext]:
-    """Hold the lock, prove the store, open the state and the upstream: ready to work. `metrics` counts what is done.
+    """Hold the lock, check the store, and open the state and the upstream. `metrics` counts the work.
 
-    `notes_halt`: what hinders that is noted for `status`, as the end of a run; no run ends where another way is left.
+    `notes_halt`: record a failure to open for `status`, as the end of a run. Callers with a fallback leave it out.
     Raises: AlreadyRunning, StoreError, SetupError, DifferentUpstream.
     """
     directory = settings.mirror.directory
     policy = replace(policy_of(settings), allow_removals=allow_removals)
     with hold_lock(directory):
-        state_there = open_state(state_path(directory), clean=cleaner(settings))
-        async with state_there as state, _upstream(settings, metrics) as upstream:
+        opening = open_state(state_path(directory), clean=cleaner(settings))
+        async with opening as state, _upstream(settings, metrics) as upstream:
             context = SyncContext(
                 upstream,
                 _store(settings),
                 state,
                 policy,
                 clock,
-                audience,
+                observer,
                 sleep,
                 notify=notify_config(settings),
                 site=site_of(settings),
@@ -133,13 +133,13 @@ async def _prepare(context: SyncContext, *, notes_halt: bool) -> SyncContext:
 
 
 @asynccontextmanager
-async def open_rehearsal(settings: Settings, audience: RunObserver, scratch: Path) -> AsyncIterator[SyncContext]:
-    """Open context whose state is a copy in `scratch`: what is written there is nobody's truth. No lock is needed."""
+async def open_dry_run(settings: Settings, observer: RunObserver, scratch: Path) -> AsyncIterator[SyncContext]:
+    """Open a context with a copy of the state in `scratch`. It needs no lock."""
     original = state_path(settings.mirror.directory)
     copy = scratch / "state.sqlite3"
     await trio.to_thread.run_sync(copy_database, original, copy)
     async with open_state(copy) as state, _upstream(settings) as upstream:
-        context = SyncContext(upstream, _store(settings), state, policy_of(settings), time.time, audience)
+        context = SyncContext(upstream, _store(settings), state, policy_of(settings), time.time, observer)
         context = await prepare(context, is_dry_run=True)
         yield context
 

@@ -97,7 +97,7 @@ def _report(log: Log, result: "PassResult") -> None:
         log.say("warning" if unmet else "info", "unmet", unmet=unmet, hint=_UNMET_HINT if unmet else "")
         return
     print_line(
-        f"{counted(totals.projects, 'project')} brought up,"
+        f"{counted(totals.projects, 'project')} mirrored,"
         f" {counted(totals.files, 'file')} fetched ({format_size(totals.fetched)}),"
         f" {counted(totals.errors, 'failed attempt')}; {counted(unmet, 'project')} unmet"
     )
@@ -135,7 +135,7 @@ def _print_plan(plan: "Plan") -> None:
         print_line(f"… and {more} more, not examined: they wait for another attempt, or are too many for a forecast")
     files, size = sum(step.files for step in plan.steps), sum(step.bytes for step in plan.steps)
     print_line(
-        f"would bring up {counted(plan.projects, 'project')} and fetch {counted(files, 'file')}"
+        f"would mirror {counted(plan.projects, 'project')} and fetch {counted(files, 'file')}"
         f" ({format_size(size)}); nothing was changed"
     )
     if plan.leaving.projects:

@@ -90,7 +90,10 @@ async def _step(context: SyncContext, result: PageResult) -> Step:
     name, page = result.request.name, result.outcome
     if isinstance(page, ProjectGone):
         files = (await context.state.weigh([name])).files
-        return Step(name=name, says=f"upstream has no page of it: {counted(files, 'file')} would be removed")
+        says = (
+            f"upstream has no page for it; {counted(files, 'file')} would be removed" if files else "unknown upstream"
+        )
+        return Step(name=name, says=says)
     if isinstance(page, ProjectPage):
         return await _step_for_page(context, page)
     return Step(name=name, says="unchanged" if isinstance(page, Unchanged) else str(page))
