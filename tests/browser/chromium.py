@@ -1,4 +1,4 @@
-"""A headless Chromium, driven through its debugging protocol over a pair of pipes: no port, no library.
+"""Drive a headless Chromium by its debugging protocol over a pair of pipes, without a port or a library.
 
 Source: the DevTools protocol; with `--remote-debugging-pipe` it is JSON with a NUL after each message, on descriptor 3
 to the browser and on descriptor 4 from it.
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 """Seconds for an answer."""
 Scheme = Literal["light", "dark"]
 
@@ -29,7 +29,7 @@ class Chromium:
         self._number = 0
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
-        """What happened in the page since it was opened."""
+        """The events of the page since it was opened."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -41,14 +41,14 @@ class Chromium:
         if self._session is not None:
             message["sessionId"] = self._session
         self._write(json.dumps(message).encode() + b"\0")
-        while (heard := self._read()).get("id") != self._number:
-            self.events.append(heard)
-        assert "error" not in heard, f"{method}: {heard['error']}"
-        result: dict[str, Any] = heard["result"]
+        while (message := self._read()).get("id") != self._number:
+            self.events.append(message)
+        assert "error" not in message, f"{method}: {message['error']}"
+        result: dict[str, Any] = message["result"]
         return result
 
     def open(self, url: str, *, width: int, scheme: Scheme) -> None:
-        """Load `url` as a screen `width` CSS pixels wide shows it; `events` begin anew."""
+        """Load `url` on a screen of `width` CSS pixels; `events` is cleared."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 600
         )
@@ -59,7 +59,7 @@ class Chromium:
             self.events.append(self._read())
 
     def evaluate(self, script: str) -> Any:
-        """Return what the script's value, or its promise, comes to; the page's own policy does not rule it."""
+        """Return the value of the script, or of its promise. The page's content security policy does not apply."""
         answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -74,13 +74,13 @@ class Chromium:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=9)
 
     def requests(self) -> list[str]:
-        """Return every URL that the page asked for."""
+        """Return the URLs that the page requested."""
         return [
             event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
         ]
 
     def complaints(self) -> list[str]:
-        """Return what the browser had to say of the page: errors, and what its policy forbade."""
+        """Return the browser's log: errors, and violations of the content security policy."""
         return [event["params"]["entry"]["text"] for event in self.events if event["method"] == "Log.entryAdded"]
 
     def _write(self, data: bytes) -> None:
@@ -88,20 +88,20 @@ class Chromium:
             data = data[os.write(self._to, data) :]
 
     def _read(self) -> dict[str, Any]:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._from], [], [], max(0.0, deadline - time.monotonic()))
             data = os.read(self._from, 1 << 20) if ready else b""
-            assert data, "the browser is silent"
+            assert data, "the browser does not answer"
             self._rest += data
-        message, _, self._rest = self._rest.partition(b"\0")
-        heard: dict[str, Any] = json.loads(message)
-        return heard
+        data, _, self._rest = self._rest.partition(b"\0")
+        message: dict[str, Any] = json.loads(data)
+        return message
 
 
 @contextmanager
 def chromium(program: str, profile: Path) -> Iterator[Chromium]:
-    """Start a browser that reaches nothing but this machine, and end it."""
+    """Run a browser that reaches only this machine."""
     (from_us, to_browser), (from_browser, to_us) = os.pipe(), os.pipe()
     command = [
         *("bash", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "bash", program),
@@ -125,7 +125,7 @@ def chromium(program: str, profile: Path) -> Iterator[Chromium]:
             yield browser
             browser._session = None
             browser.call("Browser.close")
-            process.wait(_PATIENCE)
+            process.wait(_TIMEOUT)
         finally:
             process.kill()
             os.close(to_browser)

@@ -1,4 +1,4 @@
-"""What the tests in a browser need from outside: Chromium (Debian's package) and axe-core (npm's)."""
+"""External parts of the browser tests: Chromium (a Debian package) and axe-core (an npm package)."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ import pytest
 from tests.browser.chromium import Chromium, chromium
 
 AXE = "axe-core@4.14.1"
-_PATIENCE = 60
-"""Seconds for a registry."""
+_TIMEOUT = 60
+"""Seconds for the download."""
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """Return axe-core's source, which npm fetches once from the registry that this machine is set up with."""
+    """Return axe-core's source. npm downloads it once, from the registry that it is configured for."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mirrorsync-tests"
     source = cache / f"{AXE}.min.js"
     if not source.exists():
@@ -39,16 +39,16 @@ def axe() -> str:
 def fetch_axe(source: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("axe-core is not here, and npm, which would fetch it, is not installed")
+        pytest.skip("axe-core is not cached, and npm is not installed to download it")
     with tempfile.TemporaryDirectory() as scratch:
         command = [npm, "pack", AXE, "--silent", "--pack-destination", scratch]
         try:
-            done = subprocess.run(command, cwd=scratch, capture_output=True, timeout=_PATIENCE, check=False)
+            done = subprocess.run(command, cwd=scratch, capture_output=True, timeout=_TIMEOUT, check=False)
         except subprocess.TimeoutExpired:
-            pytest.skip(f"npm did not get {AXE} in {_PATIENCE} s")
+            pytest.skip(f"npm did not download {AXE} within {_TIMEOUT} s")
         packed = next(Path(scratch).glob("*.tgz"), None)
         if done.returncode or packed is None:
-            pytest.skip(f"npm cannot get {AXE}: {done.stderr.decode(errors='replace')[-300:]}")
+            pytest.skip(f"npm cannot download {AXE}: {done.stderr.decode(errors='replace')[-300:]}")
         with tarfile.open(packed) as archive:
             member = archive.extractfile("package/axe.min.js")
             assert member is not None
@@ -56,4 +56,4 @@ def fetch_axe(source: Path) -> None:
     source.parent.mkdir(parents=True, exist_ok=True)
     written = source.with_suffix(f".{os.getpid()}")
     written.write_bytes(body)
-    written.replace(source)  # another worker may be doing the same
+    written.replace(source)  # another worker may do the same

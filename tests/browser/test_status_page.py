@@ -55,7 +55,7 @@ def test_axe_would_find_a_violation(browser: Chromium, axe: str, pages: Path) ->
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, PHONE, DESK])
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_it_is_as_wide_as_the_screen_in_the_colours_that_were_asked_for(
+def test_page_fits_the_screen_in_the_requested_colours(
     browser: Chromium, pages: Path, sample: str, width: int, scheme: Scheme
 ) -> None:
     browser.open((pages / f"{sample}.html").as_uri(), width=width, scheme=scheme)
@@ -80,7 +80,7 @@ def test_page_requests_nothing_and_violates_no_policy_of_its_own(browser: Chromi
     assert browser.complaints() == []
 
 
-def test_a_script_that_got_into_the_page_would_not_run(browser: Chromium, pages: Path) -> None:
+def test_injected_script_does_not_run(browser: Chromium, pages: Path) -> None:
     body = (pages / "fresh.html").read_text()
     evil = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
     (pages / "evil.html").write_text(body.replace("</main>", f"{evil}</main>"))
@@ -89,7 +89,7 @@ def test_a_script_that_got_into_the_page_would_not_run(browser: Chromium, pages:
     assert any("Content Security Policy" in text for text in browser.complaints())
 
 
-def test_the_first_key_of_a_keyboard_leads_past_the_head(browser: Chromium, pages: Path) -> None:
+def test_first_tab_key_skips_the_header(browser: Chromium, pages: Path) -> None:
     browser.open((pages / "fresh.html").as_uri(), width=DESK, scheme="light")
     browser.press("Tab")
     assert browser.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -99,7 +99,7 @@ def test_the_first_key_of_a_keyboard_leads_past_the_head(browser: Chromium, page
     assert browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_what_a_screen_reader_is_told(browser: Chromium, pages: Path) -> None:
+def test_screen_reader_gets_headings_regions_and_charts(browser: Chromium, pages: Path) -> None:
     browser.open((pages / "trouble.html").as_uri(), width=PHONE, scheme="light")
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
     said = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]

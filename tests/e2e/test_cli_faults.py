@@ -118,26 +118,26 @@ def story(tmp_path_factory: pytest.TempPathFactory, begun: object) -> Iterator[S
 
 
 @pytest.mark.parametrize("name", _POISON)
-def test_each_poisoned_project_is_named_with_its_trouble(story: Story, name: str) -> None:
+def test_each_failing_project_is_named_with_its_error(story: Story, name: str) -> None:
     error = story.unmet[name]["error"]
     assert all(word in error for word in _POISON[name][2]), error
     assert error in story.status.out
     assert len([line for line in story.sync.err.splitlines() if f"Z warning: {name}: " in line and error in line]) == 1
 
 
-def test_a_sync_that_leaves_projects_unmet_ends_1_and_says_what_to_do(story: Story) -> None:
+def test_sync_with_unmet_projects_exits_1_with_a_hint(story: Story) -> None:
     assert story.sync.code == ExitCode.UNMET
     assert f"{len(_POISON)} projects unmet" in story.sync.out
     assert "hint: `mirrorsync status`" in story.sync.out
 
 
-def test_the_neighbours_of_poisoned_projects_are_served_whole(story: Story) -> None:
+def test_neighbours_of_failing_projects_are_served_completely(story: Story) -> None:
     assert story.served == _GOOD
     assert story.links == []
     assert story.staged == []
 
 
-def test_status_holds_what_scripts_rely_on(story: Story) -> None:
+def test_status_has_the_keys_that_scripts_use(story: Story) -> None:
     promised = "synced_serial newest_serial upstream_serial lag_seconds projects files bytes unmet last_sync version"
     assert set(promised.split()) <= set(story.document)
     assert set(story.unmet) == set(_POISON)
@@ -149,24 +149,24 @@ def test_status_holds_what_scripts_rely_on(story: Story) -> None:
     assert story.document["synced_serial"] < min(row["wanted"] for row in story.unmet.values())
 
 
-def test_a_mirror_that_was_never_complete_is_critical(story: Story) -> None:
+def test_mirror_that_was_never_complete_is_critical(story: Story) -> None:
     assert story.status.code == 2
     assert "last complete    never" in story.status.out
     assert story.document["last_sync"] is None
 
 
-def test_one_projects_ledger_tells_its_last_error(story: Story) -> None:
+def test_project_info_has_the_last_error(story: Story) -> None:
     assert story.shown.code == ExitCode.OK
     assert "got sha256" in story.shown.out
     assert "1 failed in a row" in story.shown.out
 
 
-def test_projects_that_wait_for_another_attempt_keep_a_sync_at_1(story: Story) -> None:
+def test_sync_exits_1_while_projects_wait_for_a_retry(story: Story) -> None:
     assert story.again.code == ExitCode.UNMET
     assert "0 failed attempts" in story.again.out
 
 
-def test_once_the_poison_is_gone_the_mirror_is_true(story: Story) -> None:
+def test_mirror_equals_upstream_once_the_faults_end(story: Story) -> None:
     assert story.healed.code == ExitCode.OK, story.healed.said
     assert story.problems == []
     assert story.status_after.code == 0, story.status_after.said
@@ -190,12 +190,12 @@ def test_unavailable_upstream_exits_69_and_the_next_sync_completes(outages: Outa
 
 
 @pytest.mark.parametrize("kind", ["down", "portal"])
-def test_an_upstream_that_fails_as_a_whole_comes_with_a_hint(outages: Outages, kind: str) -> None:
+def test_unavailable_upstream_comes_with_a_hint(outages: Outages, kind: str) -> None:
     assert "\nhint: " in outages[kind][1].err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be refused for being root")
-def test_root_writes_nothing_into_somebody_elses_mirror(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_root_writes_nothing_into_another_users_mirror(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
     assert operator.does("sync").code == ExitCode.OK

@@ -70,18 +70,18 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
             yield Stopped(operator, terminate(process))
 
 
-def test_sigterm_lets_what_is_under_way_end_and_leaves_no_staging_file(stopped: Stopped) -> None:
+def test_sigterm_completes_downloads_and_leaves_no_staging_file(stopped: Stopped) -> None:
     assert stopped.end.code == ExitCode.OK, stopped.end.said
     assert stopped.operator.staged() == []
     assert stopped.operator.serves("slow")
     assert stopped.operator.broken_links() == []
 
 
-def test_what_ended_after_sigterm_stands_in_the_root_index_too(stopped: Stopped) -> None:
+def test_project_completed_after_sigterm_is_in_the_root_index(stopped: Stopped) -> None:
     assert stopped.operator.problems() == []
 
 
-def test_a_second_sigterm_ends_it_at_once_and_the_second_start_heals(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_second_sigterm_ends_at_once_and_the_next_start_recovers(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("slow", "1.0", body=_LARGE)
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
@@ -118,7 +118,7 @@ def test_after_kill_9_the_next_sync_completes(tmp_path: Path, world: World, pypi
     assert operator.problems() == []
 
 
-def test_a_directory_that_is_gone_ends_it_with_one_clear_message(tmp_path: Path, pypi: PyPI) -> None:
+def test_missing_directory_ends_with_one_clear_message(tmp_path: Path, pypi: PyPI) -> None:
     operator = Operator(tmp_path, pypi)
     operator.directory.rmdir()
     told = ended(operator.begins("run"))
@@ -126,7 +126,7 @@ def test_a_directory_that_is_gone_ends_it_with_one_clear_message(tmp_path: Path,
     assert f"error: [mirror] directory {operator.directory} does not exist" in told.err
 
 
-def test_an_upstream_that_is_down_for_long_is_told_and_followed_again(
+def test_long_upstream_outage_is_reported_and_recovered_from(
     orphaned: tuple[Operator, subprocess.Popen[str]],
 ) -> None:
     operator, process = orphaned

@@ -31,7 +31,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         yield operator
 
 
-def test_a_named_project_is_brought_up_alone(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_named_project_is_synced_alone(tmp_path: Path, world: World, pypi: PyPI) -> None:
     for name in ("alpha", "beta"):
         world.upload(name, "1.0")
     operator = Operator(tmp_path, pypi)
@@ -45,7 +45,7 @@ def test_a_named_project_is_brought_up_alone(tmp_path: Path, world: World, pypi:
     assert operator.problems() == []
 
 
-def test_a_misspelt_name_does_not_take_back_what_the_mirror_claims(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_misspelt_name_does_not_lower_the_claimed_serial(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
     assert operator.does("sync").code == ExitCode.OK
@@ -57,7 +57,7 @@ def test_a_misspelt_name_does_not_take_back_what_the_mirror_claims(tmp_path: Pat
     assert operator.status()["synced_serial"] == world.last_serial
 
 
-def test_a_dry_run_tells_files_and_bytes_and_changes_nothing(synced: Operator) -> None:
+def test_dry_run_reports_files_and_bytes_and_changes_nothing(synced: Operator) -> None:
     file = synced.pypi.world.upload("beta", "2.0", body=b"y" * 5000)
     before = snapshot(synced.directory)
     told = synced.does("sync", "--dry-run")
@@ -70,7 +70,7 @@ def test_a_dry_run_tells_files_and_bytes_and_changes_nothing(synced: Operator) -
     assert synced.problems() == []
 
 
-def test_a_dry_run_before_the_first_sync_leaves_the_directory_empty(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_dry_run_before_the_first_sync_leaves_the_directory_empty(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
     told = operator.does("sync", "--dry-run")
@@ -96,7 +96,7 @@ def test_new_failure_in_a_complete_mirror_is_a_warning_until_retried(synced: Ope
     assert synced.problems() == []
 
 
-def test_a_projects_ledger_is_told_in_any_spelling_and_as_json(synced: Operator) -> None:
+def test_project_info_accepts_any_spelling_and_has_json(synced: Operator) -> None:
     told = synced.does("project", "show", "Alpha")
     assert told.code == ExitCode.OK
     assert re.search(r"^files +1 of 1 stored \(\d+(\.\d)? KiB\)$", told.out, re.MULTILINE)
@@ -105,14 +105,14 @@ def test_a_projects_ledger_is_told_in_any_spelling_and_as_json(synced: Operator)
 
 
 @pytest.mark.parametrize("command", ["show", "retry"])
-def test_a_project_that_the_mirror_does_not_know_is_refused_with_a_hint(synced: Operator, command: str) -> None:
+def test_unknown_project_is_refused_with_a_hint(synced: Operator, command: str) -> None:
     told = synced.does("project", command, "alhpa")
     assert told.code == ExitCode.UNMET
     assert "this mirror has no project alhpa" in told.err
     assert "hint: did you mean alpha?" in told.err
 
 
-def test_on_a_terminal_a_bar_is_drawn_and_the_sum_stands_below_it(synced: Operator) -> None:
+def test_terminal_shows_a_progress_bar_with_the_totals_below(synced: Operator) -> None:
     synced.pypi.world.upload("alpha", "2.0")
     told = on_a_terminal("sync", "--config", str(synced.config))
     assert told.code == ExitCode.OK
@@ -121,7 +121,7 @@ def test_on_a_terminal_a_bar_is_drawn_and_the_sum_stands_below_it(synced: Operat
     assert "1 project mirrored" in told.out.splitlines()[-1]
 
 
-def test_the_tree_is_served_until_sigterm(synced: Operator) -> None:
+def test_tree_is_served_until_sigterm(synced: Operator) -> None:
     with synced.doing("serve", "--listen", "127.0.0.1:0") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -132,9 +132,7 @@ def test_the_tree_is_served_until_sigterm(synced: Operator) -> None:
         assert terminate(process).code == ExitCode.OK
 
 
-def test_a_second_run_is_refused_while_the_first_works_and_status_answers(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_second_run_is_refused_during_the_first_and_status_answers(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("quick", "1.0")
     world.upload("slow", "1.0", body=_LARGE)
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
@@ -158,7 +156,7 @@ def test_a_second_run_is_refused_while_the_first_works_and_status_answers(
     assert operator.problems() == []
 
 
-def test_what_was_cut_off_by_kill_9_is_completed_by_the_next_sync(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_next_sync_completes_what_kill_9_interrupted(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("quick", "1.0")
     world.upload("slow", "1.0", body=_LARGE)
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
@@ -211,7 +209,7 @@ def test_deselected_projects_leave_the_tree_and_files_keep_their_grace(
     assert operator.status()["condemned"] > 0
 
 
-def test_a_dry_run_with_another_selection_withdraws_nothing(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_dry_run_with_another_selection_removes_nothing(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     world.upload("beta", "1.0")
     fewer = Operator(tmp_path, pypi)

@@ -46,13 +46,13 @@ def operator(tmp_path: Path, pypi: PyPI) -> Operator:
     return Operator(tmp_path, pypi)
 
 
-def test_the_version_is_told() -> None:
+def test_version_is_printed() -> None:
     told = mirrorsync("--version")
     assert told.code == ExitCode.OK
     assert re.fullmatch(r"mirrorsync \d+\.\d+\.\d+\n", told.out)
 
 
-def test_the_help_of_every_command_has_an_example() -> None:
+def test_help_of_each_command_has_an_example() -> None:
     asked = {" ".join(words): start(*words, "--help") for words in commands()}
     for words, process in asked.items():
         told = ended(process)
@@ -60,7 +60,7 @@ def test_the_help_of_every_command_has_an_example() -> None:
         assert re.search(r"(Example|Start with): mirrorsync \w", told.out), f"{words}: {told.out}"
 
 
-def test_every_next_step_that_init_names_exists(tmp_path: Path) -> None:
+def test_each_next_step_that_init_names_exists(tmp_path: Path) -> None:
     told = mirrorsync("init", "--contact", "operator@site.test", cwd=tmp_path)
     assert told.code == ExitCode.OK, told.said
     steps = re.findall(r"mirrorsync ([a-z]+)", told.out)
@@ -68,7 +68,7 @@ def test_every_next_step_that_init_names_exists(tmp_path: Path) -> None:
     assert set(steps) <= {words[0] for words in commands() if words}, told.out
 
 
-def test_without_any_configuration_the_places_looked_at_are_named(tmp_path: Path) -> None:
+def test_missing_configuration_names_the_searched_paths(tmp_path: Path) -> None:
     told = mirrorsync("sync", cwd=tmp_path)
     assert told.code == ExitCode.CONFIG
     assert "no configuration file was found" in told.err
@@ -77,7 +77,7 @@ def test_without_any_configuration_the_places_looked_at_are_named(tmp_path: Path
 
 
 @pytest.mark.parametrize("command", ["sync", "run", "serve"])
-def test_a_misspelt_key_is_answered_with_did_you_mean(operator: Operator, command: str) -> None:
+def test_misspelt_key_gets_did_you_mean(operator: Operator, command: str) -> None:
     operator.configure(upstream={"conections": 3})
     told = operator.does(command)
     assert told.code == ExitCode.CONFIG
@@ -85,7 +85,7 @@ def test_a_misspelt_key_is_answered_with_did_you_mean(operator: Operator, comman
     assert "did you mean connections?" in told.err
 
 
-def test_a_mirror_directory_that_is_not_there_is_named_and_not_made(operator: Operator) -> None:
+def test_missing_mirror_directory_is_named_and_not_created(operator: Operator) -> None:
     missing = operator.home / "not-mounted"
     operator.configure(mirror={"directory": str(missing)})
     told = operator.does("sync")
@@ -95,7 +95,7 @@ def test_a_mirror_directory_that_is_not_there_is_named_and_not_made(operator: Op
     assert not missing.exists()
 
 
-def test_a_mirror_directory_below_a_file_is_refused(operator: Operator) -> None:
+def test_mirror_directory_below_a_file_is_refused(operator: Operator) -> None:
     (operator.home / "file").write_text("in the way")
     operator.configure(mirror={"directory": str(operator.home / "file" / "mirror")})
     told = operator.does("run")
@@ -103,7 +103,7 @@ def test_a_mirror_directory_below_a_file_is_refused(operator: Operator) -> None:
     assert "hint: create it" in told.err
 
 
-def test_a_read_only_disk_is_called_so(operator: Operator) -> None:
+def test_read_only_disk_is_named(operator: Operator) -> None:
     with read_only(operator.directory):
         told = operator.does("sync")
     assert told.code == ExitCode.CANNOT_WRITE
@@ -112,7 +112,7 @@ def test_a_read_only_disk_is_called_so(operator: Operator) -> None:
     assert "hint: " in told.err
 
 
-def test_before_the_first_sync_there_is_no_mirror_to_tell_of(operator: Operator) -> None:
+def test_status_before_the_first_sync_reports_no_mirror(operator: Operator) -> None:
     for arguments, code in {("status",): 3, ("status", "--json"): 3, ("project", "show", "alpha"): 78}.items():
         told = operator.does(*arguments)
         assert told.code == code, arguments
@@ -120,7 +120,7 @@ def test_before_the_first_sync_there_is_no_mirror_to_tell_of(operator: Operator)
         assert "hint: `mirrorsync sync`" in told.said
 
 
-def test_an_empty_index_is_mirrored_and_ok(operator: Operator) -> None:
+def test_empty_index_is_mirrored_and_ok(operator: Operator) -> None:
     told = operator.does("sync")
     assert told.code == ExitCode.OK, told.said
     assert told.out == "0 projects mirrored, 0 files fetched (0 B), 0 failed attempts; 0 projects unmet\n"
@@ -129,7 +129,7 @@ def test_an_empty_index_is_mirrored_and_ok(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("command", [["sync"], ["project", "show"], ["project", "retry"]])
-def test_what_cannot_be_a_name_is_a_usage_error(operator: Operator, command: list[str]) -> None:
+def test_invalid_project_name_is_a_usage_error(operator: Operator, command: list[str]) -> None:
     told = operator.does(*command, "no name!")
     assert told.code == ExitCode.USAGE
     assert "'no name!' is not a project name" in told.err
@@ -145,14 +145,14 @@ def test_unselected_project_name_is_refused_before_any_work(operator: Operator) 
     assert operator.pypi.requests == []
 
 
-def test_nothing_is_served_from_where_no_tree_stands(operator: Operator) -> None:
+def test_serve_without_a_tree_is_refused(operator: Operator) -> None:
     told = operator.does("serve", "--listen", "127.0.0.1:0")
     assert told.code == ExitCode.CONFIG
     assert "is not a directory" in told.err
     assert "hint: run `mirrorsync sync` first" in told.err
 
 
-def test_another_index_than_the_mirrors_own_is_refused(operator: Operator) -> None:
+def test_index_other_than_the_mirrors_is_refused(operator: Operator) -> None:
     assert operator.does("sync").code == ExitCode.OK
     operator.configure(upstream={"index": "http://another.test"})
     told = operator.does("sync")

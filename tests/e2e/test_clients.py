@@ -110,12 +110,12 @@ def succeeds(result: subprocess.CompletedProcess[str]) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_pip_installs_a_project_and_what_it_requires(client: Client) -> None:
+def test_pip_installs_a_project_and_its_dependencies(client: Client) -> None:
     succeeds(client.pip_install("normal"))
     assert client.installed() == {"normal-2.0", "foo_bar_baz-1.0"}
 
 
-def test_uv_installs_a_project_and_what_it_requires(client: Client) -> None:
+def test_uv_installs_a_project_and_its_dependencies(client: Client) -> None:
     succeeds(client.uv_install("normal"))
     assert client.installed() == {"normal-2.0", "foo_bar_baz-1.0"}
 
@@ -133,7 +133,7 @@ def test_pip_downloads_exactly_the_mirrors_bytes(client: Client, tree: Tree) -> 
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_hash_is_required_and_right(client: Client, tree: Tree, installer: str) -> None:
+def test_required_hash_matches(client: Client, tree: Tree, installer: str) -> None:
     digest = hashlib.sha256(tree.stored("modern-1.0-py3-none-any.whl")).hexdigest()
     wanted = client.requirements(f"modern==1.0 --hash=sha256:{digest}\n")
     install = client.pip_install if installer == "pip" else client.uv_install
@@ -142,7 +142,7 @@ def test_a_hash_is_required_and_right(client: Client, tree: Tree, installer: str
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_hash_that_is_wrong_installs_nothing(client: Client, installer: str) -> None:
+def test_wrong_hash_installs_nothing(client: Client, installer: str) -> None:
     wanted = client.requirements(f"modern==1.0 --hash=sha256:{'0' * 64}\n")
     install = client.pip_install if installer == "pip" else client.uv_install
     result = install("--require-hashes", "-r", wanted)
@@ -152,7 +152,7 @@ def test_a_hash_that_is_wrong_installs_nothing(client: Client, installer: str) -
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_yanked_release_is_taken_only_when_it_is_pinned(client: Client, installer: str) -> None:
+def test_yanked_release_is_installed_only_when_pinned(client: Client, installer: str) -> None:
     install = client.pip_install if installer == "pip" else client.uv_install
     succeeds(install("recalled"))
     assert client.installed() == {"recalled-1.0"}
@@ -163,7 +163,7 @@ def test_a_yanked_release_is_taken_only_when_it_is_pinned(client: Client, instal
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_release_for_a_later_python_is_passed_over(client: Client, installer: str) -> None:
+def test_release_for_a_later_python_is_skipped(client: Client, installer: str) -> None:
     install = client.pip_install if installer == "pip" else client.uv_install
     succeeds(install("modern"))
     assert client.installed() == {"modern-1.0"}
@@ -171,14 +171,14 @@ def test_a_release_for_a_later_python_is_passed_over(client: Client, installer: 
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_project_that_is_not_there_fails_and_says_so(client: Client, installer: str) -> None:
+def test_missing_project_fails_with_a_message(client: Client, installer: str) -> None:
     install = client.pip_install if installer == "pip" else client.uv_install
     result = install("gone")
     assert result.returncode != 0
     assert "gone" in result.stderr
 
 
-def test_uv_resolves_from_the_sidecars_and_fetches_no_wheel(client: Client, tree: Tree) -> None:
+def test_uv_resolves_from_sidecars_without_fetching_wheels(client: Client, tree: Tree) -> None:
     before = len(client.server.requested())
     result = client.uv("compile", "--generate-hashes", client.requirements("normal\n"))
     succeeds(result)
@@ -191,13 +191,13 @@ def test_uv_resolves_from_the_sidecars_and_fetches_no_wheel(client: Client, tree
         assert hashlib.sha256(tree.stored(name)).hexdigest() in result.stdout
 
 
-def test_uv_leaves_out_what_was_uploaded_after_a_date(client: Client) -> None:
+def test_uv_ignores_files_uploaded_after_a_date(client: Client) -> None:
     wanted = client.requirements("modern\n")
     succeeds(client.uv("compile", "--exclude-newer", "2026-08-02T00:00:00Z", wanted))
     assert client.uv("compile", "--exclude-newer", "2026-07-31T00:00:00Z", wanted).returncode != 0
 
 
-def test_a_range_resumes_what_was_cut(client: Client, tree: Tree) -> None:
+def test_range_resumes_an_interrupted_download(client: Client, tree: Tree) -> None:
     whole = tree.stored("foo_bar_baz-1.0-py3-none-any.whl")
     reply = client.server.get(tree.path("foo_bar_baz-1.0-py3-none-any.whl"), ("Range", "bytes=1000000-"))
     assert whole[:1_000_000] + reply.body == whole

@@ -106,7 +106,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Journal
         yield journal, code, operator
 
 
-def test_each_line_of_the_json_log_is_an_object_with_time_level_and_event(
+def test_json_log_lines_are_objects_with_time_level_and_event(
     followed: tuple[Journal, int, Operator],
 ) -> None:
     journal, code, _ = followed
@@ -117,7 +117,7 @@ def test_each_line_of_the_json_log_is_an_object_with_time_level_and_event(
         assert told["level"] in {"info", "warning"}
 
 
-def test_a_daemon_tells_its_beginning_and_its_end_with_what_it_did(followed: tuple[Journal, int, Operator]) -> None:
+def test_daemon_logs_its_start_and_its_end_with_totals(followed: tuple[Journal, int, Operator]) -> None:
     journal, _, operator = followed
     first, last = journal.events[0], journal.events[-1]
     assert first["event"] == "run started"
@@ -142,7 +142,7 @@ def test_failing_project_is_logged_once_and_once_more_on_recovery(
     assert recovered["attempts"] == 3
 
 
-def test_an_upstream_that_is_away_for_a_while_gives_two_lines(followed: tuple[Journal, int, Operator]) -> None:
+def test_upstream_outage_gives_two_log_lines(followed: tuple[Journal, int, Operator]) -> None:
     journal, _, _ = followed
     (began,) = journal.told("trouble")
     (over,) = journal.told("trouble is over")
@@ -151,13 +151,13 @@ def test_an_upstream_that_is_away_for_a_while_gives_two_lines(followed: tuple[Jo
     assert over["count"] >= 2
 
 
-def test_no_file_has_a_line(followed: tuple[Journal, int, Operator]) -> None:
+def test_files_have_no_log_lines(followed: tuple[Journal, int, Operator]) -> None:
     journal, _, _ = followed
     assert len(journal.lines) <= 7
     assert not [line for line in journal.lines if "alpha" in line]
 
 
-def test_under_systemd_lines_have_priorities_and_no_times(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_log_lines_under_systemd_have_priorities_and_no_times(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     world.upload("poisoned", "1.0")
     pypi.faults.add(r"/poisoned-.*whl$", Status(404))
@@ -171,7 +171,7 @@ def test_under_systemd_lines_have_priorities_and_no_times(tmp_path: Path, world:
     assert journal.lines[3].startswith("<4>1 project unmet; hint: ")
 
 
-def test_a_run_that_cannot_go_on_says_why_with_the_journals_priority(tmp_path: Path, pypi: PyPI) -> None:
+def test_halted_run_logs_its_reason_with_an_error_priority(tmp_path: Path, pypi: PyPI) -> None:
     operator = Operator(tmp_path, pypi)
     operator.directory.rmdir()
     with logging(operator, "run", is_journal=True) as (process, journal):
@@ -180,7 +180,7 @@ def test_a_run_that_cannot_go_on_says_why_with_the_journals_priority(tmp_path: P
     assert journal.lines[-1].startswith(f"<3>[mirror] directory {operator.directory} does not exist")
 
 
-def test_a_bad_configuration_is_told_in_the_format_that_was_asked_for(tmp_path: Path) -> None:
+def test_invalid_configuration_is_logged_in_the_requested_format(tmp_path: Path) -> None:
     config = tmp_path / "mirrorsync.toml"
     config.write_text("[mirror]\n")
     told = mirrorsync("run", "--config", str(config), MIRRORSYNC_LOG_FORMAT="json")
@@ -190,7 +190,7 @@ def test_a_bad_configuration_is_told_in_the_format_that_was_asked_for(tmp_path: 
     assert "directory is missing" in event["reason"]
 
 
-def test_a_level_leaves_out_what_is_below_it(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_log_level_hides_lower_levels(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
     told = operator.does("sync", "--log-level", "warning")
@@ -198,7 +198,7 @@ def test_a_level_leaves_out_what_is_below_it(tmp_path: Path, world: World, pypi:
     assert told.out.startswith("1 project mirrored")
 
 
-def test_cron_gets_lines_with_their_times(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_log_lines_for_cron_have_times(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     told = Operator(tmp_path, pypi).does("sync")
     assert re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ sync(:| ended:) .*\n){2}", told.err)

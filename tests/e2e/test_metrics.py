@@ -87,7 +87,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraper]:
         yield scraper
 
 
-def test_both_forms_are_right_and_say_what_the_daemon_did(watched: Scraper) -> None:
+def test_both_formats_are_valid_and_count_the_daemons_work(watched: Scraper) -> None:
     text = watched.get("/metrics")
     form = watched.get("/metrics", **_OPENMETRICS)
     assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -107,14 +107,14 @@ def test_both_forms_are_right_and_say_what_the_daemon_did(watched: Scraper) -> N
     assert found["mirrorsync_project_failures_total", (("reason", "missing"),)] >= 1
 
 
-def test_the_numbers_are_those_of_status(watched: Scraper) -> None:
+def test_metrics_agree_with_status(watched: Scraper) -> None:
     status = watched.operator.status()
     for key in ("projects", "files", "bytes", "synced_serial", "upstream_serial"):
         name = f"mirrorsync_{'stored_' if key in {'files', 'bytes'} else ''}{key}"
         assert watched.value(name) == status[key], name
 
 
-def test_the_three_pages_and_nothing_else(watched: Scraper) -> None:
+def test_listener_has_three_paths_and_no_other(watched: Scraper) -> None:
     assert watched.get("/healthz").text == "alive\n"
     assert watched.get("/").status_code == 404
     assert "/metrics, /healthz, /readyz" in watched.get("/elsewhere").text
@@ -126,7 +126,7 @@ def test_the_three_pages_and_nothing_else(watched: Scraper) -> None:
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: apt-get install prometheus")
-def test_promtool_reads_what_a_real_daemon_shows(watched: Scraper) -> None:
+def test_promtool_accepts_the_metrics_of_a_daemon(watched: Scraper) -> None:
     text = watched.get("/metrics").content
     done = subprocess.run(
         [PROMTOOL or "", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30
@@ -134,7 +134,7 @@ def test_promtool_reads_what_a_real_daemon_shows(watched: Scraper) -> None:
     assert (done.returncode, (done.stdout + done.stderr).decode()) == (0, "")
 
 
-def test_the_textfile_is_whole_readable_and_leaves_nothing_beside_it(watched: Scraper) -> None:
+def test_textfile_is_complete_and_readable_without_leftovers(watched: Scraper) -> None:
     path = watched.operator.home / "mirrorsync.prom"
     soon(lambda: 'reason="missing"} 1.0' in path.read_text(), "the textfile tells of the poisoned project")
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -145,7 +145,7 @@ def test_the_textfile_is_whole_readable_and_leaves_nothing_beside_it(watched: Sc
     assert beside == {"mirrorsync.prom"}
 
 
-def test_a_mirror_that_lags_is_alive_and_not_ready_and_says_why(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_lagging_mirror_is_healthy_and_not_ready_with_a_reason(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     pypi.faults.add(r"/alpha-.*whl$", Status(404))
     with watching(tmp_path, pypi, **{"fresh-within": "1s"}) as scraper:
@@ -186,7 +186,7 @@ def test_one_failing_project_raises_the_lag_and_leaves_the_mirror_ready(
         assert scraper.says("/readyz", 200)
 
 
-def test_an_address_that_is_taken_ends_it_with_78_before_anything_is_done(tmp_path: Path, pypi: PyPI) -> None:
+def test_used_listen_address_exits_78_before_any_work(tmp_path: Path, pypi: PyPI) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         operator = Operator(tmp_path, pypi, metrics={"listen": address})
@@ -197,13 +197,13 @@ def test_an_address_that_is_taken_ends_it_with_78_before_anything_is_done(tmp_pa
     assert pypi.requests == []
 
 
-def test_a_second_daemon_is_told_of_the_first_and_not_of_its_address(watched: Scraper) -> None:
+def test_second_daemon_is_refused_by_the_lock_and_not_by_the_address(watched: Scraper) -> None:
     end = watched.operator.does("run")
     assert end.code == ExitCode.ALREADY_RUNNING
     assert "another mirrorsync (process" in end.said
 
 
-def test_sync_writes_the_textfile_at_its_end_and_listens_nowhere(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_sync_writes_the_textfile_at_its_end_and_opens_no_listener(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     path = tmp_path / "metrics" / "mirrorsync.prom"
     path.parent.mkdir()
@@ -251,7 +251,7 @@ def test_error_of_an_unmet_project_survives_a_restart(tmp_path: Path, world: Wor
     assert values(path.read_text())["mirrorsync_unmet_projects", (("reason", "missing"),)] == 0
 
 
-def test_a_root_list_that_is_refused_is_told_until_one_is_believed(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_refused_root_list_is_reported_until_one_is_accepted(tmp_path: Path, world: World, pypi: PyPI) -> None:
     for name in ("alpha", "beta", "gamma"):
         world.upload(name, "1.0")
     path = tmp_path / "mirrorsync.prom"
@@ -274,9 +274,7 @@ def test_a_root_list_that_is_refused_is_told_until_one_is_believed(tmp_path: Pat
     assert not refused("1ms")
 
 
-def test_a_run_that_was_halted_says_so_in_the_textfile_until_one_goes_well(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_halted_run_is_in_the_textfile_until_one_succeeds(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     path = tmp_path / "mirrorsync.prom"
     operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})

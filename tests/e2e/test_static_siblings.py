@@ -34,7 +34,7 @@ def server(request: pytest.FixtureRequest, web: Path, tmp_path_factory: pytest.T
 
 
 @pytest.mark.parametrize("target", ["/simple/", "/simple/normal/"])
-def test_who_takes_gzip_is_sent_the_sibling_and_nobody_else_is(server: Server, target: str) -> None:
+def test_only_clients_that_accept_gzip_get_the_sibling(server: Server, target: str) -> None:
     packed = server.get(target, ("Accept", V1_JSON), ("Accept-Encoding", "gzip"))
     assert (packed.status, packed.headers["content-encoding"], gzip.decompress(packed.body)) == (200, "gzip", WORD)
     assert packed.headers["content-type"] == V1_JSON
@@ -44,13 +44,13 @@ def test_who_takes_gzip_is_sent_the_sibling_and_nobody_else_is(server: Server, t
     assert "content-encoding" not in plain.headers
 
 
-def test_a_page_without_a_sibling_is_sent_itself(server: Server) -> None:
+def test_page_without_a_sibling_is_served_itself(server: Server) -> None:
     reply = server.get("/simple/recalled/", ("Accept", V1_JSON), ("Accept-Encoding", "gzip"))
     body = gzip.decompress(reply.body) if reply.headers.get("content-encoding") == "gzip" else reply.body
     assert b'"name":"recalled"' in body
 
 
-def test_a_file_never_has_a_sibling(server: Server, web: Path) -> None:
+def test_file_never_has_a_sibling(server: Server, web: Path) -> None:
     (sdist,) = web.glob("packages/*/*/*/normal-1.0.tar.gz")
     reply = server.get(f"/{sdist.relative_to(web)}", ("Accept-Encoding", "gzip"))
     assert (reply.status, reply.body) == (200, sdist.read_bytes())

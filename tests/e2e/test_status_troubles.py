@@ -92,7 +92,7 @@ def document(found: Result) -> dict[str, Any]:
     return read
 
 
-def test_a_mirror_that_is_well_is_told_so_in_one_line_and_in_full(operator: Operator) -> None:
+def test_healthy_mirror_has_one_line_and_a_full_report(operator: Operator) -> None:
     before = snapshot(operator.directory)
     shown = told(operator, OK)
     assert re.match(r"MIRRORSYNC OK - as upstream was .+ s ago, synced to serial \d+, 3 projects, 3 files \(", shown)
@@ -102,7 +102,7 @@ def test_a_mirror_that_is_well_is_told_so_in_one_line_and_in_full(operator: Oper
     assert snapshot(operator.directory) == before
 
 
-def test_a_monitoring_system_gets_one_line_with_its_figures(operator: Operator) -> None:
+def test_monitoring_gets_one_line_with_performance_data(operator: Operator) -> None:
     (line,) = told(operator, OK, "--perfdata", "--warn-lag", "90m").splitlines()
     figures = line.partition(" | ")[2].split()
     assert all(_FIGURE.fullmatch(figure) for figure in figures), figures
@@ -110,7 +110,7 @@ def test_a_monitoring_system_gets_one_line_with_its_figures(operator: Operator) 
     assert {"unmet=0;;;0", "failing=0;;;0", "projects=3;;;0"} <= set(figures)
 
 
-def test_scripts_get_the_judgement_and_what_it_rests_on(operator: Operator) -> None:
+def test_json_has_the_judgement_and_its_facts(operator: Operator) -> None:
     found = document(operator.does("status", "--json"))
     assert (found["state"], found["lag_serials"], found["at_work"], found["forecast"]) == ("ok", 0, False, None)
     assert found["disks"][0]["free"] > 0
@@ -127,9 +127,7 @@ def test_scripts_get_the_judgement_and_what_it_rests_on(operator: Operator) -> N
         (2 * _DAY, ("--warn-lag", "1h", "--critical-lag", "3d"), WARNING),
     ],
 )
-def test_lag_is_judged_by_the_limits_that_are_given(
-    operator: Operator, age: float, limits: tuple[str, ...], code: int
-) -> None:
+def test_lag_is_judged_by_the_given_limits(operator: Operator, age: float, limits: tuple[str, ...], code: int) -> None:
     pass_time(operator, age)
     shown = told(operator, code, *limits)
     if code:
@@ -138,15 +136,13 @@ def test_lag_is_judged_by_the_limits_that_are_given(
 
 
 @pytest.mark.parametrize("limits", [("--warn-lag", "soon"), ("--warn-lag", "2d"), ("--critical-lag", "-1h")])
-def test_limits_that_make_no_sense_are_unknown_to_a_monitoring_system(
-    operator: Operator, limits: tuple[str, ...]
-) -> None:
+def test_inconsistent_limits_are_unknown_for_monitoring(operator: Operator, limits: tuple[str, ...]) -> None:
     found = operator.does("status", *limits)
     assert found.code == UNKNOWN, found.said
     assert limits[0] in found.err
 
 
-def test_an_upstream_that_is_down_is_told_apart_from_a_daemon_that_is_dead(syncing: Operator) -> None:
+def test_unreachable_upstream_differs_from_a_dead_daemon(syncing: Operator) -> None:
     syncing.pypi.stop()
     pass_time(syncing, 2 * _HOUR)
     with syncing.doing("run") as daemon:
@@ -159,7 +155,7 @@ def test_an_upstream_that_is_down_is_told_apart_from_a_daemon_that_is_dead(synci
     assert "2 h behind upstream; neither a daemon nor a sync is running" in told(syncing, WARNING)
 
 
-def test_a_sync_that_found_no_upstream_is_named_once_the_lag_is_too_large(syncing: Operator) -> None:
+def test_failed_sync_is_reported_once_the_lag_is_too_large(syncing: Operator) -> None:
     syncing.pypi.faults.add("", Portal())  # the failure that is not tried again for seconds
     pass_time(syncing, 2 * _DAY)
     assert syncing.does("sync").code == 69
@@ -179,7 +175,7 @@ def test_one_failing_project_stays_a_warning_with_a_next_attempt(syncing: Operat
     assert re.search(r"^lag +[\d.]+ s, but for 1 failing project \(9 d since all was complete\)$", shown, re.MULTILINE)
 
 
-def test_a_page_that_a_cache_holds_back_is_a_warning_when_it_lasts(syncing: Operator) -> None:
+def test_stale_page_is_a_warning_once_it_lasts(syncing: Operator) -> None:
     syncing.pypi.world.upload("beta", "2.0")
     syncing.pypi.faults.add(r"/simple/beta/", Stale())
     with syncing.doing("run") as daemon:
@@ -231,7 +227,7 @@ def test_full_disk_is_critical_and_low_disk_defers_downloads(tmp_path: Path, wor
         assert "downloads wait for room: " in told(operator, CRITICAL).splitlines()[0]
 
 
-def test_a_mirror_of_another_index_says_why_its_last_run_was_halted(operator: Operator) -> None:
+def test_mirror_of_another_index_reports_why_the_last_run_halted(operator: Operator) -> None:
     operator.configure(upstream={"index": "http://another.test"})
     assert operator.does("sync").code == 78
     assert "the last run was halted: this mirror was made from http://127.0.0.1" in told(operator, CRITICAL)
@@ -240,7 +236,7 @@ def test_a_mirror_of_another_index_says_why_its_last_run_was_halted(operator: Op
     told(operator, OK)
 
 
-def test_what_ended_the_daemon_is_told(syncing: Operator) -> None:
+def test_reason_of_the_daemons_end_is_reported(syncing: Operator) -> None:
     with closing(sqlite3.connect(state(syncing))) as connection, connection:
         connection.execute("UPDATE mirror SET ingested_serial = 1000000")
     ended(syncing.begins("run"))
@@ -258,7 +254,7 @@ def locked(operator: Operator) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def test_a_state_that_another_program_locks_is_told_within_two_seconds(operator: Operator) -> None:
+def test_locked_state_is_reported_within_two_seconds(operator: Operator) -> None:
     with locked(operator):
         began = time.monotonic()
         shown = told(operator, UNKNOWN)
@@ -269,7 +265,7 @@ def test_a_state_that_another_program_locks_is_told_within_two_seconds(operator:
     told(operator, OK)
 
 
-def test_a_transaction_that_is_open_hides_nothing(operator: Operator) -> None:
+def test_open_transaction_hides_nothing(operator: Operator) -> None:
     with closing(sqlite3.connect(state(operator), isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         connection.execute("UPDATE mirror SET files = 99")
@@ -343,7 +339,7 @@ def test_unreadable_state_gives_one_message_with_a_hint(operator: Operator, kind
     assert document(operator.does("status", "--json"))["unmet"] == []
 
 
-def test_without_its_log_the_state_is_read_as_it_stood_before(operator: Operator) -> None:
+def test_state_without_its_log_is_read_as_it_was_before(operator: Operator) -> None:
     with closing(sqlite3.connect(state(operator), isolation_level=None)) as connection:
         connection.execute("UPDATE mirror SET files = 99")
         kept = operator.home / "kept.sqlite3"
@@ -353,7 +349,7 @@ def test_without_its_log_the_state_is_read_as_it_stood_before(operator: Operator
 
 
 @pytest.mark.parametrize("place", ["state/mirrorsync.sqlite3", "state", ""])
-def test_a_state_that_this_user_may_not_read_is_unknown(operator: Operator, place: str) -> None:
+def test_unreadable_state_of_another_user_is_unknown(operator: Operator, place: str) -> None:
     path = operator.directory / place
     mode = path.stat().st_mode
     path.chmod(0)
@@ -379,7 +375,7 @@ def test_dry_run_without_permission_to_read_the_state_is_refused(operator: Opera
     assert "cannot be seen: Permission denied" in found.err
 
 
-def test_a_configuration_that_is_wrong_is_unknown_and_says_why(operator: Operator) -> None:
+def test_invalid_configuration_is_unknown_with_a_reason(operator: Operator) -> None:
     operator.configure(upstream={"conections": 3})
     shown = told(operator, UNKNOWN)
     assert "'conections'" in shown.splitlines()[0]

@@ -41,27 +41,27 @@ def key(subject: str) -> str:
 
 
 @pytest.mark.parametrize("form", ["", "index.html", "index.v1_html", "index.v1_json"])
-def test_every_form_of_a_page_and_of_the_root_index_has_its_key(keyed: Server, form: str) -> None:
+def test_each_form_of_a_page_and_of_the_root_index_has_its_key(keyed: Server, form: str) -> None:
     for accept in ([], [V1_JSON]):
         assert keys(keyed, f"/simple/normal/{form}", *accept) == ["simple", key("simple/normal")]
         assert keys(keyed, f"/simple/{form}", *accept) == ["simple", key(ROOT)]
 
 
-def test_a_file_and_its_sidecar_have_the_key_of_their_digest(keyed: Server, tree: Tree) -> None:
+def test_file_and_sidecar_have_the_key_of_their_digest(keyed: Server, tree: Tree) -> None:
     path = tree.path(WHEEL)
     assert keys(keyed, path) == ["packages", key(path.lstrip("/"))]
     assert keys(keyed, f"{path}.metadata") == ["packages", key(path.lstrip("/"))]
 
 
-def test_an_absent_page_has_the_key_that_its_coming_purges(keyed: Server) -> None:
+def test_absent_page_has_the_key_that_its_publication_purges(keyed: Server) -> None:
     assert keyed.get("/simple/late/").status == 404
     assert keys(keyed, "/simple/late/") == ["simple", key("simple/late")]
 
 
-def test_a_legacy_document_has_its_projects_key(keyed: Server) -> None:
+def test_legacy_document_has_its_projects_key(keyed: Server) -> None:
     assert keys(keyed, "/pypi/normal/json") == ["simple", key("simple/normal")]
 
 
 @pytest.mark.parametrize("target", ["/last-modified", "/mirrorsync/status.json", "/gone"])
-def test_what_is_not_purged_has_no_key(keyed: Server, target: str) -> None:
+def test_response_that_is_never_purged_has_no_key(keyed: Server, target: str) -> None:
     assert keys(keyed, target) == []

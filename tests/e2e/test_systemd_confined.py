@@ -80,7 +80,7 @@ def members(name: str) -> frozenset[str]:
     return frozenset().union(*(members(one) for one in listed if one and not one.startswith("#")))
 
 
-def test_every_system_call_is_one_that_the_unit_allows(life: Life) -> None:
+def test_all_system_calls_are_allowed_by_the_unit(life: Life) -> None:
     allowed: set[str] = set()
     for words in settings("mirrorsync.service", "Service", "SystemCallFilter"):
         listed = frozenset().union(*(members(name) for name in words.removeprefix("~").split()))
@@ -89,14 +89,14 @@ def test_every_system_call_is_one_that_the_unit_allows(life: Life) -> None:
     assert set(life.calls) - allowed - _ROOTS_ONLY == set()
 
 
-def test_no_memory_is_both_written_and_run(life: Life) -> None:
+def test_no_memory_is_writable_and_executable(life: Life) -> None:
     maps = life.of("mmap", "mprotect", "pkey_mprotect")
     assert len(maps) > 100
     assert [line for line in maps if "PROT_WRITE" in line and "PROT_EXEC" in line] == []
     assert [line for line in maps if "mprotect(" in line and "PROT_EXEC" in line] == []
 
 
-def test_nothing_is_written_outside_of_the_mirrors_directory(life: Life) -> None:
+def test_nothing_is_written_outside_the_mirror_directory(life: Life) -> None:
     assert setting("mirrorsync.service", "Service", "ReadWritePaths") == "/srv/pypi"
     writing = [
         line for line in life.of("open", "openat", "creat", "mkdir") if re.search(r"O_WRONLY|O_RDWR|O_CREAT", line)
@@ -109,16 +109,16 @@ def test_nothing_is_written_outside_of_the_mirrors_directory(life: Life) -> None
     assert {path for path in elsewhere if path != "/dev/null" and not any(word in path for word in ours)} == set()
 
 
-def test_of_proc_only_the_daemons_own_processes_are_read(life: Life) -> None:
+def test_only_own_processes_are_read_in_proc(life: Life) -> None:
     read = {match[1] for line in life.of("open", "openat") if (match := re.search(r'"/proc/([^"/]*)', line))}
     assert {name for name in read if not (name.isdecimal() or name in ("self", "thread-self"))} == set()
 
 
-def test_only_addresses_of_the_allowed_families_are_made(life: Life) -> None:
+def test_only_allowed_address_families_are_used(life: Life) -> None:
     made = {match[1] for line in life.of("socket", "socketpair") if (match := re.search(r"\((\w+)", line))}
     assert made <= set(setting("mirrorsync.service", "Service", "RestrictAddressFamilies").split()) | {"AF_NETLINK"}
 
 
-def test_it_needs_far_fewer_threads_and_descriptors_than_the_unit_allows(life: Life) -> None:
+def test_threads_and_descriptors_stay_far_below_the_units_limits(life: Life) -> None:
     begun = {line.split(maxsplit=1)[0] for line in life.lines}
     assert len(begun) < int(setting("mirrorsync.service", "Service", "TasksMax")) / 2

@@ -83,19 +83,19 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             yield Life(ready, state_was_open, idle, busy, stopping, end, manager.messages)
 
 
-def test_ready_is_said_once_and_not_before_the_state_is_open(life: Life) -> None:
+def test_ready_is_sent_once_and_after_the_state_is_open(life: Life) -> None:
     assert life.state_was_open
     assert [word for word in life.words if "READY" in word.values] == [life.ready]
     assert life.words[0] is life.ready
 
 
-def test_the_watchdog_is_fed_in_time_while_nothing_is_to_be_done(life: Life) -> None:
+def test_watchdog_pings_are_in_time_while_idle(life: Life) -> None:
     times = [word.at for word in fed(life.idle)]
     assert len(times) >= 3
     assert max(later - sooner for sooner, later in pairwise(times)) < _WATCHDOG
 
 
-def test_the_watchdog_is_fed_in_time_while_a_file_comes_slowly(life: Life) -> None:
+def test_watchdog_pings_are_in_time_during_a_slow_download(life: Life) -> None:
     assert len(fed(life.busy)) >= 2
 
 
@@ -108,14 +108,12 @@ def test_status_line_has_serial_and_work_at_most_once_a_second(life: Life) -> No
     assert all(sooner != later for sooner, later in pairwise(texts))
 
 
-def test_sigterm_says_stopping_first_and_ends_in_good_order(life: Life) -> None:
+def test_sigterm_sends_stopping_first_and_exits_with_0(life: Life) -> None:
     assert life.stopping.values["STOPPING"] == "1"
     assert life.end.code == ExitCode.OK, life.end.said
 
 
-def test_a_directory_that_cannot_be_written_is_never_said_to_be_ready(
-    operator: Operator, manager: ServiceManager
-) -> None:
+def test_unwritable_directory_never_becomes_ready(operator: Operator, manager: ServiceManager) -> None:
     operator.directory.rmdir()
     with service(operator, manager) as process:
         assert process.wait(20) == ExitCode.CANNOT_WRITE
@@ -123,7 +121,7 @@ def test_a_directory_that_cannot_be_written_is_never_said_to_be_ready(
     assert manager.listen(0.2) == []
 
 
-def test_a_configuration_that_is_wrong_changes_nothing_and_is_told(operator: Operator, manager: ServiceManager) -> None:
+def test_invalid_configuration_changes_nothing_and_is_reported(operator: Operator, manager: ServiceManager) -> None:
     with service(operator, manager) as process:
         manager.until("READY")
         soon(lambda: operator.serves("alpha"), "the first project is served")
@@ -177,9 +175,7 @@ def test_configuration_reverted_before_work_ends_is_never_applied(operator: Oper
     assert not list(operator.web.rglob("*.gz"))
 
 
-def test_a_configuration_that_cannot_be_opened_gives_way_to_the_old_one(
-    operator: Operator, manager: ServiceManager
-) -> None:
+def test_configuration_that_fails_to_open_restores_the_old_one(operator: Operator, manager: ServiceManager) -> None:
     with service(operator, manager) as process:
         manager.until("READY")
         operator.configure(mirror={"directory": str(operator.home / "not-mounted")})
@@ -193,7 +189,7 @@ def test_a_configuration_that_cannot_be_opened_gives_way_to_the_old_one(
     assert "not-mounted" in end.said
 
 
-def test_a_reload_that_is_refused_ends_no_run(operator: Operator, manager: ServiceManager) -> None:
+def test_refused_reload_does_not_end_the_run(operator: Operator, manager: ServiceManager) -> None:
     operator.configure(upstream={"poll-interval": "1h"})
     with service(operator, manager) as process:
         manager.until("READY")
@@ -208,7 +204,7 @@ def test_a_reload_that_is_refused_ends_no_run(operator: Operator, manager: Servi
     assert "this mirror was made from" in end.said
 
 
-def test_sigusr1_has_upstream_looked_at_long_before_its_turn(operator: Operator, manager: ServiceManager) -> None:
+def test_sigusr1_polls_upstream_at_once(operator: Operator, manager: ServiceManager) -> None:
     operator.configure(upstream={"poll-interval": "1h"})
     with service(operator, manager) as process:
         manager.until("READY")
@@ -219,20 +215,20 @@ def test_sigusr1_has_upstream_looked_at_long_before_its_turn(operator: Operator,
         assert terminate(process).code == ExitCode.OK
 
 
-def test_a_manager_that_listens_on_an_abstract_socket_hears_the_same(operator: Operator) -> None:
+def test_abstract_notify_socket_gets_the_same_messages(operator: Operator) -> None:
     with ServiceManager(f"@mirrorsync-test-{os.getpid()}") as manager, service(operator, manager) as process:
         assert manager.until("READY").values["READY"] == "1"
         process.send_signal(signal.SIGTERM)
         manager.until("STOPPING")
 
 
-def test_a_watchdog_that_is_meant_for_another_process_is_not_fed(operator: Operator, manager: ServiceManager) -> None:
+def test_watchdog_of_another_process_gets_no_pings(operator: Operator, manager: ServiceManager) -> None:
     with service(operator, manager, WATCHDOG_PID="1"):
         manager.until("READY")
         assert fed(manager.listen(1.5)) == []
 
 
-def test_a_manager_that_is_gone_holds_up_nothing(operator: Operator, tmp_path: Path) -> None:
+def test_missing_manager_delays_nothing(operator: Operator, tmp_path: Path) -> None:
     with ServiceManager(tmp_path / "gone") as manager:
         (tmp_path / "gone").unlink()
         with service(operator, manager) as process:
@@ -254,9 +250,7 @@ def test_unreachable_upstream_is_in_the_status_and_watchdog_pings_go_on(
         assert fed(manager.listen(_WATCHDOG))
 
 
-def test_the_status_tells_no_proxys_password_whoever_repeats_it(
-    tmp_path: Path, operator: Operator, manager: ServiceManager
-) -> None:
+def test_status_never_has_the_proxys_password(tmp_path: Path, operator: Operator, manager: ServiceManager) -> None:
     operator.configure(upstream={"proxy": "credential:proxy"})
     with repeating_proxy("hunter2") as port:
         (tmp_path / "proxy").write_text(f"http://user:hunter2@127.0.0.1:{port}")

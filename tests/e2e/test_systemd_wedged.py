@@ -122,7 +122,7 @@ WEDGES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("wedge", WEDGES, ids=lambda name: str(name).replace(" ", "-"))
-async def test_what_hangs_is_named_and_the_watchdog_is_left_unfed(wedge: str, mirror: Mirror, tmp_path: Path) -> None:
+async def test_hung_part_is_named_and_watchdog_pings_stop(wedge: str, mirror: Mirror, tmp_path: Path) -> None:
     change, name = WEDGES[wedge]
     with ServiceManager(tmp_path / "notify") as manager:
         async with daemon(mirror, manager, change) as ears:
@@ -131,7 +131,7 @@ async def test_what_hangs_is_named_and_the_watchdog_is_left_unfed(wedge: str, mi
             assert [notice for notice in ears.notices if "no progress for too long" in notice]
 
 
-async def test_one_wedged_project_stops_the_watchdog_though_all_others_get_on(mirror: Mirror, tmp_path: Path) -> None:
+async def test_one_hung_project_stops_the_watchdog_pings(mirror: Mirror, tmp_path: Path) -> None:
     def change(context: SyncContext) -> SyncContext:
         return replace(context, store=Wedged(context.store, "publish_all", publishes("simple/numpy/")))
 
@@ -144,7 +144,7 @@ async def test_one_wedged_project_stops_the_watchdog_though_all_others_get_on(mi
             assert [word for word in await heard(manager, _WATCHDOG) if "WATCHDOG" in word.values] == []
 
 
-async def test_a_database_that_hangs_stops_the_watchdog(mirror: Mirror, tmp_path: Path) -> None:
+async def test_hung_database_stops_the_watchdog_pings(mirror: Mirror, tmp_path: Path) -> None:
     opened: list[SyncContext] = []
 
     def keep(context: SyncContext) -> SyncContext:
@@ -163,9 +163,7 @@ async def test_a_database_that_hangs_stops_the_watchdog(mirror: Mirror, tmp_path
                 assert [word for word in await heard(manager, 2) if "WATCHDOG" in word.values]
 
 
-async def test_a_file_that_comes_in_drops_is_no_wedge_for_as_long_as_it_takes(
-    mirror: Mirror, tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+async def test_slow_download_does_not_count_as_a_hang(mirror: Mirror, tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("slow", "1.0", body=b"z" * 30)
     pypi.faults.add(r"/slow-.*whl$", Drip(1, 0.1))
     with ServiceManager(tmp_path / "notify") as manager:
@@ -176,7 +174,7 @@ async def test_a_file_that_comes_in_drops_is_no_wedge_for_as_long_as_it_takes(
             assert len(times) >= 2.5 * _ALLOWANCE / _WATCHDOG
 
 
-async def test_a_full_disk_ends_it_within_the_grace_though_a_download_hangs(
+async def test_full_disk_ends_the_daemon_within_the_grace_despite_a_hang(
     mirror: Mirror, tmp_path: Path, world: World, pypi: PyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.upload("slow", "1.0", body=b"z" * 3_000_000)

@@ -94,7 +94,7 @@ def synced(site: Site) -> None:
     assert "changes wait" not in result.said, result.said
 
 
-def test_a_cached_page_stays_until_a_sync_purges_it_in_all_its_forms(site: Site, world: World) -> None:
+def test_cached_page_stays_until_a_sync_purges_all_its_forms(site: Site, world: World) -> None:
     world.upload("alpha", "1.0")
     world.upload("other", "1.0")
     synced(site)
@@ -112,7 +112,7 @@ def test_a_cached_page_stays_until_a_sync_purges_it_in_all_its_forms(site: Site,
     assert site.came_from_the_cache("/simple/other/")  # what did not change stays
 
 
-def test_a_new_projects_cached_absence_and_the_root_index_are_purged(site: Site, world: World) -> None:
+def test_new_projects_cached_404_and_the_root_index_are_purged(site: Site, world: World) -> None:
     assert site.cache.get("/simple/late/", V1_JSON).status == 404
     assert '"late"' not in site.cache.get("/simple/", V1_JSON).body.decode()
     world.upload("late", "1.0")
@@ -121,7 +121,7 @@ def test_a_new_projects_cached_absence_and_the_root_index_are_purged(site: Site,
     assert '"late"' in site.cache.get("/simple/", V1_JSON).body.decode()
 
 
-def test_a_removed_project_and_its_files_are_gone_from_the_cache(site: Site, world: World) -> None:
+def test_removed_project_and_its_files_leave_the_cache(site: Site, world: World) -> None:
     wheel = world.upload("bad", "1.0").filename
     synced(site)
     assert "bad-1.0" in site.page("bad")
@@ -134,7 +134,7 @@ def test_a_removed_project_and_its_files_are_gone_from_the_cache(site: Site, wor
     assert site.cache.get(f"/{path}").status == 404
 
 
-def test_the_daemon_purges_within_seconds(site: Site, world: World) -> None:
+def test_daemon_purges_within_seconds(site: Site, world: World) -> None:
     world.upload("quick", "1.0")
     synced(site)
     assert "quick-1.0" in site.page("quick")
@@ -144,7 +144,7 @@ def test_the_daemon_purges_within_seconds(site: Site, world: World) -> None:
         assert terminate(process).code == ExitCode.OK
 
 
-def test_a_flood_bans_every_page_and_no_file(site: Site, world: World) -> None:
+def test_flood_bans_all_pages_and_no_file(site: Site, world: World) -> None:
     wheel = world.upload("steady", "1.0").filename
     synced(site)
     (path,) = (path.relative_to(site.operator.web) for path in site.operator.web.glob(f"packages/*/*/*/{wheel}"))
@@ -164,7 +164,7 @@ def test_a_flood_bans_every_page_and_no_file(site: Site, world: World) -> None:
     assert site.came_from_the_cache(f"/{path}")
 
 
-def test_only_those_on_the_list_may_purge(site: Site, tmp_path: Path) -> None:
+def test_only_listed_clients_may_purge(site: Site, tmp_path: Path) -> None:
     vcl = _VCL.read_text().replace('"127.0.0.1";            #', '"192.0.2.1";            #').replace('    "::1";\n', "")
     vcl = vcl.replace('"8080"', f'"{site.cache.port}"')
     with varnish(vcl, tmp_path / "closed") as closed:

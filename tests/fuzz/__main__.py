@@ -1,4 +1,4 @@
-"""Run the fuzzer: `python -m tests.fuzz --inputs 1000000`; exit 1 when anything but a typed error was raised."""
+"""Run the fuzzer: `python -m tests.fuzz --inputs 1000000`; exit 1 if anything but a typed error was raised."""
 
 import argparse
 import hashlib
@@ -20,25 +20,25 @@ from tests.fuzz.mutate import Mutator
 from tests.fuzz.targets import TARGETS, Target
 
 _LONGEST: Final = 2.0
-"""Seconds that one input of at most 20,000 bytes may take; a page of 64 MiB would take hours at that rate."""
+"""Seconds that one input of at most 20,000 bytes may take; at that rate a page of 64 MiB would take hours."""
 _CRASHES_MAX: Final = 5
-"""Different crashes of a target after which it is left."""
+"""Different crashes after which a target is left."""
 
 
 class Score(msgspec.Struct, frozen=True):
-    """What became of a target's inputs."""
+    """The results of a target."""
 
     inputs: int
     taken: int
     seconds: float
     slowest: float
-    """Seconds of the slowest input."""
+    """The duration of the slowest input in seconds."""
     crashes: dict[str, bytes]
-    """Where and how it was raised, and the shortest input that did it."""
+    """The place and error of each crash, and the shortest input that causes it."""
 
 
 def run(target: Target, inputs: int, *, seed: int, changes: Callable[[int], None] = lambda _: None) -> Score:
-    """Give `target` its seeds and then `inputs` mutated ones; `changes` hears of every thousandth."""
+    """Run `target` on its seeds and then on `inputs` mutated ones; `changes` is called after each thousandth."""
     mutator = Mutator(target.recipe, seed)
     crashes: dict[str, bytes] = {}
     taken, slowest, started = 0, 0.0, time.perf_counter()
@@ -48,7 +48,7 @@ def run(target: Target, inputs: int, *, seed: int, changes: Callable[[int], None
         before = time.perf_counter()
         try:
             accepted = target.check(data)
-        except Exception as error:  # noqa: BLE001 - whatever else is raised is what is looked for
+        except Exception as error:  # noqa: BLE001 - other errors are what the fuzzer looks for
             accepted, key = False, _place_of(error)
             if key not in crashes or len(data) < len(crashes[key]):
                 crashes[key] = data
@@ -73,29 +73,29 @@ def _place_of(error: Exception) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the command line says, and print a line for each target."""
+    """Run the targets and print a line for each."""
     options = _options(arguments)
     chosen = [target for target in TARGETS if not options.target or target.name in options.target]
     if options.engine == "atheris":
         return _run_atheris(chosen, options)
     told = [
-        _tell(target, run(target, max(1, options.inputs // len(chosen)), seed=options.seed), options.crashes)
+        _report(target, run(target, max(1, options.inputs // len(chosen)), seed=options.seed), options.crashes)
         for target in chosen
     ]
     inputs, seconds = sum(score.inputs for score in told), sum(score.seconds for score in told)
     crashes = sum(len(score.crashes) for score in told)
-    _say(f"{'all':10} {inputs:>10,} inputs {inputs / seconds:>9,.0f}/s  {seconds:8.1f} s  {crashes} kinds of crash")
+    _print(f"{'all':10} {inputs:>10,} inputs {inputs / seconds:>9,.0f}/s  {seconds:8.1f} s  {crashes} kinds of crash")
     return 1 if crashes else 0
 
 
-def _tell(target: Target, score: Score, folder: Path | None) -> Score:
-    _say(
+def _report(target: Target, score: Score, folder: Path | None) -> Score:
+    _print(
         f"{target.name:10} {score.inputs:>10,} inputs {score.inputs / score.seconds:>9,.0f}/s  {score.seconds:8.1f} s"
         f"  {score.taken / score.inputs:6.1%} taken  slowest {score.slowest * 1000:6.1f} ms"
         f"  {len(score.crashes)} crashes"
     )
     for key, data in score.crashes.items():
-        _say(f"    {key}\n      {data[:200]!r}{'…' if len(data) > 200 else ''} ({len(data):,} bytes)")
+        _print(f"    {key}\n      {data[:200]!r}{'…' if len(data) > 200 else ''} ({len(data):,} bytes)")
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{target.name}-{hashlib.sha256(data).hexdigest()[:16]}").write_bytes(data)
@@ -112,17 +112,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("tokens", "atheris"), default="tokens", help="atheris follows coverage")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    _say(f"seed {options.seed}")
+    _print(f"seed {options.seed}")
     return options
 
 
 def _run_atheris(targets: Sequence[Target], options: argparse.Namespace) -> int:
-    """Give each target a process of its own, as libFuzzer ends its process; its inputs are its share."""
+    """Run each target in its own process, because libFuzzer ends its process; each gets an equal share of the inputs."""
     if importlib.util.find_spec("atheris") is None:
-        _say("atheris is not installed: pip install atheris")
+        _print("atheris is not installed: pip install atheris")
         return 2
     if options.inside:
-        _be_atheris(targets[0], options)
+        _fuzz_with_atheris(targets[0], options)
     share = str(max(1, options.inputs // len(targets)))
     if options.crashes is not None:
         options.crashes.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ def _run_atheris(targets: Sequence[Target], options: argparse.Namespace) -> int:
     return 1 if any(code.returncode for code in codes) else 0
 
 
-def _be_atheris(target: Target, options: argparse.Namespace) -> None:
+def _fuzz_with_atheris(target: Target, options: argparse.Namespace) -> None:
     atheris: Any = importlib.import_module("atheris")
     mutator = Mutator(target.recipe, options.seed)
 
@@ -148,7 +148,7 @@ def _be_atheris(target: Target, options: argparse.Namespace) -> None:
     atheris.Fuzz()
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

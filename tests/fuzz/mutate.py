@@ -1,4 +1,4 @@
-"""Hostile inputs from honest ones: a document is cut into tokens, and the tokens are swapped, nested and garbled."""
+"""Make hostile inputs from valid ones: cut a document into tokens, then swap, nest and garble the tokens."""
 
 import random
 import re
@@ -11,9 +11,9 @@ _TOKEN: Final = re.compile(
     rb'"(?:[^"\\]|\\.){0,400}"|</?[A-Za-z][^>]{0,40}>|[A-Za-z_]+|[0-9]+|%[0-9A-Fa-f]{2}|\s+|.', re.DOTALL
 )
 _POOL_MAX: Final = 400
-"""Accepted inputs that are kept to be changed further."""
+"""The number of accepted inputs that are kept for further mutation."""
 _LONGEST: Final = 20_000
-"""Bytes: longer inputs belong to tests/hostile, which measures memory."""
+"""Bytes; tests/hostile covers longer inputs and measures memory."""
 _DEEPEST: Final = 3_000
 _BYTES: Final = (
     b"\x00",
@@ -65,20 +65,20 @@ _ANYWHERE: Final = (
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """From what a target's inputs are made."""
+    """What a target's inputs are made from."""
 
     seeds: tuple[bytes, ...]
     words: tuple[bytes, ...] = ()
-    """What the format gives a meaning to."""
+    """Words with a meaning in the format."""
     brackets: tuple[tuple[bytes, bytes], ...] = ()
-    """What opens and closes a level in the format."""
+    """What opens and closes a nesting level in the format."""
 
 
 class Mutator:
-    """Endless inputs of one recipe, the same for the same `seed`."""
+    """An endless sequence of inputs of one recipe, the same for the same `seed`."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - inputs must come again, not be secret
+        self._random = random.Random(seed)  # noqa: S311 - inputs must be repeatable, not secret
         self._recipe = recipe
         self._words = recipe.words + _ANYWHERE
         self._pool: list[list[bytes]] = [tokens_of(data) for data in recipe.seeds]
@@ -99,7 +99,7 @@ class Mutator:
         )
 
     def next(self) -> bytes:
-        """Return an input: now and then any bytes at all, else a document with one to six changes."""
+        """Return an input: sometimes random bytes, otherwise a document with one to six changes."""
         rand = self._random
         if rand.random() < 0.02:
             return rand.randbytes(rand.randrange(64))
@@ -112,7 +112,7 @@ class Mutator:
         return data if len(data) <= _LONGEST or rand.random() < 0.02 else data[:_LONGEST]
 
     def accepted(self, data: bytes) -> None:
-        """Hear that `data` was taken: it may be the beginning of something worse."""
+        """Keep `data`, which was accepted, for further mutation."""
         if len(data) > _LONGEST // 4 or self._random.random() > 0.05:
             return
         tokens = tokens_of(data)
@@ -161,7 +161,7 @@ class Mutator:
             tokens[at] = token[:position] + garbled + token[position + 1 :]
 
     def _inside(self, tokens: list[bytes]) -> None:
-        """Put a word into a token: into a quoted text, mostly."""
+        """Put a word into a token, mostly into quoted text."""
         if tokens:
             at = self._at(tokens)
             token = tokens[at]
@@ -182,5 +182,5 @@ class Mutator:
 
 
 def tokens_of(data: bytes) -> list[bytes]:
-    """Return `data` in pieces that belong together; joined they are `data`."""
+    """Split `data` into tokens; joined they equal `data`."""
     return _TOKEN.findall(data)

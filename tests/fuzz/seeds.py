@@ -1,4 +1,4 @@
-"""Honest documents of each format, and the words that have a meaning in it: what the inputs are made from."""
+"""Valid documents of each format, and the words with a meaning in it: the material of the inputs."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ _DIGESTS: Final = tuple(hashlib.sha256(seed).hexdigest() for seed in (b"a", b"b"
 
 
 def upstream_link(file: DistFile) -> str:
-    """Return the file's URL as upstream gave it."""
+    """Return the file's URL as upstream has it."""
     return file.url
 
 

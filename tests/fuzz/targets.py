@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes any bytes, and may end in its typed error or in a value that does no harm."""
+"""The fuzz targets: each takes any bytes and either raises its typed error or returns a harmless value."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -41,11 +41,11 @@ from tests.support.oracle.pages import read_html, read_json, read_root_html, rea
 _WEB: Final = "/tree/web"
 _SERIAL_MAX: Final = 2**63 - 1
 _BODY_MAX: Final = 200_000
-"""Bytes decoded that the inflater may make here."""
+"""The limit of decoded bytes for the inflater."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A decoder and what its inputs are made of. `check` returns whether the input was taken."""
+    """A decoder and the material of its inputs. `check` returns whether the input was accepted."""
 
     name: str
     check: Callable[[bytes], bool]
@@ -53,20 +53,20 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def require(holds: object, otherwise: str) -> None:
-    """Raise AssertionError with `otherwise`, also under -O."""
+    """Raise AssertionError with `otherwise` unless `holds`, also under -O."""
     if not holds:
         raise AssertionError(otherwise)
 
 
 def require_confined(path: str) -> None:
-    """Refuse a store path that could leave the tree, or that no file system takes."""
-    require(os.path.normpath(os.path.join(_WEB, path)) == f"{_WEB}/{path}", f"{path!r} leaves the tree")  # noqa: PTH118 - Path would fold what is looked for
+    """Refuse a store path that leaves the tree or that no file system accepts."""
+    require(os.path.normpath(os.path.join(_WEB, path)) == f"{_WEB}/{path}", f"{path!r} leaves the tree")  # noqa: PTH118 - Path would normalise what this looks for
     require(path and "\x00" not in path and "\\" not in path, f"{path!r} is no path")
     require(all(len(segment.encode()) <= 255 for segment in path.split("/")), f"{path!r} has too long a segment")
 
 
 def page(data: bytes) -> bool:
-    """PEP 691's page, and what is published of it."""
+    """A PEP 691 page, and what is published of it."""
     try:
         decoded = PageDecoder().decode(data, requested=seeds.NAME, page_url=seeds.PAGE_URL)
     except Malformed as refusal:
@@ -88,7 +88,7 @@ def _check_json(decoded: ProjectPage) -> None:
 
 
 def _in_order(decoded: ProjectPage) -> ProjectPage:
-    """Return the page without what is counted and not written, and with hashes in the order in which JSON has them."""
+    """Return the page without fields that are not written, and with hashes in the order of the JSON."""
     files = tuple(
         msgspec.structs.replace(one, hashes=Hashes(one.hashes.sha256, tuple(sorted(one.hashes.others))))
         for one in decoded.files
@@ -113,12 +113,12 @@ def _check_html(decoded: ProjectPage) -> None:
 
 
 def require_message(error: Exception) -> None:
-    """Refuse an error that an operator could not read, or that would fill a log."""
+    """Refuse an error message that is unreadable or too long for a log."""
     require(len(str(error)) <= 2000, f"a message of {len(str(error)):,} characters")
 
 
 def journal(data: bytes) -> bool:
-    """XML-RPC answers, and journal rows in them."""
+    """XML-RPC answers with journal rows."""
     try:
         value = xmlrpc.loads(data, what="the journal")
     except UpstreamError as refusal:
@@ -133,7 +133,7 @@ def journal(data: bytes) -> bool:
 
 
 def root_list(data: bytes) -> bool:
-    """The root list, in chunks whose size the first byte chooses, and the root page that is published of it."""
+    """The root list, in chunks whose size is the first byte, and the root index that is published of it."""
     step = 1 + (data[0] * 7 if data else 0)
     reader = RootReader("root list")
     try:
@@ -168,7 +168,7 @@ def configuration(data: bytes) -> bool:
 
 
 def file(data: bytes) -> bool:
-    """A file's name, URL and page's URL, a line feed between them, and where it would be stored."""
+    """A file's name, URL and page URL, separated by line feeds, and its store path."""
     name, _, rest = data.decode("utf-8", "surrogateescape").partition("\n")
     url = rest.replace("NAME", name)
     wire = WireFile(filename=name, url=url, hashes=WireHashes(seeds.SHA256))
@@ -219,7 +219,7 @@ def names(data: bytes) -> bool:
 
 
 def web(data: bytes) -> bool:
-    """What a client asks of our server: path, then Accept, query, and conditions, a line feed between them."""
+    """A client's request: path, Accept, query and conditions, separated by line feeds."""
     lines = [*data.split(b"\n"), b"", b"", b"", b"", b""]
     routed = route(lines[0])
     match routed:
@@ -254,7 +254,7 @@ def _check_conditions(headers: dict[str, str]) -> None:
 
 
 def _is_ours(path: str) -> bool:
-    """Tell whether the mirror could have made this path; nothing else is ever found, so that no header tells of it."""
+    """Return whether the mirror can create this path; headers never refer to other paths."""
     try:
         return bool(layout.parse_file_path(path))
     except Malformed:
@@ -269,7 +269,7 @@ def _check_headers(path: str) -> None:
 
 
 def addresses(data: bytes) -> bool:
-    """URLs that upstream or an operator names: a file's, redirects, an index's, a file host's."""
+    """URLs from upstream or the operator: of files, redirects, indexes and file hosts."""
     text = data.decode("utf-8", "replace")
     gate = AllowedUrls(index_hosts=frozenset({"index.test"}), file_hosts=frozenset({"files.test"}), allow_http=True)
     taken = 0
@@ -297,7 +297,7 @@ def addresses(data: bytes) -> bool:
 
 
 def _check_parsers_agree(text: str) -> None:
-    """Hold the quick parser of plain URLs against httpx's: where they differ, a gate could be talked past."""
+    """Compare the fast parser of plain URLs with httpx's: a difference could bypass the URL check."""
     try:
         quick, slow = parse_url(text), httpx.URL(text)
     except httpx.InvalidURL:
@@ -310,7 +310,7 @@ def _check_parsers_agree(text: str) -> None:
 
 
 def response(data: bytes) -> bool:
-    """An HTTP/1.1 response, cut into pieces of a size that the first byte chooses."""
+    """An HTTP/1.1 response, in pieces whose size is the first byte."""
     step = 1 + (data[0] if data else 0)
     parser = ResponseParser(has_body=not data.endswith(b"HEAD"))
     try:
@@ -329,7 +329,7 @@ def response(data: bytes) -> bool:
 
 
 def coding(data: bytes) -> bool:
-    """Gzip, cut into pieces of a size that the first byte chooses."""
+    """Gzip, in pieces whose size is the first byte."""
     step = 1 + (data[0] if data else 0)
     inflater = Inflater("body", coding="gzip", limit=_BODY_MAX)
     size = 0

@@ -1,4 +1,4 @@
-"""No bytes make a decoder raise anything but its typed error, and nothing that is taken does harm."""
+"""No input makes a decoder raise anything but its typed error, and accepted values are harmless."""
 
 import importlib.util
 import os
@@ -12,13 +12,13 @@ from tests.fuzz.__main__ import main, run
 from tests.fuzz.targets import TARGETS, Target
 
 _INPUTS: Final = int(os.environ.get("MIRRORSYNC_FUZZ_INPUTS", "1000000"))
-"""Of the long version, over all targets."""
+"""The number of inputs of the long version, for all targets together."""
 _SHORT: Final = 300
 _NAMES: Final = [target.name for target in TARGETS]
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=_NAMES)
-def test_a_document_with_a_few_changes_is_taken_or_refused_as_it_should_be(target: Target) -> None:
+def test_mutated_document_is_accepted_or_refused_properly(target: Target) -> None:
     score = run(target, _SHORT, seed=7)
     assert score.crashes == {}
     assert score.taken > 0
@@ -27,7 +27,7 @@ def test_a_document_with_a_few_changes_is_taken_or_refused_as_it_should_be(targe
 @pytest.mark.parametrize("target", TARGETS, ids=_NAMES)
 @settings(max_examples=40, deadline=None)
 @given(data=st.one_of(st.binary(max_size=300), st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))))
-def test_any_bytes_are_taken_or_refused_as_they_should_be(target: Target, data: bytes) -> None:
+def test_arbitrary_bytes_are_accepted_or_refused_properly(target: Target, data: bytes) -> None:
     target.check(data)
 
 

@@ -1,4 +1,4 @@
-"""What the fuzzer found once, each kept as the shortest input that shows it."""
+"""Former findings of the fuzzer, each as its shortest input."""
 
 from typing import Final
 
@@ -60,10 +60,10 @@ _FOUND: Final[dict[str, tuple[str, bytes]]] = {
 
 
 @pytest.mark.parametrize(("name", "data"), _FOUND.values(), ids=_FOUND)
-def test_what_once_broke_a_decoder_is_refused_or_taken_without_harm(name: str, data: bytes) -> None:
+def test_former_finding_is_refused_or_harmless(name: str, data: bytes) -> None:
     _BY_NAME[name].check(data)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_honest_documents_are_taken(target: Target) -> None:
+def test_valid_documents_are_accepted(target: Target) -> None:
     assert any(target.check(data) for data in target.recipe.seeds)

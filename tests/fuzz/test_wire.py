@@ -1,4 +1,4 @@
-"""No answer, however garbled, makes a request hang, or another request get it."""
+"""No garbled response makes a request hang or is returned to another request."""
 
 import os
 import ssl
@@ -10,21 +10,21 @@ from tests.contract.transports import OURS, STOCK
 from tests.fuzz.wire import main, search
 
 _RUNS: Final = int(os.environ.get("MIRRORSYNC_FUZZ_WIRE_RUNS", "20000"))
-"""Of the long version."""
+"""The number of runs of the long version."""
 
 
-async def test_a_garbled_answer_is_taken_or_refused_and_never_anothers() -> None:
+async def test_garbled_response_never_reaches_another_request() -> None:
     outcome = await search(300, seed=7, transport=OURS.build(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
     assert outcome.harms == ()
     assert outcome.taken > 0
     assert outcome.refused > 0
 
 
-async def test_the_search_finds_what_it_is_for() -> None:
+async def test_search_finds_the_known_fault_of_the_stock_transport() -> None:
     outcome = await search(300, seed=7, transport=STOCK.build(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))
     assert outcome.harms, "the stock transport gives to a request what was read with the answer before"
 
 
 @pytest.mark.slow
-def test_twenty_thousand_garbled_answers_do_no_harm() -> None:
+def test_twenty_thousand_garbled_responses_do_no_harm() -> None:
     assert main(["--runs", str(_RUNS), "--seed", "1"]) == 0

@@ -1,4 +1,4 @@
-"""Garbled answers over a real socket: `python -m tests.fuzz.wire --runs 20000`; exit 1 when one does harm."""
+"""Garbled responses over a real socket: `python -m tests.fuzz.wire --runs 20000`; exit 1 if one does harm."""
 
 import argparse
 import math
@@ -19,11 +19,11 @@ from tests.contract.transports import KINDS
 from tests.fuzz.mutate import Mutator, Recipe
 
 _LONGEST: Final = 2.0
-"""Seconds after which a request counts as one that hangs."""
+"""Seconds after which a request counts as hanging."""
 _SILENCE: Final = 0.05
-"""Seconds of the limit of reading."""
+"""The read timeout in seconds."""
 _HARMS_MAX: Final = 5
-"""Harms after which a search ends."""
+"""The number of findings after which a search ends."""
 _RECIPE: Final = Recipe(
     seeds=(*(case.raw for case in (*LAWFUL, *UNLAWFUL) if len(case.raw) < 1000), *(raw for _, raw in BODILESS)),
     words=(
@@ -39,20 +39,20 @@ _WHOLE: Final = tuple(case.raw for case in LAWFUL if len(case.raw) < 1000)
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of the runs."""
+    """The results of the runs."""
 
     runs: int
     taken: int
     refused: int
     slowest: float
-    """Seconds of the slowest request."""
+    """The duration of the slowest request in seconds."""
     harms: tuple[str, ...]
-    """What must not be, and by which bytes."""
+    """The findings, with the bytes that cause them."""
 
 
 class _Search:
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - runs must come again, not be secret
+        self._random = random.Random(seed)  # noqa: S311 - runs must be repeatable, not secret
         self._mutator = Mutator(_RECIPE, seed)
         self.raw = b""
         self.said = trio.Event()
@@ -61,19 +61,19 @@ class _Search:
         self.harms: list[str] = []
 
     async def script(self, talk: Talk) -> None:
-        """Answer what is garbled with what is next, in pieces, and anything else with its own target."""
+        """Answer a request for garbled bytes with the next ones, in pieces, and any other with its own target."""
         while request := await talk.request():
             if b" /honest/" in request:
                 await talk.send(echo(request))
                 continue
             try:
-                if await self._say(talk):
+                if await self._send(talk):
                     return
             finally:
                 self.said.set()
 
-    async def _say(self, talk: Talk) -> bool:
-        """Say what is next; return whether the connection is to end."""
+    async def _send(self, talk: Talk) -> bool:
+        """Send the next bytes; return whether the connection must end."""
         raw, rest = self.raw, self._random
         most = rest.choice((1, 7, 60, 5000))
         while raw:
@@ -86,7 +86,7 @@ class _Search:
         return ending < 0.6
 
     async def run(self, client: httpx.AsyncClient, peer: Peer, number: int) -> None:
-        """Ask for something that is answered garbled, then twice for something honest."""
+        """Make a request with a garbled answer, then two with correct answers."""
         self.raw, self.said = self._next(), trio.Event()
         started = time.perf_counter()
         try:
@@ -96,27 +96,27 @@ class _Search:
             self._mutator.accepted(self.raw)
         except httpx.HTTPError:
             self.refused += 1
-        except Exception as error:  # noqa: BLE001 - whatever else is raised is what is looked for
+        except Exception as error:  # noqa: BLE001 - other errors are what the search looks for
             self._harm(f"{type(error).__name__}: {error}")
         self.slowest = max(self.slowest, time.perf_counter() - started)
-        # What a peer says later than the next request is an answer to it: nobody could tell.
+        # Bytes that arrive after the next request are its response: no client can tell the difference.
         with trio.move_on_after(_LONGEST):
             await self.said.wait()
         for path in (f"/honest/{number}/1", f"/honest/{number}/2"):
-            await self._ask_honestly(client, peer, path)
+            await self._request_honestly(client, peer, path)
 
     def _next(self) -> bytes:
-        """Return what is garbled a little, or not at all and goes on behind its end."""
+        """Return a slightly garbled response, or a correct one with bytes after its end."""
         if self._random.random() < 0.7:
             return self._mutator.next()
         raw = self._random.choice(_WHOLE)
         return raw + self._random.choice((b"", b"\r\n", b"H", answer(b"smuggled"), self._mutator.next()))
 
-    async def _ask_honestly(self, client: httpx.AsyncClient, peer: Peer, path: str) -> None:
+    async def _request_honestly(self, client: httpx.AsyncClient, peer: Peer, path: str) -> None:
         try:
             with trio.fail_after(_LONGEST):
                 response = await client.get(peer.url(path), timeout=_LONGEST)
-        except Exception as error:  # noqa: BLE001 - an honest answer must arrive
+        except Exception as error:  # noqa: BLE001 - a correct answer must arrive
             self._harm(f"the next request ends in {type(error).__name__}: {error}")
             return
         if response.content != path.encode():
@@ -127,7 +127,7 @@ class _Search:
 
 
 async def search(runs: int, *, seed: int, transport: httpx.AsyncBaseTransport) -> Outcome:
-    """Do `runs` runs over one transport, the same for the same `seed`, or as many as find enough."""
+    """Make `runs` runs over one transport, the same for the same `seed`, or fewer if they find enough."""
     found = _Search(seed)
     number = 0
     async with (
@@ -142,7 +142,7 @@ async def search(runs: int, *, seed: int, transport: httpx.AsyncBaseTransport) -
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what the command line says, and print what became of it."""
+    """Run the search and print its results."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.wire", description=__doc__)
     parser.add_argument("--runs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the same runs for the same seed")

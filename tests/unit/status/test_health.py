@@ -100,7 +100,7 @@ def test_a_page_that_a_cache_holds_back_for_long_is_a_warning(age: float, level:
         assert "but for 1 page that a cache in front of upstream holds back" in all_well(snapshot, found)
 
 
-def test_a_mirror_that_was_never_complete_is_critical() -> None:
+def test_mirror_that_was_never_complete_is_critical() -> None:
     found = judged(*(untried(str(number)) for number in range(9)), complete_at=None)
     assert "never complete: 9 projects to go, 5000 served" in only_reason(found)
     assert "upstream has not answered yet" in only_reason(judged(complete_at=None, polled_at=None))
