@@ -1,6 +1,6 @@
-"""The status page as people have it: on a phone and on a desk, by day and by night, by eye, keyboard and ear.
+"""The status page in a browser: phone and desktop, light and dark, keyboard and screen reader.
 
-With MIRRORSYNC_SCREENSHOTS=DIRECTORY each page is left there as it was seen.
+With MIRRORSYNC_SCREENSHOTS=DIRECTORY a screenshot of each page is written there.
 """
 
 import os
@@ -34,12 +34,12 @@ def test_axe_finds_no_violation(
     browser.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     browser.evaluate(f"{axe}; 0")
     found = browser.evaluate(RUN_AXE)
-    assert [told(each) for each in found["violations"]] == []
-    # What axe cannot decide by itself would be contrast over an image, and the like: there is none.
-    assert [told(each) for each in found["incomplete"]] == []
+    assert [described(each) for each in found["violations"]] == []
+    # "incomplete" is what axe cannot decide, such as contrast over an image.
+    assert [described(each) for each in found["incomplete"]] == []
 
 
-def told(finding: dict[str, Any]) -> tuple[str, list[str]]:
+def described(finding: dict[str, Any]) -> tuple[str, list[str]]:
     return finding["id"], [node["html"][:120] for node in finding["nodes"]]
 
 

@@ -13,7 +13,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @pytest.fixture(scope="session", params=["nginx", "mirrorsync"])
 def server(request: pytest.FixtureRequest, tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The tree behind nginx with docs/nginx/mirrorsync.conf, and behind mirrorsync's own server."""
+    """The tree, served by nginx with docs/nginx/mirrorsync.conf and by mirrorsync's own server."""
     scratch = tmp_path_factory.mktemp(request.param) / "run"
     if request.param == "mirrorsync":
         with own_server(tree.web, scratch) as running:

@@ -1,4 +1,4 @@
-"""What an operator reads when upstream does wrong, and what is lost by it: nothing."""
+"""Messages to the operator when upstream fails, and that nothing is lost."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _POISON: dict[str, tuple[str, Fault, tuple[str, ...]]] = {
     "portal": (r"/simple/portal/", Portal(), ("portal", "html")),
     "absent": (r"/simple/absent/", Status(404), ("absent", "HTTP 404")),
 }
-"""By project: which of its requests meet which fault, and words that the message has."""
+"""By project: the requests that meet faults, the faults, and words in the message."""
 _OUTAGES: dict[str, tuple[Fault | None, tuple[str, ...]]] = {
     "down": (None, ("no connection", "4 attempts in ", " s\n")),
     "portal": (Portal(), ("text/html",)),
@@ -37,7 +37,7 @@ _OUTAGES: dict[str, tuple[Fault | None, tuple[str, ...]]] = {
 
 
 class Story(msgspec.Struct, frozen=True):
-    """A sync of a poisoned world, what stood then, and what stood once the poison was gone."""
+    """A sync with failing projects, its results, and the results once the faults have ended."""
 
     sync: Result
     status: Result
@@ -68,7 +68,7 @@ Outages = dict[str, tuple[Operator, Result]]
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Operator, subprocess.Popen[str]]]]:
-    """Syncs that meet an upstream which fails as a whole. They run side by side: each waits through its retries."""
+    """Syncs with an unavailable upstream. They run in parallel, because each waits for its retries."""
     indexes = {kind: PyPI(_world("alpha")) for kind in _OUTAGES}
     waiting = {}
     for kind, (fault, _) in _OUTAGES.items():
@@ -78,7 +78,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
         else:
             indexes[kind].start()
             indexes[kind].stop()
-        # Without a journal the retries are those of one request only.
+        # Without a journal only one request is retried.
         operator = Operator(tmp_path_factory.mktemp(kind), indexes[kind], upstream={"feed": "json"})
         waiting[kind] = operator, operator.begins("sync")
     yield waiting
@@ -92,7 +92,7 @@ def outages(begun: dict[str, tuple[Operator, subprocess.Popen[str]]]) -> Outages
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, begun: object) -> Iterator[Story]:  # noqa: ARG001 - it runs meanwhile
+def story(tmp_path_factory: pytest.TempPathFactory, begun: object) -> Iterator[Story]:  # noqa: ARG001 - runs in parallel
     with PyPI(_world(*_GOOD, *_POISON)) as pypi:
         operator = Operator(tmp_path_factory.mktemp("poisoned"), pypi)
         for pattern, fault, _ in _POISON.values():

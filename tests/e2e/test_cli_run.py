@@ -1,4 +1,4 @@
-"""`mirrorsync run`: the daemon, as a service manager has it."""
+"""`mirrorsync run`: the daemon under a service manager."""
 
 import os
 import select
@@ -19,11 +19,11 @@ from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
 _LARGE = b"z" * 3_000_000
-"""More than is kept in memory before a staged file is begun."""
+"""More bytes than are kept in memory before a staging file is created."""
 
 
-def heard(process: subprocess.Popen[str], words: str, seconds: float = 30.0) -> str:
-    """Return what the process says on its standard error until it says `words`."""
+def output_until(process: subprocess.Popen[str], words: str, seconds: float = 30.0) -> str:
+    """Return the standard error of the process up to `words`."""
     assert process.stderr is not None
     said, end = "", time.monotonic() + seconds
     while words not in said:
@@ -36,7 +36,7 @@ def heard(process: subprocess.Popen[str], words: str, seconds: float = 30.0) -> 
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """A daemon that was told to stop while a download was under way, and the download went on."""
+    """A daemon that got SIGTERM during a download which then completed."""
 
     operator: Operator
     end: Result
@@ -44,7 +44,7 @@ class Stopped(msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="module", autouse=True)
 def orphaned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Operator, subprocess.Popen[str]]]:
-    """A daemon that followed a change, and then lost its upstream: it goes through its retries beside the tests."""
+    """A daemon that lost its upstream after a change; it retries in parallel with the tests."""
     world = World()
     world.upload("alpha", "1.0")
     with PyPI(world) as pypi:
@@ -65,7 +65,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
         pypi.faults.add(r"/slow-.*whl$", Drip(300_000, 0.1))
         operator = Operator(tmp_path_factory.mktemp("stopped"), pypi)
         with operator.doing("run") as process:
-            soon(operator.staged, "the download is under way")
+            soon(operator.staged, "the download has begun")
             assert not operator.serves("slow")
             yield Stopped(operator, terminate(process))
 
@@ -86,7 +86,7 @@ def test_second_sigterm_ends_at_once_and_the_next_start_recovers(tmp_path: Path,
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("run") as process:
-        soon(operator.staged, "the download is under way")
+        soon(operator.staged, "the download has begun")
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         assert process.poll() is None
@@ -98,7 +98,7 @@ def test_second_sigterm_ends_at_once_and_the_next_start_recovers(tmp_path: Path,
     assert not operator.serves("slow")
     pypi.faults.clear()
     with operator.doing("run") as process:
-        soon(lambda: operator.serves("slow"), "the second start serves what the first had not")
+        soon(lambda: operator.serves("slow"), "the second start serves the rest")
         assert terminate(process).code == ExitCode.OK
     assert operator.problems() == []
 
@@ -108,7 +108,7 @@ def test_after_kill_9_the_next_sync_completes(tmp_path: Path, world: World, pypi
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("run") as process:
-        soon(operator.staged, "the download is under way")
+        soon(operator.staged, "the download has begun")
         process.kill()
         assert process.wait() == -signal.SIGKILL
         process.communicate()
@@ -130,12 +130,12 @@ def test_long_upstream_outage_is_reported_and_recovered_from(
     orphaned: tuple[Operator, subprocess.Popen[str]],
 ) -> None:
     operator, process = orphaned
-    told = heard(process, "no connection")
+    told = output_until(process, "no connection")
     assert "\x1b" not in told
     assert operator.broken_links() == []
     operator.pypi.world.upload("gamma", "1.0")
     operator.pypi.start()
-    soon(lambda: operator.serves("gamma"), "a change is served after upstream came back")
+    soon(lambda: operator.serves("gamma"), "a change is served after the outage")
     end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert f"Z run: mirroring {operator.pypi.url} into {operator.directory}" in told

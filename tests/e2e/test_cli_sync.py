@@ -1,4 +1,4 @@
-"""`mirrorsync sync`, `project` and `serve` as an operator, a script and a terminal have them."""
+"""`mirrorsync sync`, `project` and `serve` for operators, scripts and terminals."""
 
 import re
 import signal
@@ -16,12 +16,12 @@ from tests.support.pypi.values import Shape
 from tests.support.pypi.world import World
 
 _LARGE = b"z" * 3_000_000
-"""More than is kept in memory before a staged file is begun."""
+"""More bytes than are kept in memory before a staging file is created."""
 
 
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """A mirror that is complete; tests that share it leave it so."""
+    """A complete mirror; the tests that share it leave it complete."""
     world = World()
     for name in ("alpha", "beta", "gamma"):
         world.upload(name, "1.0", body=b"x" * 2000)
@@ -138,7 +138,7 @@ def test_second_run_is_refused_during_the_first_and_status_answers(tmp_path: Pat
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("sync") as first:
-        soon(lambda: operator.staged() and operator.serves("quick"), "slow is under way, quick is served")
+        soon(lambda: operator.staged() and operator.serves("quick"), "slow is being downloaded, quick is served")
         for command in ("sync", "run"):
             told = operator.does(command)
             assert told.code == ExitCode.ALREADY_RUNNING
@@ -162,7 +162,7 @@ def test_next_sync_completes_what_kill_9_interrupted(tmp_path: Path, world: Worl
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("sync") as process:
-        soon(lambda: operator.staged() and operator.serves("quick"), "slow is under way, quick is served")
+        soon(lambda: operator.staged() and operator.serves("quick"), "slow is being downloaded, quick is served")
         process.kill()
         process.communicate()
     assert operator.staged() != []

@@ -1,4 +1,4 @@
-"""What the command line says before any work is done: help, versions, mistakes in configuration and arguments."""
+"""The command line before any work: help, version, errors in configuration and arguments."""
 
 import re
 import shutil

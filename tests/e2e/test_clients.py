@@ -1,4 +1,4 @@
-"""pip and uv against the tree, with no other index to fall back to."""
+"""pip and uv with the tree as their only index."""
 
 import hashlib
 import os
@@ -57,7 +57,7 @@ def server(request: pytest.FixtureRequest, tree: Tree, tmp_path_factory: pytest.
 
 
 class Client(msgspec.Struct, frozen=True):
-    """An installer in a directory of its own; `into` is where it installs to."""
+    """An installer with its own directory; it installs into `into`."""
 
     server: Server
     directory: Path
@@ -89,7 +89,7 @@ class Client(msgspec.Struct, frozen=True):
         return {path.name.removesuffix(".dist-info") for path in self.into.glob("*.dist-info")}
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        # Nothing of this machine's settings: no other index, no proxy, no cache.
+        # Without the machine's settings: no other index, no proxy, no cache.
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),

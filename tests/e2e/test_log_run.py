@@ -1,4 +1,4 @@
-"""The log of real processes: what journald, a collector of JSON and cron's mail get from them."""
+"""The log of real processes for journald, a JSON collector and cron's mail."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _SECRET: Final = "Zs3cr3t-Wort"  # noqa: S105 -- a stand-in for one
 
 
 class Journal:
-    """Reads what a process writes into its log."""
+    """Reads the log of a process."""
 
     def __init__(self, reading: socket.socket) -> None:
         self._said = b""
@@ -38,7 +38,7 @@ class Journal:
                 self._said += piece
 
     def close(self) -> None:
-        """Return when all was read."""
+        """Wait until everything is read."""
         self._thread.join(20)
 
     @property
@@ -49,13 +49,13 @@ class Journal:
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.lines]
 
-    def told(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+    def find(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         return [one for one in self.events if one["event"] == event and fields.items() <= one.items()]
 
 
 @contextmanager
 def logging(operator: Operator, *words: str, is_journal: bool) -> Iterator[tuple[subprocess.Popen[bytes], Journal]]:
-    """Run a command with a socket as its standard error, as systemd does; it does not outlive the test."""
+    """Run a command with a socket as its standard error, as systemd does; it is killed at the end."""
     reading, writing = socket.socketpair()
     place = os.fstat(writing.fileno())
     stream = {"JOURNAL_STREAM": f"{place.st_dev}:{place.st_ino}"} if is_journal else {}
@@ -83,7 +83,7 @@ def stopped(process: subprocess.Popen[bytes], journal: Journal) -> int:
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Journal, int, Operator]]:
-    """A daemon with a poisoned project that is tried again and again, and an upstream that is away for a while."""
+    """A daemon with a failing project that is retried, and an upstream with an outage."""
     world = World()
     for name in ("alpha", "poisoned", "omega"):
         world.upload(name, "1.0")
@@ -91,17 +91,17 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Journal
         pypi.faults.add(r"/poisoned-.*whl$", Status(404))
         operator = Operator(tmp_path_factory.mktemp("followed"), pypi)
         with logging(operator, "run", "--log-format", "json", is_journal=False) as (process, journal):
-            soon(lambda: operator.serves("omega") and journal.told("project failed"), "the first pass")
+            soon(lambda: operator.serves("omega") and journal.find("project failed"), "the first pass")
             for count in (2, 3):
                 operator.does("project", "retry", "poisoned")
-                soon(lambda count=count: len(pypi.seen("/poisoned-.*whl$")) >= count, "another attempt")  # type: ignore[misc] # bound as it is
+                soon(lambda count=count: len(pypi.seen("/poisoned-.*whl$")) >= count, "another attempt")  # type: ignore[misc] # bound as a default
             pypi.faults.add(r"^/pypi", Status(403, media_type="text/html"))
             before = len(pypi.seen("^/pypi"))
-            soon(lambda: len(pypi.seen("^/pypi")) >= before + 2, "two looks that fail", seconds=40)
+            soon(lambda: len(pypi.seen("^/pypi")) >= before + 2, "two failed polls", seconds=40)
             pypi.faults.clear()
             operator.does("project", "retry", "poisoned")
-            soon(lambda: operator.serves("poisoned"), "the poison is gone")
-            soon(lambda: journal.told("trouble is over"), "upstream is back", seconds=40)
+            soon(lambda: operator.serves("poisoned"), "the failing project is served")
+            soon(lambda: journal.find("trouble is over"), "upstream is back", seconds=40)
             code = stopped(process, journal)
         yield journal, code, operator
 
@@ -134,18 +134,18 @@ def test_failing_project_is_logged_once_and_once_more_on_recovery(
     followed: tuple[Journal, int, Operator],
 ) -> None:
     journal, _, _ = followed
-    (failed,) = journal.told("project failed")
+    (failed,) = journal.find("project failed")
     assert (failed["project"], failed["level"]) == ("poisoned", "warning")
     assert "HTTP 404" in failed["reason"]
     assert failed["hint"]
-    (recovered,) = journal.told("project recovered")
+    (recovered,) = journal.find("project recovered")
     assert recovered["attempts"] == 3
 
 
 def test_upstream_outage_gives_two_log_lines(followed: tuple[Journal, int, Operator]) -> None:
     journal, _, _ = followed
-    (began,) = journal.told("trouble")
-    (over,) = journal.told("trouble is over")
+    (began,) = journal.find("trouble")
+    (over,) = journal.find("trouble is over")
     assert began["where"] == over["where"] == "upstream"
     assert "HTTP 403" in began["reason"]
     assert over["count"] >= 2

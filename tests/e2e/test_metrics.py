@@ -1,4 +1,4 @@
-"""Monitoring as an operator has it: a real daemon, its listener, its textfile."""
+"""Monitoring of a real daemon by its listener and its textfile."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ _OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0; q=0.9, t
 
 
 class Scraper:
-    """A monitoring system that asks one daemon."""
+    """A monitoring system that scrapes one daemon."""
 
     def __init__(self, operator: Operator, address: str, process: subprocess.Popen[str]) -> None:
         self.operator = operator
@@ -40,8 +40,8 @@ class Scraper:
     def get(self, path: str, **headers: str) -> httpx.Response:
         return httpx.get(f"http://{self.address}{path}", headers=headers, timeout=10, trust_env=False)
 
-    def says(self, path: str, status: int) -> bool:
-        """Tell whether the page has this status now; nobody may be there yet, or for the moment of a reload."""
+    def has_status(self, path: str, status: int) -> bool:
+        """Return whether the path has this status now; the listener may be absent, as during a reload."""
         try:
             return self.get(path).status_code == status
         except httpx.TransportError:
@@ -65,7 +65,7 @@ def watching(home: Path, pypi: PyPI, **metrics: Any) -> Iterator[Scraper]:
     operator = Operator(home, pypi, metrics={"listen": address, **metrics})
     with operator.doing("run") as process:
         scraper = Scraper(operator, address, process)
-        soon(lambda: scraper.says("/healthz", 200), "the listener answers")
+        soon(lambda: scraper.has_status("/healthz", 200), "the listener answers")
         yield scraper
         end = terminate(process)
         assert end.code == ExitCode.OK, end.said
@@ -74,16 +74,16 @@ def watching(home: Path, pypi: PyPI, **metrics: Any) -> Iterator[Scraper]:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraper]:
-    """A daemon that has served a project, and knows another one that will not come right."""
+    """A daemon that serves one project while another one keeps failing."""
     world = World()
     world.upload("alpha", "1.0")
     home = tmp_path_factory.mktemp("watched")
     with PyPI(world) as pypi, watching(home, pypi, textfile=str(home / "mirrorsync.prom")) as scraper:
-        soon(lambda: scraper.says("/readyz", 200), "the mirror is fresh")
+        soon(lambda: scraper.has_status("/readyz", 200), "the mirror is fresh")
         soon(lambda: scraper.value("mirrorsync_root_index_writes_total") == 1, "the root index is written")
         world.upload("poisoned", "1.0")
         pypi.faults.add(r"/poisoned-.*whl$", Status(404))
-        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "the poisoned one is unmet")
+        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "the failing one is unmet")
         yield scraper
 
 
@@ -136,7 +136,7 @@ def test_promtool_accepts_the_metrics_of_a_daemon(watched: Scraper) -> None:
 
 def test_textfile_is_complete_and_readable_without_leftovers(watched: Scraper) -> None:
     path = watched.operator.home / "mirrorsync.prom"
-    soon(lambda: 'reason="missing"} 1.0' in path.read_text(), "the textfile tells of the poisoned project")
+    soon(lambda: 'reason="missing"} 1.0' in path.read_text(), "the textfile has the failing project")
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     found = values(path.read_text())
     assert found["mirrorsync_projects", ()] == 1
@@ -150,7 +150,7 @@ def test_lagging_mirror_is_healthy_and_not_ready_with_a_reason(tmp_path: Path, w
     pypi.faults.add(r"/alpha-.*whl$", Status(404))
     with watching(tmp_path, pypi, **{"fresh-within": "1s"}) as scraper:
         assert scraper.get("/healthz").status_code == 200
-        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "it has been tried")
+        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "it was attempted")
         never = scraper.get("/readyz")
         why, status = never.text.splitlines()
         assert (never.status_code, why) == (503, "this mirror was never complete so far: 1 projects are unmet")
@@ -158,15 +158,15 @@ def test_lagging_mirror_is_healthy_and_not_ready_with_a_reason(tmp_path: Path, w
         assert scraper.value("mirrorsync_lag_seconds") is None
         pypi.faults.clear()
         assert scraper.operator.does("project", "retry", "alpha").code == ExitCode.OK
-        soon(lambda: scraper.says("/readyz", 200), "it is fresh")
+        soon(lambda: scraper.has_status("/readyz", 200), "it is fresh")
         old, scraper.address = scraper.address, f"127.0.0.1:{free_port()}"
         scraper.operator.configure(metrics={"listen": scraper.address, "fresh-within": "1s"})
         scraper.process.send_signal(signal.SIGHUP)
-        soon(lambda: scraper.says("/readyz", 200), "the new address answers after a reload")
+        soon(lambda: scraper.has_status("/readyz", 200), "the new address answers after a reload")
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://{old}/healthz", trust_env=False)
         pypi.stop()
-        soon(lambda: scraper.says("/readyz", 503), "it lags")
+        soon(lambda: scraper.has_status("/readyz", 503), "it lags")
         assert "the limit is 1 s" in scraper.get("/readyz").text
         assert scraper.get("/healthz").status_code == 200
 
@@ -177,13 +177,13 @@ def test_one_failing_project_raises_the_lag_and_leaves_the_mirror_ready(
     world.upload("alpha", "1.0")
     world.upload("beta", "1.0")
     with watching(tmp_path, pypi, **{"fresh-within": "5s"}) as scraper:
-        soon(lambda: scraper.says("/readyz", 200), "the mirror is fresh")
+        soon(lambda: scraper.has_status("/readyz", 200), "the mirror is fresh")
         world.upload("poisoned", "1.0")
         pypi.faults.add(r"/poisoned-.*whl$", Status(404))
-        soon(lambda: (scraper.value("mirrorsync_lag_seconds") or 0.0) > 6, "the whole lags")
+        soon(lambda: (scraper.value("mirrorsync_lag_seconds") or 0.0) > 6, "the mirror lags")
         assert scraper.value("mirrorsync_unmet_projects", reason="missing") == 1
         assert (scraper.value("mirrorsync_behind_seconds") or 99.0) < 5
-        assert scraper.says("/readyz", 200)
+        assert scraper.has_status("/readyz", 200)
 
 
 def test_used_listen_address_exits_78_before_any_work(tmp_path: Path, pypi: PyPI) -> None:
@@ -224,11 +224,11 @@ def test_long_pass_writes_the_textfile_without_delaying_its_end(tmp_path: Path, 
     path = tmp_path / "mirrorsync.prom"
     operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
     with operator.doing("sync") as process:
-        soon(path.exists, "the textfile tells of the pass")
+        soon(path.exists, "the textfile has the pass")
         assert values(path.read_text())["mirrorsync_projects", ()] == 0
         assert process.poll() is None
-        soon(lambda: operator.serves("alpha"), "the pass has brought up its project")
-        soon(lambda: process.poll() is not None, "the pass is at its end")
+        soon(lambda: operator.serves("alpha"), "the project is served")
+        soon(lambda: process.poll() is not None, "the pass has ended")
         assert ended(process).code == ExitCode.OK
     assert values(path.read_text())["mirrorsync_projects", ()] == 1
 
@@ -238,7 +238,7 @@ def test_error_of_an_unmet_project_survives_a_restart(tmp_path: Path, world: Wor
     pypi.faults.add(r"^/packages/.*alpha", Status(404))
     path = tmp_path / "mirrorsync.prom"
     operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
-    for attempts in (1, 0):  # the second pass comes before its turn
+    for attempts in (1, 0):  # the second pass comes before the retry is due
         assert operator.does("sync").code == ExitCode.UNMET
         found = values(path.read_text())
         assert found["mirrorsync_project_failures_total", (("reason", "missing"),)] == attempts
@@ -261,15 +261,15 @@ def test_refused_root_list_is_reported_until_one_is_accepted(tmp_path: Path, wor
         operator.configure(metrics={"textfile": str(path)}, audit={"list-interval": list_interval})
         assert operator.does("sync").code == ExitCode.OK
         status = operator.does("status")
-        is_told = "the root list names 1 projects, this mirror serves 3" in status.out
-        assert status.code == is_told  # a warning
-        assert values(path.read_text())["mirrorsync_trouble", (("at", "root_list"),)] == is_told
-        return is_told
+        reported = "the root list names 1 projects, this mirror serves 3" in status.out
+        assert status.code == reported  # a warning
+        assert values(path.read_text())["mirrorsync_trouble", (("at", "root_list"),)] == reported
+        return reported
 
     assert not refused("1d")
     pypi.truncate_root(1)
     assert refused("1ms")
-    assert refused("1d")  # by a process that does not read it
+    assert refused("1d")  # a process that does not read the list
     pypi.release_root()
     assert not refused("1ms")
 
@@ -279,7 +279,7 @@ def test_halted_run_is_in_the_textfile_until_one_succeeds(tmp_path: Path, world:
     path = tmp_path / "mirrorsync.prom"
     operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
     assert operator.does("sync").code == ExitCode.OK
-    for moved in (1_000_000, -1_000_000):  # upstream seems to have gone back; then it is as it was
+    for moved in (1_000_000, -1_000_000):  # upstream's serial seems to go back, then recovers
         with closing(sqlite3.connect(state_path(operator.directory), isolation_level=None)) as state:
             state.execute("UPDATE mirror SET ingested_serial = ingested_serial + ?", (moved,))
         end = operator.does("sync")

@@ -1,4 +1,4 @@
-"""With `gzip = true` the two nginx configurations send a page's compressed sibling as it stands."""
+"""With `gzip = true` both nginx configurations serve the compressed siblings of pages."""
 
 import gzip
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.process.tree import build_tree
 
 V1_JSON = "application/vnd.pypi.simple.v1+json"
 WORD = b"the sibling's own word"
-"""No page says this, so who gets it was sent the sibling."""
+"""No page contains this: a client that gets it was sent the sibling."""
 
 pytestmark = pytest.mark.skipif(bool(NO_NGINX), reason=NO_NGINX or "")
 

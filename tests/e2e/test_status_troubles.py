@@ -1,4 +1,4 @@
-"""`mirrorsync status` in every kind of trouble, as a person and a monitoring system have it."""
+"""`mirrorsync status` for each kind of problem, for people and for monitoring."""
 
 import json
 import re
@@ -33,7 +33,7 @@ _PROMISED: Final = (
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """A mirror of three projects, complete."""
+    """A complete mirror of three projects."""
     world = World()
     for name in ("alpha", "beta", "gamma"):
         world.upload(name, "1.0", body=b"x" * 20_000)
@@ -45,7 +45,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 
 @pytest.fixture
 def operator(tmp_path: Path, first: Operator) -> Operator:
-    """One just like it, for a test of its own."""
+    """A copy of it for one test."""
     copied = Operator(tmp_path, first.pypi)
     shutil.copytree(first.directory, copied.directory, dirs_exist_ok=True)
     return copied
@@ -53,7 +53,7 @@ def operator(tmp_path: Path, first: Operator) -> Operator:
 
 @pytest.fixture
 def syncing(tmp_path: Path, world: World, pypi: PyPI) -> Operator:
-    """One with an upstream of its own."""
+    """A mirror with its own upstream."""
     for name in ("alpha", "beta", "gamma"):
         world.upload(name, "1.0")
     made = Operator(tmp_path, pypi)
@@ -66,7 +66,7 @@ def state(operator: Operator) -> Path:
 
 
 def pass_time(operator: Operator, seconds: float) -> None:
-    """Let all that happened have happened so much earlier."""
+    """Move all recorded times back by so many seconds."""
     with closing(sqlite3.connect(state(operator))) as connection, connection:
         connection.execute("UPDATE mirror SET polled_at = polled_at - ?1, complete_at = complete_at - ?1", (seconds,))
         connection.execute("UPDATE run SET started_at = started_at - ?1, ended_at = ended_at - ?1", (seconds,))
@@ -76,7 +76,7 @@ def pass_time(operator: Operator, seconds: float) -> None:
 
 
 def told(operator: Operator, code: int, *arguments: str) -> str:
-    """Return what is told; its first line names how it ends, and nothing is said elsewhere."""
+    """Return the output; its first line names the exit status, and stderr is empty."""
     found = operator.does("status", *arguments)
     assert found.code == code, found.said
     assert found.out.startswith(f"MIRRORSYNC {('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')[code]} - ")
@@ -156,7 +156,7 @@ def test_unreachable_upstream_differs_from_a_dead_daemon(syncing: Operator) -> N
 
 
 def test_failed_sync_is_reported_once_the_lag_is_too_large(syncing: Operator) -> None:
-    syncing.pypi.faults.add("", Portal())  # the failure that is not tried again for seconds
+    syncing.pypi.faults.add("", Portal())  # a failure that is not retried at once
     pass_time(syncing, 2 * _DAY)
     assert syncing.does("sync").code == 69
     assert re.search("2 d behind upstream; the last run was halted: .*html", told(syncing, CRITICAL))
@@ -179,7 +179,7 @@ def test_stale_page_is_a_warning_once_it_lasts(syncing: Operator) -> None:
     syncing.pypi.world.upload("beta", "2.0")
     syncing.pypi.faults.add(r"/simple/beta/", Stale())
     with syncing.doing("run") as daemon:
-        soon(lambda: "1 attempt," in syncing.does("status").out, "it was asked for once")
+        soon(lambda: "1 attempt," in syncing.does("status").out, "it was requested once")
         shown = told(syncing, OK)
         assert "but for 1 page that a cache in front of upstream holds back" in shown.splitlines()[0]
         terminate(daemon)
@@ -201,7 +201,7 @@ def test_cache_that_refuses_notifications_is_a_warning_until_it_accepts(syncing:
             assert ("cannot be notified of changes (last success: never): answers 403" in first) == (attempt == 4)
         (sink,) = document(syncing.does("status", "--json"))["sinks"]
         assert sink["attempts"] == 4
-        # Not "403" alone: a time stamp or a port may hold these digits.
+        # Not "403" alone: a time stamp or a port may contain these digits.
         public = (syncing.web / "mirrorsync/status.json").read_text()
         assert sink["last_error"] not in public
         assert "answers 403" not in public
@@ -245,7 +245,7 @@ def test_reason_of_the_daemons_end_is_reported(syncing: Operator) -> None:
 
 @contextmanager
 def locked(operator: Operator) -> Iterator[None]:
-    """Keep the state from everyone else."""
+    """Lock the state."""
     with closing(sqlite3.connect(state(operator), isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("BEGIN EXCLUSIVE")
@@ -325,7 +325,7 @@ _DAMAGES: Final[dict[str, tuple[Callable[[Path], None], int, str, str]]] = {
     "lost": (Path.unlink, CRITICAL, "is lost: a tree stands in", "restore state/ from a backup, or run"),
     "no directory": (_unmounted, CRITICAL, "is not there", "mount its disk"),
 }
-"""What happened to the state; how `status` ends, what it says, and what it advises."""
+"""Damage to the state; the exit code of `status`, its message, and its hint."""
 
 
 @pytest.mark.parametrize("kind", _DAMAGES)

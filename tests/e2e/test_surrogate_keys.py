@@ -1,4 +1,4 @@
-"""The keys that docs/purging.md has nginx add to its answers are the keys that a CDN is told to purge."""
+"""nginx, configured as in docs/purging.md, adds the surrogate keys that mirrorsync purges."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ WHEEL = "normal-1.0-py3-none-any.whl"
 
 @pytest.fixture(scope="module")
 def keyed(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The project's own configuration with the document's `map` beside its own, and the header with the others."""
+    """The project's configuration with the `map` and the header of the document."""
     document = (Path(__file__).parents[2] / "docs" / "purging.md").read_text()
     (snippet,) = re.findall(r"^```nginx\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
     before, header, after = snippet.partition("add_header Surrogate-Key")
@@ -37,7 +37,7 @@ def keys(server: Server, target: str, *headers: tuple[str, str]) -> list[str]:
 
 
 def key(subject: str) -> str:
-    return describe(StorePath(subject), Policy(selection=None)).key  # type: ignore[arg-type] # not asked
+    return describe(StorePath(subject), Policy(selection=None)).key  # type: ignore[arg-type] # not used
 
 
 @pytest.mark.parametrize("form", ["", "index.html", "index.v1_html", "index.v1_json"])

@@ -1,4 +1,4 @@
-"""What the units forbid is what mirrorsync never does: a daemon's whole life, system call by system call.
+"""mirrorsync never does what the units forbid: all system calls of a daemon from start to end.
 
 No systemd runs here that could confine it, so its life is traced, and each call is held against the unit's words.
 """
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.skipif(not _CAN_LOOK, reason="strace or systemd is not 
 
 _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?([a-z0-9_]+)(?:\(| resumed)")
 _ROOTS_ONLY = {"fchown"} if os.geteuid() == 0 else set()
-"""SQLite gives its journal to the database's owner when root runs it; the unit's user is not root."""
+"""SQLite changes the owner of its journal only when root runs it; the unit's user is not root."""
 
 
 class Life(msgspec.Struct, frozen=True):
-    """A daemon's life, as strace saw it."""
+    """The trace of a daemon from start to end."""
 
     operator: Operator
     lines: list[str]
@@ -45,7 +45,7 @@ class Life(msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    """It started, fetched small and large files, served a change, was reloaded, told of a removal, and stopped."""
+    """A daemon that downloads small and large files, serves a change, reloads, removes a project and stops."""
     world = World()
     world.upload("alpha", "1.0")
     world.upload("large", "1.0", body=b"z" * 600_000)
@@ -60,7 +60,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             operator.configure(content={"gzip": True, "legacy-json": True})
             os.kill(daemon, signal.SIGHUP)
             sibling = operator.web / "simple" / "alpha" / "index.v1_json.gz"
-            soon(sibling.exists, "it works with the new configuration", 40)
+            soon(sibling.exists, "the new configuration is in force", 40)
             world.remove_project("alpha")
             soon(lambda: not operator.serves("alpha"), "a removed project is gone", 40)
             os.kill(daemon, signal.SIGTERM)
@@ -70,7 +70,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
 
 @cache
 def members(name: str) -> frozenset[str]:
-    """Return the system calls of a set of systemd's, or the one that `name` is."""
+    """Return the system calls in a set of systemd, or `name` itself."""
     if not name.startswith("@"):
         return frozenset({name})
     shown = subprocess.run(
@@ -104,7 +104,7 @@ def test_nothing_is_written_outside_the_mirror_directory(life: Life) -> None:
     paths = [match[1] for line in writing if (match := re.search(r'"(/[^"]*)"', line)) and "= -1" not in line]
     assert paths
     elsewhere = {path for path in paths if not path.startswith(str(life.operator.directory))}
-    # Bytecode is not written where the unit runs, for the installation is read-only then; nor is anybody's coverage.
+    # The unit writes no bytecode, because its installation is read-only, and no coverage.
     ours = ("__pycache__", "/.coverage.")
     assert {path for path in elsewhere if path != "/dev/null" and not any(word in path for word in ours)} == set()
 

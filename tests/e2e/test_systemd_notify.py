@@ -1,4 +1,4 @@
-"""`mirrorsync run` and its service manager: real processes, a real notify socket, real signals."""
+"""`mirrorsync run` with its service manager: real processes, a real notify socket, real signals."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ _WATCHDOG: float = 1.2
 
 @contextmanager
 def service(operator: Operator, manager: ServiceManager, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the daemon as a unit of Type=notify with WatchdogSec= does; it does not outlive the test."""
+    """Run the daemon like a unit of Type=notify with WatchdogSec=; it is killed at the end."""
     more = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": str(int(_WATCHDOG * 1e6)), **variables}
     with running(start("run", "--config", operator.config, **more)) as process:
         yield process
@@ -45,12 +45,12 @@ def manager(tmp_path: Path) -> Iterator[ServiceManager]:
         yield listening
 
 
-def fed(words: list[Message]) -> list[Message]:
-    return [word for word in words if "WATCHDOG" in word.values]
+def pings(messages: list[Message]) -> list[Message]:
+    return [message for message in messages if "WATCHDOG" in message.values]
 
 
 class Life(msgspec.Struct, frozen=True):
-    """What a service manager heard of a daemon that started, synced, idled, and was told to stop at its work."""
+    """The messages of a daemon that started, synced, idled, and got SIGTERM during a download."""
 
     ready: Message
     state_was_open: bool
@@ -58,7 +58,7 @@ class Life(msgspec.Struct, frozen=True):
     busy: list[Message]
     stopping: Message
     end: Result
-    words: list[Message]
+    messages: list[Message]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             manager.status("as upstream")
             idle = manager.listen(1.5 * _WATCHDOG)
             world.upload("slow", "1.0", body=b"z" * 1_200_000)
-            soon(operator.staged, "the download is under way")
+            soon(operator.staged, "the download has begun")
             busy = manager.listen(_WATCHDOG)
             process.send_signal(signal.SIGTERM)
             stopping = manager.until("STOPPING")
@@ -85,26 +85,26 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
 
 def test_ready_is_sent_once_and_after_the_state_is_open(life: Life) -> None:
     assert life.state_was_open
-    assert [word for word in life.words if "READY" in word.values] == [life.ready]
-    assert life.words[0] is life.ready
+    assert [message for message in life.messages if "READY" in message.values] == [life.ready]
+    assert life.messages[0] is life.ready
 
 
 def test_watchdog_pings_are_in_time_while_idle(life: Life) -> None:
-    times = [word.at for word in fed(life.idle)]
+    times = [word.at for word in pings(life.idle)]
     assert len(times) >= 3
     assert max(later - sooner for sooner, later in pairwise(times)) < _WATCHDOG
 
 
 def test_watchdog_pings_are_in_time_during_a_slow_download(life: Life) -> None:
-    assert len(fed(life.busy)) >= 2
+    assert len(pings(life.busy)) >= 2
 
 
 def test_status_line_has_serial_and_work_at_most_once_a_second(life: Life) -> None:
-    told = [word for word in life.words if set(word.values) == {"STATUS"}]
-    texts = [word.values["STATUS"] for word in told]
+    found = [message for message in life.messages if set(message.values) == {"STATUS"}]
+    texts = [message.values["STATUS"] for message in found]
     assert any(text.startswith("serial ") and text.endswith(", as upstream") for text in texts), texts
     assert any("1 under way" in text for text in texts), texts
-    assert all(later.at - sooner.at > 0.99 for sooner, later in pairwise(told))
+    assert all(later.at - sooner.at > 0.99 for sooner, later in pairwise(found))
     assert all(sooner != later for sooner, later in pairwise(texts))
 
 
@@ -148,12 +148,12 @@ def test_reload_applies_another_configuration_in_the_same_process(operator: Oper
         manager.until("RELOADING")
         manager.until("READY")
         sibling = operator.web / "simple" / "alpha" / "index.v1_json.gz"
-        soon(sibling.exists, "the page has the sibling that the new configuration asks for")
+        soon(sibling.exists, "the page has the sibling of the new configuration")
         assert process.poll() is None
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert operator.broken_links() == []
-    assert not [word for word in manager.messages if "STOPPING" in word.values]
+    assert not [message for message in manager.messages if "STOPPING" in message.values]
 
 
 def test_configuration_reverted_before_work_ends_is_never_applied(operator: Operator, manager: ServiceManager) -> None:
@@ -161,14 +161,14 @@ def test_configuration_reverted_before_work_ends_is_never_applied(operator: Oper
     operator.pypi.faults.add("/slow-1.0", Drip(2000, 0.1))
     with service(operator, manager) as process:
         manager.until("READY")
-        soon(lambda: operator.pypi.seen("/slow-1.0"), "a file is on its way")
+        soon(lambda: operator.pypi.seen("/slow-1.0"), "a download has begun")
         for gzip in (True, False):
             operator.configure(content={"gzip": gzip})
             process.send_signal(signal.SIGHUP)
             manager.until("RELOADING")
-            manager.listen(0.5)  # it is read after that word
+            manager.listen(0.5)  # the configuration is read after that message
         manager.until("READY")
-        soon(lambda: operator.serves("slow"), "the file that was on its way is there")
+        soon(lambda: operator.serves("slow"), "the download is complete")
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert "has not changed" not in end.said
@@ -211,7 +211,7 @@ def test_sigusr1_polls_upstream_at_once(operator: Operator, manager: ServiceMana
         soon(lambda: operator.serves("alpha"), "the first project is served")
         operator.pypi.world.upload("beta", "1.0")
         process.send_signal(signal.SIGUSR1)
-        soon(lambda: operator.serves("beta"), "what was pushed is served after 5 s at most", 10)
+        soon(lambda: operator.serves("beta"), "the change is served within 5 s", 10)
         assert terminate(process).code == ExitCode.OK
 
 
@@ -225,7 +225,7 @@ def test_abstract_notify_socket_gets_the_same_messages(operator: Operator) -> No
 def test_watchdog_of_another_process_gets_no_pings(operator: Operator, manager: ServiceManager) -> None:
     with service(operator, manager, WATCHDOG_PID="1"):
         manager.until("READY")
-        assert fed(manager.listen(1.5)) == []
+        assert pings(manager.listen(1.5)) == []
 
 
 def test_missing_manager_delays_nothing(operator: Operator, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_unreachable_upstream_is_in_the_status_and_watchdog_pings_go_on(
         assert told.startswith(f"serial {operator.pypi.world.last_serial}; ")
         assert f"; upstream fails: POST {operator.pypi.url}/pypi" in told
         assert told.endswith("asked to wait 3600 s")
-        assert fed(manager.listen(_WATCHDOG))
+        assert pings(manager.listen(_WATCHDOG))
 
 
 def test_status_never_has_the_proxys_password(tmp_path: Path, operator: Operator, manager: ServiceManager) -> None:

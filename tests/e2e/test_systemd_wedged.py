@@ -1,6 +1,6 @@
-"""A daemon of which something hangs: the watchdog is fed no more, and the status says what it is.
+"""A daemon with a hung part: the watchdog pings stop, and the status names the part.
 
-In this process, with ports whose methods never return: nothing outside can make a thread hang honestly.
+It runs in this process, with ports whose methods never return.
 """
 
 import threading
@@ -34,7 +34,7 @@ _WATCHDOG = 0.8
 
 
 class Wedged:
-    """A port of which one method never returns for some arguments; the rest is as it was."""
+    """A port with one method that never returns for some arguments."""
 
     def __init__(self, port: Any, method: str, hangs: Callable[..., bool] = lambda *_: True) -> None:
         self._port = port
@@ -66,7 +66,7 @@ Change = Callable[[SyncContext], SyncContext]
 
 @asynccontextmanager
 async def daemon(mirror: Mirror, manager: ServiceManager, change: Change) -> AsyncIterator[Ears]:
-    """Run the daemon's service in this process, with context that `change` has made of the real ones."""
+    """Run the daemon in this process, with its context changed by `change`."""
     ears = Ears()
 
     @asynccontextmanager
@@ -90,7 +90,7 @@ def mirror(tmp_path: Path, pypi: PyPI, world: World) -> Mirror:
     return Mirror(tmp_path / "mirror", pypi)
 
 
-async def heard(manager: ServiceManager, seconds: float) -> list[Message]:
+async def messages_of(manager: ServiceManager, seconds: float) -> list[Message]:
     return await trio.to_thread.run_sync(manager.listen, seconds)
 
 
@@ -127,7 +127,9 @@ async def test_hung_part_is_named_and_watchdog_pings_stop(wedge: str, mirror: Mi
     with ServiceManager(tmp_path / "notify") as manager:
         async with daemon(mirror, manager, change) as ears:
             assert name in (await stuck(manager)).partition("STUCK")[2]
-            assert [word for word in await heard(manager, 2 * _WATCHDOG) if "WATCHDOG" in word.values] == []
+            assert [
+                message for message in await messages_of(manager, 2 * _WATCHDOG) if "WATCHDOG" in message.values
+            ] == []
             assert [notice for notice in ears.notices if "no progress for too long" in notice]
 
 
@@ -141,7 +143,7 @@ async def test_one_hung_project_stops_the_watchdog_pings(mirror: Mirror, tmp_pat
             mirror.pypi.world.upload("gamma", "1.0")
             gamma = mirror.web / "simple" / "gamma" / "index.v1_json"
             await trio.to_thread.run_sync(soon, gamma.exists, "a neighbour is served")
-            assert [word for word in await heard(manager, _WATCHDOG) if "WATCHDOG" in word.values] == []
+            assert [message for message in await messages_of(manager, _WATCHDOG) if "WATCHDOG" in message.values] == []
 
 
 async def test_hung_database_stops_the_watchdog_pings(mirror: Mirror, tmp_path: Path) -> None:
@@ -153,14 +155,14 @@ async def test_hung_database_stops_the_watchdog_pings(mirror: Mirror, tmp_path: 
 
     with ServiceManager(tmp_path / "notify") as manager:
         async with daemon(mirror, manager, keep):
-            await heard(manager, 1)
+            await messages_of(manager, 1)
             async with trio.open_nursery() as nursery:
                 let_go = threading.Event()
                 nursery.start_soon(opened[0].state.database.read, lambda _: let_go.wait(30))
-                await heard(manager, 1.2)
-                assert await heard(manager, 2 * _WATCHDOG) == []
+                await messages_of(manager, 1.2)
+                assert await messages_of(manager, 2 * _WATCHDOG) == []
                 let_go.set()
-                assert [word for word in await heard(manager, 2) if "WATCHDOG" in word.values]
+                assert [message for message in await messages_of(manager, 2) if "WATCHDOG" in message.values]
 
 
 async def test_slow_download_does_not_count_as_a_hang(mirror: Mirror, tmp_path: Path, world: World, pypi: PyPI) -> None:
@@ -168,9 +170,9 @@ async def test_slow_download_does_not_count_as_a_hang(mirror: Mirror, tmp_path: 
     pypi.faults.add(r"/slow-.*whl$", Drip(1, 0.1))
     with ServiceManager(tmp_path / "notify") as manager:
         async with daemon(mirror, manager, lambda context: context):
-            words = await heard(manager, 2.5 * _ALLOWANCE)
-            assert not [word for word in words if "STUCK" in word.values.get("STATUS", "")]
-            times = [word.at for word in words if "WATCHDOG" in word.values]
+            messages = await messages_of(manager, 2.5 * _ALLOWANCE)
+            assert not [message for message in messages if "STUCK" in message.values.get("STATUS", "")]
+            times = [message.at for message in messages if "WATCHDOG" in message.values]
             assert len(times) >= 2.5 * _ALLOWANCE / _WATCHDOG
 
 

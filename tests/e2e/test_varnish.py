@@ -1,4 +1,4 @@
-"""A real Varnish in front of the tree, with docs/varnish/mirrorsync.vcl: pages stay until mirrorsync purges them."""
+"""A real Varnish with docs/varnish/mirrorsync.vcl in front of the tree: pages stay until mirrorsync purges them."""
 
 import os
 import shutil
@@ -27,19 +27,19 @@ pytestmark = pytest.mark.skipif(not _VARNISHD, reason="needs varnishd: apt-get i
 class Site(msgspec.Struct, frozen=True):
     operator: Operator
     cache: Server
-    """What clients talk to."""
+    """The server for clients."""
 
     def page(self, name: str, accept: tuple[str, str] = V1_JSON) -> str:
         return self.cache.get(f"/simple/{name}/", accept).body.decode()
 
-    def came_from_the_cache(self, target: str) -> bool:
-        """Two numbers in X-Varnish: this request's, and the one that brought the object in."""
+    def is_cached(self, target: str) -> bool:
+        """Return whether X-Varnish has two numbers: of this request and of the request that filled the cache."""
         return len(self.cache.get(target, V1_JSON).headers["x-varnish"].split()) == 2
 
 
 @contextmanager
 def varnish(vcl: str, scratch: Path) -> Iterator[Server]:
-    """Run Varnish with `vcl` on a free port, of a size that a test needs."""
+    """Run a small Varnish with `vcl` on a free port."""
     port, scratch_vcl = free_port(), scratch / "test.vcl"
     scratch.mkdir(parents=True)
     scratch_vcl.write_text(vcl)
@@ -100,16 +100,16 @@ def test_cached_page_stays_until_a_sync_purges_all_its_forms(site: Site, world: 
     synced(site)
     assert all("alpha-1.0" in site.page("alpha", accept) for accept in (V1_JSON, HTML))
     assert "other-1.0" in site.page("other")
-    assert site.came_from_the_cache("/simple/alpha/")
+    assert site.is_cached("/simple/alpha/")
     page = site.operator.web / "simple" / "alpha" / "index.v1_json"
     before = page.read_bytes()
     page.write_bytes(before.replace(b"alpha-1.0", b"alpha-9.9"))
-    assert "alpha-1.0" in site.page("alpha")  # nothing but a purge is noticed
+    assert "alpha-1.0" in site.page("alpha")  # only a purge has an effect
     page.write_bytes(before)
     world.upload("alpha", "1.1")
     synced(site)
     assert all("alpha-1.1" in site.page("alpha", accept) for accept in (V1_JSON, HTML))
-    assert site.came_from_the_cache("/simple/other/")  # what did not change stays
+    assert site.is_cached("/simple/other/")  # an unchanged page stays
 
 
 def test_new_projects_cached_404_and_the_root_index_are_purged(site: Site, world: World) -> None:
@@ -127,7 +127,7 @@ def test_removed_project_and_its_files_leave_the_cache(site: Site, world: World)
     assert "bad-1.0" in site.page("bad")
     (path,) = (path.relative_to(site.operator.web) for path in site.operator.web.glob(f"packages/*/*/*/{wheel}"))
     assert site.cache.get(f"/{path}").status == 200
-    assert site.came_from_the_cache(f"/{path}")
+    assert site.is_cached(f"/{path}")
     world.remove_project("bad")
     synced(site)
     assert site.cache.get("/simple/bad/", V1_JSON).status == 404
@@ -151,7 +151,7 @@ def test_flood_bans_all_pages_and_no_file(site: Site, world: World) -> None:
     targets = ("/simple/", "/simple/steady/", f"/{path}")
     for target in targets:
         site.cache.get(target, V1_JSON)
-    assert all(site.came_from_the_cache(target) for target in targets)
+    assert all(site.is_cached(target) for target in targets)
     operator = site.operator
     operator.configure(
         notify={"flood-limit": 10}, purge={"caches": [site.cache.url]}, limits={"min-free": "0", "removal-grace": "0s"}
@@ -159,9 +159,9 @@ def test_flood_bans_all_pages_and_no_file(site: Site, world: World) -> None:
     for number in range(12):
         world.upload(f"flood-{number}", "1.0")
     synced(site)
-    assert not site.came_from_the_cache("/simple/steady/")
-    assert not site.came_from_the_cache("/simple/")
-    assert site.came_from_the_cache(f"/{path}")
+    assert not site.is_cached("/simple/steady/")
+    assert not site.is_cached("/simple/")
+    assert site.is_cached(f"/{path}")
 
 
 def test_only_listed_clients_may_purge(site: Site, tmp_path: Path) -> None:

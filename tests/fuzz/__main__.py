@@ -117,7 +117,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run_atheris(targets: Sequence[Target], options: argparse.Namespace) -> int:
-    """Run each target in its own process, because libFuzzer ends its process; each gets an equal share of the inputs."""
+    """Run each target in its own process, because libFuzzer ends its process; each gets a share of the inputs."""
     if importlib.util.find_spec("atheris") is None:
         _print("atheris is not installed: pip install atheris")
         return 2
