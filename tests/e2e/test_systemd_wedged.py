@@ -108,13 +108,13 @@ def publishes(prefix: str) -> Callable[..., bool]:
 WEDGES: dict[str, tuple[Change, str]] = {
     "an upstream that never answers for pages": (
         lambda context: replace(context, upstream=Wedged(context.upstream, "pages")),
-        "asking for ",
+        "requesting ",
     ),
-    "an upstream that never tells its serial": (
+    "an upstream that never returns its serial": (
         lambda context: replace(context, upstream=Wedged(context.upstream, "last_serial")),
-        "looking for changes",
+        "polling",
     ),
-    "a store that never takes the status": (
+    "a store that never stores the status": (
         lambda context: replace(context, store=Wedged(context.store, "publish_all", publishes("mirrorsync/"))),
         "publishing",
     ),
@@ -127,9 +127,8 @@ async def test_hung_part_is_named_and_watchdog_pings_stop(wedge: str, mirror: Mi
     with ServiceManager(tmp_path / "notify") as manager:
         async with daemon(mirror, manager, change) as ears:
             assert name in (await stuck(manager)).partition("STUCK")[2]
-            assert [
-                message for message in await messages_of(manager, 2 * _WATCHDOG) if "WATCHDOG" in message.values
-            ] == []
+            later = await messages_of(manager, 2 * _WATCHDOG)
+            assert [message for message in later if "WATCHDOG" in message.values] == []
             assert [notice for notice in ears.notices if "no progress for too long" in notice]
 
 
