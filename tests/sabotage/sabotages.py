@@ -126,13 +126,13 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         edits=(
             Edit(
                 "store/batch.py",
-                "if any(batch.succeeds for batch in batches) and not self._flushed(batches, failures_before):",
+                "if any(batch.has_success for batch in batches) and not self._flushed(batches, failures_before):",
                 "if not batches:",
             ),
         ),
         caught_by=(
-            _DURABLE + "test_what_is_stored_together_is_flushed_before_it_has_names_and_again_when_it_has",
-            _DURABLE + "test_pages_are_flushed_before_they_have_names_and_again_when_they_have",
+            _DURABLE + "test_files_are_flushed_before_and_after_their_rename",
+            _DURABLE + "test_pages_are_flushed_before_and_after_their_rename",
         ),
     ),
     "names are given before the bytes are flushed": Sabotage(
@@ -144,8 +144,8 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             ),
         ),
         caught_by=(
-            _DURABLE + "test_what_is_stored_together_is_flushed_before_it_has_names_and_again_when_it_has",
-            _DURABLE + "test_a_flush_that_fails_before_the_names_leaves_none_and_fails_for_all",
+            _DURABLE + "test_files_are_flushed_before_and_after_their_rename",
+            _DURABLE + "test_a_failed_flush_before_the_renames_stores_nothing",
         ),
     ),
     "what stands is not forgotten before another page is published": Sabotage(

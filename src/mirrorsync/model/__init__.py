@@ -1,1 +1,1 @@
-"""The values that everything else speaks in. Pure: no input, no output, no clock."""
+"""The values that all other packages share. Pure: no input, no output, no clock."""

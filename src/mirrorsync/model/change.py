@@ -1,4 +1,4 @@
-"""What an upstream says has happened: journal rows and root lists, as values."""
+"""Changes as upstream reports them: journal rows and root lists."""
 
 import msgspec
 
@@ -14,14 +14,14 @@ class Change(msgspec.Struct, frozen=True):
     serial: Serial
     removes_project: bool = False
     touches_page: bool = True
-    """False for roles and invitations, which move the serial and leave the page as it is."""
+    """False for roles and invitations, which move the serial but not the page."""
 
 
 class ChangeBatch(msgspec.Struct, frozen=True):
-    """One answer of the journal. Rows that name no project are left out but counted in `upto`."""
+    """One response of the journal. Rows without a project are omitted, but count in `upto`."""
 
     upto: Serial
-    """The last row's serial: where the cursor stands once this batch is ingested."""
+    """The serial of the last row, and of the cursor after this batch is ingested."""
     changes: tuple[Change, ...]
 
 
@@ -34,8 +34,8 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class SnapshotPart(msgspec.Struct, frozen=True):
-    """Some of the root list. The list is whole only when the iteration ends without an error."""
+    """A part of the root list. The list is complete only when the iteration ends without an error."""
 
     serial: Serial | None
-    """The list's own serial, None in parts that come before it is known or when there is none."""
+    """The serial of the list; None until it has been read, and where the list has none."""
     projects: tuple[Listed, ...]

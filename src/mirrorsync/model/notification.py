@@ -1,4 +1,4 @@
-"""What changed in public: what caches in front of the mirror, and whoever else asked, are told of."""
+"""Changes of the served tree, for caches in front of the mirror and other receivers."""
 
 from typing import Final, Literal
 
@@ -13,28 +13,28 @@ FILES: Final[Scope] = "files"
 
 
 class PublicChange(msgspec.Struct, frozen=True):
-    """One thing that clients see differently from now on."""
+    """A project, a file or the root index whose served form has changed."""
 
     kind: Literal["project", "root", "file"]
     name: str
-    """The project's name; of a file, its path below the served tree; of the root index, nothing."""
+    """The project's name, or a file's path below the served tree; empty for the root index."""
     paths: tuple[str, ...]
-    """The URL paths that clients ask for, quoted, each from its first `/`."""
+    """The URL paths that clients request: quoted, with a leading `/`."""
     key: str
-    """The surrogate key (cache tag) that all of them carry: `simple-<name>`, `simple-root`, `file-<64 hex>`."""
+    """The surrogate key (cache tag) of these paths: `simple-<name>`, `simple-root`, `file-<64 hex>`."""
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """What is told in one go. Hearing it twice does no harm."""
+    """The changes of one notification. Receiving it twice is harmless."""
 
     changes: tuple[PublicChange, ...] = ()
     everything: tuple[Scope, ...] = ()
-    """What of the tree may have changed anywhere, beside `changes`: too much to be named."""
+    """Scopes with too many changes to list; anything in them may have changed."""
     serial: Serial | None = None
-    """Up to which everything is served, as it is told; None where upstream has no such thing."""
+    """The synced serial; None where upstream has no serials."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The surrogate keys of all that changed; `simple` and `packages` are carried by all of the index or files."""
+        """The surrogate keys of all changes. `simple` and `packages` stand for a whole scope."""
         whole = tuple("simple" if scope == INDEX else "packages" for scope in self.everything)
         return (*whole, *dict.fromkeys(change.key for change in self.changes))

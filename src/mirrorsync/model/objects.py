@@ -1,11 +1,11 @@
-"""What is to be fetched, and what it must turn out to be."""
+"""Objects to fetch, to store, and in the store."""
 
 import msgspec
 
 from mirrorsync.model.identity import StorePath
 
 Chunk = bytes | bytearray
-"""Some bytes of a body, which belong to whoever is given them."""
+"""Some bytes of a body. The receiver owns them and may modify them."""
 
 
 class Remote(msgspec.Struct, frozen=True):
@@ -13,23 +13,23 @@ class Remote(msgspec.Struct, frozen=True):
 
     url: str
     size: int | None
-    """Bytes promised; None where nobody says (sidecars, old indexes)."""
+    """Bytes; None where the index does not say (sidecars, old indexes)."""
     limit: int
-    """Bytes at most, whatever the body turns out to be: `size` where it is known."""
+    """Maximum number of bytes: `size` where it is known."""
 
 
 class Expect(msgspec.Struct, frozen=True):
-    """What a stored object must be before it is committed."""
+    """The size and digest that a body must have before it is committed."""
 
     size: int | None
     sha256: bytes | None
-    """None for what we make ourselves (the root index)."""
+    """None for an object that the mirror makes itself (the root index)."""
     limit: int | None = None
-    """Bytes at most; None for what we make ourselves."""
+    """Maximum number of bytes; None for an object that the mirror makes itself."""
 
 
 class Small(msgspec.Struct, frozen=True):
-    """A small object that is held whole in memory on its way in."""
+    """A small object, held in memory until it is stored."""
 
     path: StorePath
     expect: Expect
@@ -37,7 +37,7 @@ class Small(msgspec.Struct, frozen=True):
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):
-    """An object that stands in the store."""
+    """An object in the store."""
 
     path: StorePath
     size: int

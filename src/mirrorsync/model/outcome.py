@@ -1,4 +1,4 @@
-"""How bringing up one project ended; matched exhaustively."""
+"""The outcome of syncing one project; matched exhaustively."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from mirrorsync.model.reason import Reason
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """A file that stands in the store, verified."""
+    """A verified file in the store."""
 
     place: bytes
     filename: str
@@ -18,17 +18,17 @@ class StoredFile(msgspec.Struct, frozen=True):
     file_is_new: bool
     """False when only its sidecar was fetched."""
     metadata_sha256: bytes | None
-    """The sidecar that stands beside it; None when there is none."""
+    """The sha256 of its sidecar; None where there is none."""
 
 
 class Mirrored(msgspec.Struct, frozen=True):
-    """The page and all that it names stand in the served tree, durably."""
+    """The page and everything that it names are in the served tree, durably."""
 
     name: ProjectName
     serial: Serial | None
-    """The serial that the page carried, never the one that was asked for."""
+    """The serial in the page, never the wanted one."""
     page_serial: Serial | None
-    """The serial in the page that stands on disk (older when only roles moved the serial)."""
+    """The serial in the page on disk; older than `serial` where only roles changed."""
     page_digest: bytes
     """sha256 of the page's content without its serial."""
     etag: str | None
@@ -37,46 +37,46 @@ class Mirrored(msgspec.Struct, frozen=True):
     vanished: tuple[tuple[bytes, str], ...] = ()
     """(place, file name) of objects that the page no longer names."""
     settles: bool = False
-    """Upstream was asked for a day, or has provably gone back: what the page carries is all there is."""
+    """The page's serial is final: upstream was asked for a day, or has provably gone back."""
     bytes_fetched: int = 0
     sidecars_untold: int = 0
-    """Wheels of whose sidecars the index says nothing."""
+    """Wheels for which the index does not say whether they have a sidecar."""
     sidecars_lost: int = 0
-    """Sidecars that the index promises and does not have."""
+    """Sidecars that the index advertises but does not have."""
 
 
 class Confirmed(msgspec.Struct, frozen=True):
-    """Upstream says 304: what stands is still true."""
+    """Upstream answered 304: the page is up to date."""
 
     name: ProjectName
     content_serial: Serial
-    """The newest row that can change a page, as known when upstream was asked: later ones are not answered."""
+    """The newest row that can change a page, when upstream was asked. The outcome does not cover later rows."""
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """Two witnesses agree that the project is gone; its page is no longer served."""
+    """Two witnesses confirm that the project is gone; its page is no longer served."""
 
     name: ProjectName
     reason: str
     wanted_serial: Serial | None
-    """The newest row known when upstream was asked: later ones are not answered. None: whatever is known."""
+    """The newest row when upstream was asked. The outcome does not cover later rows; None covers all."""
 
 
 Shared = Literal["outage", "space"]
-"""What is nothing of a project's own: upstream could be reached no more, too little free space."""
+"""A cause that affects all projects: upstream is unreachable, or the disk is nearly full."""
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The project stays as it was and is tried again after `delay` seconds."""
+    """The project keeps its page and is retried after `delay` seconds."""
 
     name: ProjectName
     error: str
     hint: str
     delay: float | None
-    """Seconds; None: the state's own back-off."""
+    """Seconds; None for the back-off of the state."""
     reason: Reason = "other"
     waits_for: Shared | None = None
-    """What ended the attempt; the project is tried ahead of its turn once that is over. None: its turn it is."""
+    """The shared cause; the project is retried early once it is over. None where `delay` alone counts."""
 
 
 Outcome = Mirrored | Confirmed | Removed | Failed

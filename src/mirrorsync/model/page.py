@@ -1,4 +1,4 @@
-"""One project's page in the simple index, as values."""
+"""A project's page in the simple index, and requests for it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -26,22 +26,22 @@ class DistFile(msgspec.Struct, frozen=True, gc=False):
 
     filename: str
     place: bytes
-    """32 bytes that make the path: the digest in PyPI's URL (blake2b-256), else the sha256."""
+    """The 32 bytes that determine the path: the digest in PyPI's URL (blake2b-256), else the sha256."""
     url: str
-    """Absolute, as upstream gave it (relative ones resolved against the page)."""
+    """Upstream's URL; a relative one is resolved against the page."""
     size: int | None
     """Bytes; None where the index does not say (before PEP 700)."""
     hashes: Hashes
     requires_python: str | None = None
     core_metadata: bytes | None = None
-    """sha256 of the `.metadata` sidecar; None where there is none or its digest is not told."""
+    """sha256 of the `.metadata` sidecar; None where there is none, or the index gives no digest."""
     yanked: bool | str = False
     """False, True, or the reason (PEP 592, 691)."""
     upload_time: str | None = None
-    """Upstream's own spelling: `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`."""
+    """As upstream writes it: `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`."""
     provenance: str | None = None
     extra: Mapping[str, Any] = NO_KEYS
-    """Keys that this version does not know, passed through to the JSON page."""
+    """Keys that this version does not know. They are written to the JSON page."""
 
 
 class ProjectPage(msgspec.Struct, frozen=True):
@@ -49,9 +49,9 @@ class ProjectPage(msgspec.Struct, frozen=True):
 
     name: ProjectName
     serial: Serial | None
-    """The serial that the page itself carried; None from an index without serials."""
+    """The serial in the page; None from an index without serials."""
     status: str = "active"
-    """`active`, `archived`, `quarantined`, `deprecated`, or what a later standard adds."""
+    """`active`, `archived`, `quarantined`, `deprecated`, or a value of a later standard."""
     status_reason: str | None = None
     versions: tuple[str, ...] = ()
     files: tuple[DistFile, ...] = ()
@@ -60,15 +60,15 @@ class ProjectPage(msgspec.Struct, frozen=True):
     meta_extra: Mapping[str, Any] = NO_KEYS
     """Unknown keys of `meta`."""
     etag: str | None = None
-    """The validator that came with the page; not part of its content."""
+    """The validator of the response."""
     sidecars_untold: int = 0
-    """Wheels of whose sidecar the index says nothing at all (no core-metadata key, as some proxies)."""
+    """Wheels without any metadata key, which some proxies drop: whether they have a sidecar is unknown."""
     later_version: str | None = None
-    """The answer's `api-version`, where it is later than the one that we know (PEP 629)."""
+    """The page's `api-version`, where it is later than the latest known one (PEP 629)."""
 
 
 class Unchanged(msgspec.Struct, frozen=True):
-    """Upstream's 304: the page that we hold under this validator still stands."""
+    """Upstream answered 304: the page that the mirror holds is up to date."""
 
     name: ProjectName
 

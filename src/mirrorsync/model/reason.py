@@ -1,4 +1,4 @@
-"""Why a project is unmet, or a request repeated: a word of a short list, fit to be a label."""
+"""Why a project is unmet, or a request is repeated: one word, usable as a metric label."""
 
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
@@ -36,8 +36,8 @@ Reason = Literal[
     "storage",
     "other",
 ]
-"""`held`: more would be removed than the limits allow; `missing`: the file host lacks a file; `gone`: the page is a
-404; `stale`: a cache holds the page back."""
+"""`held`: a removal exceeds the limits; `missing`: the file host lacks a file; `gone`: the page is a 404; `stale`: a
+cache serves an old page."""
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 _BY_ERROR: Final[Mapping[type[MirrorsyncError], Reason]] = {
@@ -58,5 +58,5 @@ _BY_ERROR: Final[Mapping[type[MirrorsyncError], Reason]] = {
 
 
 def reason_of(error: MirrorsyncError) -> Reason:
-    """Return the word for `error`: that of the nearest of its classes that has one."""
+    """Return the reason of the nearest class of `error` that has one."""
     return next((_BY_ERROR[kind] for kind in type(error).__mro__ if kind in _BY_ERROR), "other")

@@ -1,10 +1,10 @@
-"""Durations and sizes as people write them, to seconds and bytes and back."""
+"""Durations and sizes as people write them, converted to seconds and bytes and back."""
 
 import re
 from fractions import Fraction
 from typing import Final
 
-# Bounded digits: no text makes an infinite float or a number that takes long to read.
+# Bounded digits: no text yields an infinite float, or a number that takes long to parse.
 _NUMBER: Final = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 _MILLISECONDS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _DURATION: Final = re.compile("".join(rf"(?:{_NUMBER} *{unit} *)?" for unit in _MILLISECONDS))
@@ -22,11 +22,11 @@ _IN_SECONDS_BELOW: Final = 120_000
 def parse_duration(text: str) -> float:
     """Return the seconds in `text`: numbers with d, h, m, s or ms, the larger unit first, such as "2h30m".
 
-    Raises: ValueError, which says what was given and what would be right.
+    Raises: ValueError, with the text and valid examples.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None or not any(match.groups()):
-        raise ValueError(f'{text[:40]!r} is not a duration; right are "250ms", "60s", "90m", "2h30m" and "1d"')
+        raise ValueError(f'{text[:40]!r} is not a duration; valid are "250ms", "60s", "90m", "2h30m" and "1d"')
     pairs = zip(match.groups(), _MILLISECONDS.values(), strict=True)
     return float(sum(Fraction(number) * unit for number, unit in pairs if number) / 1000)
 
@@ -34,13 +34,13 @@ def parse_duration(text: str) -> float:
 def parse_size(text: str) -> int:
     """Return the bytes in `text`: "64 MiB" is 64 x 1024 x 1024, "500 GB" 500 x 1000 x 1000 x 1000, "1024" as it is.
 
-    Upper and lower case are alike; a fraction of a byte is dropped.
-    Raises: ValueError, which says what was given and what would be right.
+    Case is ignored; a fraction of a byte is dropped.
+    Raises: ValueError, with the text and valid examples.
     """
     match = _SIZE.fullmatch(text.strip())
     unit = match[2].lower() or "b" if match else ""
     if match is None or unit not in _BYTES:
-        raise ValueError(f'{text[:40]!r} is not a size; right are "64 MiB", "20 GiB", "500 GB" and "1024" (bytes)')
+        raise ValueError(f'{text[:40]!r} is not a size; valid are "64 MiB", "20 GiB", "500 GB" and "1024" (bytes)')
     return int(Fraction(match[1]) * _BYTES[unit])
 
 

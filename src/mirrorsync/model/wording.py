@@ -1,4 +1,4 @@
-"""Numbers, times and lists as people are told them, everywhere alike: in the log, by `status`, on the status page."""
+"""Numbers, times and names as text for people: in the log, in `status`, on the status page."""
 
 import time
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Final
 
 _UNITS: Final = ((86_400, "day", "d"), (3_600, "hour", "h"), (60, "minute", "min"), (1, "second", "s"))
 _EXACT_BELOW: Final = 10.0
-"""Seconds below which tenths are told."""
+"""Seconds below which tenths are shown."""
 _LAST_SECOND: Final = 253_402_300_799.0
 """31 December 9999: a later time has no four-digit year."""
 
@@ -29,12 +29,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """Return a time span in its two largest units: "3 hours 12 minutes"; what is below zero as nothing."""
+    """Return a time span in its two largest units: "3 hours 12 minutes"; a negative one is "0 seconds"."""
     return " ".join(counted(amount, thing) for amount, thing, _ in _largest(seconds))
 
 
 def brief(seconds: float) -> str:
-    """Return `lasting` where there is little room, and tenths of the first seconds: "3 h 12 min", "0.3 s"."""
+    """Return a short form of `lasting`, with tenths below 10 seconds: "3 h 12 min", "0.3 s"."""
     if 0 < seconds < _EXACT_BELOW:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     return " ".join(f"{amount} {unit}" for amount, _, unit in _largest(seconds))

@@ -1,1 +1,1 @@
-"""The simple index, read and written. Pure: bytes and values in, bytes and values out."""
+"""Decoding and encoding the simple index. Pure: bytes and values in, bytes and values out."""

@@ -1,1 +1,1 @@
-"""Where the mirror's objects stand: the implementations of `mirrorsync.ports.Store`."""
+"""Implementations of `mirrorsync.ports.Store`."""

@@ -1,6 +1,6 @@
-"""Many small objects at once: written, flushed, named and flushed again, in one thread hop with all who come meanwhile.
+"""Storing many small objects in one thread hop: written, flushed, renamed and flushed again.
 
-An empty hop costs as much as storing several small files, and a flush serves all that was done before it.
+A hop costs as much as storing several small files, and one flush serves all objects written before it.
 """
 
 from collections.abc import Sequence
@@ -18,85 +18,85 @@ from mirrorsync.store.tree import Tree
 from mirrorsync.store.verifier import verify_whole
 
 _LANES: Final = 1
-"""Threads. A second one would part those who come while the disk is flushed, and flush for each part anew."""
+"""Threads. A second one would split the batches that arrive during a flush, and flush for each part."""
 
 Result = int | MirrorsyncError
 
 
 class Hop:
-    """What all objects that one thread stores together share."""
+    """What all batches of one thread hop share."""
 
     def __init__(self, tree: Tree, staging: Directory) -> None:
         self.tree = tree
-        self.descent = tree.descent()
-        self.drafts = TempFiles(staging)
+        self.walk = tree.open_walk()
+        self.temp_files = TempFiles(staging)
 
 
 class Batch:
-    """Objects on their way; `results` holds each one's bytes or failure. Every method blocks."""
+    """Objects to store; `results` has the size or the failure of each. Every method blocks."""
 
-    ends_at_a_failure = False
-    """Whether what comes after one that fails is left as it was."""
+    stops_at_failure = False
+    """Whether the objects after a failed one are left as they were."""
 
     def __init__(self, count: int) -> None:
-        self.drafts: list[tuple[int, StorePath, bytes]] = []
-        """What is to be named: its index, its path, and the name of its draft."""
+        self.written: list[tuple[int, StorePath, bytes]] = []
+        """Objects without their final name: index, path, and the name of the temporary file."""
         self.results: list[Result] = [0] * count
 
     def fill(self, hop: Hop) -> None:
-        """Verify and write what is to be stored, not yet under its name."""
+        """Verify the objects and write them to temporary files."""
         raise NotImplementedError
 
     def write(self, index: int, path: StorePath, body: bytes, hop: Hop) -> None:
-        """Write one object; a failure is its result."""
+        """Write one object to a temporary file; a failure becomes its result."""
         try:
-            name = hop.drafts.write(body)
+            name = hop.temp_files.write(body)
         except OSError as error:
-            self.results[index] = _told(error, f"{path} cannot be stored")
+            self.results[index] = _failure(error, f"{path} cannot be stored")
         else:
             self.results[index] = len(body)
-            self.drafts.append((index, path, name))
+            self.written.append((index, path, name))
 
-    def name_all(self, hop: Hop) -> None:
-        """Give the objects their names, in their order."""
-        if not self.drafts:
+    def rename_all(self, hop: Hop) -> None:
+        """Rename the temporary files to their paths, in order."""
+        if not self.written:
             return
-        home, place, descent = hop.drafts.home, hop.tree.place, hop.descent
-        for position, (index, path, name) in enumerate(self.drafts):
+        home, place, walk = hop.temp_files.home, hop.tree.place, hop.walk
+        for position, (index, path, name) in enumerate(self.written):
             try:
-                place(home, name, path, descent)
+                place(home, name, path, walk)
             except OSError as error:
-                self.results[index] = _told(error, f"{path} cannot be stored")
-                if self.ends_at_a_failure:
-                    self.drafts = self.drafts[position:]
+                self.results[index] = _failure(error, f"{path} cannot be stored")
+                if self.stops_at_failure:
+                    self.written = self.written[position:]
                     self.discard(hop)
                     return
-                hop.drafts.discard(name)
+                hop.temp_files.discard(name)
 
     def discard(self, hop: Hop) -> None:
-        """Name none of the objects: what was written is not known to be on the disk."""
-        for _, _, name in self.drafts:
-            hop.drafts.discard(name)
+        """Remove the temporary files: their content may not be on the disk."""
+        for _, _, name in self.written:
+            hop.temp_files.discard(name)
 
     @property
-    def succeeds(self) -> bool:
-        """Whether there is an object that did not fail."""
+    def has_success(self) -> bool:
+        """Whether an object did not fail."""
         return any(not isinstance(result, MirrorsyncError) for result in self.results)
 
     def fail(self, error: MirrorsyncError) -> None:
-        """Say `error` of all objects that did not fail by themselves: they are not known to be on the disk."""
+        """Make `error` the result of all objects that did not fail themselves: they may not be on the disk."""
         self.results = [result if isinstance(result, MirrorsyncError) else error for result in self.results]
 
 
 class Files(Batch):
-    """Small files, each judged by itself."""
+    """Small files. Each fails or succeeds by itself."""
 
     def __init__(self, objects: Sequence[Small]) -> None:
         super().__init__(len(objects))
         self._objects = objects
 
     def fill(self, hop: Hop) -> None:
-        """Hash and write each object that is what its page promises; a file and its sidecar follow each other."""
+        """Hash and write each file, sorted by path, so that a file and its sidecar share a directory walk."""
         objects = self._objects
         for index in sorted(range(len(objects)), key=lambda index: objects[index].path):
             small = objects[index]
@@ -109,28 +109,28 @@ class Files(Batch):
 
 
 class Pages(Batch):
-    """Pages, of which those that stand already with the same bytes are left untouched.
+    """Pages. Those that are already stored with the same bytes are left untouched.
 
-    After one that fails none is replaced: a page must not get newer than the compressed sibling that goes before it.
+    After a failed one none is replaced: a page must never be newer than its compressed sibling, which precedes it.
     """
 
-    ends_at_a_failure = True
+    stops_at_failure = True
 
     def __init__(self, pages: Sequence[tuple[StorePath, bytes]]) -> None:
         super().__init__(len(pages))
         self._pages = pages
         self.replaced = 0
-        """Pages that did not stand with the same bytes."""
+        """Number of pages that were missing or different."""
 
     def fill(self, hop: Hop) -> None:
-        """Write each page that differs from what stands; the result of another is 0."""
+        """Write each page that differs from the stored one; the result of an equal page is 0."""
         for index, (path, body) in enumerate(self._pages):
             try:
-                stands = hop.tree.holds(path, body, hop.descent)
+                is_equal = hop.tree.holds(path, body, hop.walk)
             except OSError as error:
-                self.results[index] = _told(error, f"{path} cannot be looked up")
+                self.results[index] = _failure(error, f"{path} cannot be examined")
             else:
-                if not stands:
+                if not is_equal:
                     self.replaced += 1
                     self.write(index, path, body, hop)
             if isinstance(self.results[index], MirrorsyncError):
@@ -138,52 +138,52 @@ class Pages(Batch):
 
 
 class Batches:
-    """Takes batches from many tasks; those that come while a thread is busy go together in the next."""
+    """Stores the batches of many tasks; those that arrive during a hop share the next one."""
 
     def __init__(self, tree: Tree, staging: Directory, sync: GroupSync) -> None:
         self._tree = tree
         self._staging = staging
         self._sync = sync
-        self._together = BatchedThread(self._serve, lanes=_LANES)
+        self._threads = BatchedThread(self._serve, lanes=_LANES)
 
     async def store(self, batch: Batch) -> list[Result]:
-        """Fill, flush and name `batch`, and flush the names; return its results, durable where they are no failures.
+        """Store `batch` and return its results. Objects that did not fail are durable.
 
-        Cancellation: heeded until a thread takes the batch; then it is stored to its end.
+        Cancellation: takes effect until a thread starts on the batch; from then on it is completed.
         """
-        await self._together.call(batch)
+        await self._threads.call(batch)
         return batch.results
 
     def _serve(self, calls: Sequence[Call]) -> None:
         failures_before = self._sync.failures
         batches: list[Batch] = [call.work for call in calls]
         hop = Hop(self._tree, self._staging)
-        with hop.descent:
+        with hop.walk:
             for batch in batches:
                 batch.fill(hop)
-            if any(batch.drafts for batch in batches):
-                hop.descent.leave()  # a flush may take seconds, in which somebody may move what is open
+            if any(batch.written for batch in batches):
+                hop.walk.leave()  # during a flush, which may take seconds, an open directory may be moved
                 if not self._flushed(batches, failures_before):
                     for batch in batches:
                         batch.discard(hop)
                     return
                 for batch in batches:
-                    batch.name_all(hop)
-        # Pages that stood already, too, may have been named by a process that died before it could flush.
-        if any(batch.succeeds for batch in batches) and not self._flushed(batches, failures_before):
-            self._sync.loosen()
+                    batch.rename_all(hop)
+        # An equal page, too, may have been renamed by a process that died before its flush.
+        if any(batch.has_success for batch in batches) and not self._flushed(batches, failures_before):
+            self._sync.mark_unflushed()
 
     def _flushed(self, batches: Sequence[Batch], failures_before: int) -> bool:
-        """Flush; where that fails, let all objects fail."""
+        """Flush; if that fails, all objects fail."""
         try:
             self._sync.flush_here(failures_before)
         except OSError as error:
             for batch in batches:
-                batch.fail(_told(error, "the disk cannot be flushed"))
+                batch.fail(_failure(error, "the disk cannot be flushed"))
             return False
         return True
 
 
-def _told(error: OSError, what: str) -> MirrorsyncError:
-    # Without its traceback, which would hold the batch, whose result it becomes, and all bodies in a circle.
+def _failure(error: OSError, what: str) -> MirrorsyncError:
+    # The traceback refers to the batch, whose result the error becomes: a cycle that would keep all bodies in memory.
     return store_error(error.with_traceback(None), what)

@@ -1,4 +1,4 @@
-"""Blocking disk work off the event loop."""
+"""Blocking disk work in threads."""
 
 import functools
 import itertools
@@ -9,46 +9,45 @@ from typing import Final, TypeVar, TypeVarTuple
 import trio
 
 from mirrorsync.runtime.batched_threads import BatchedThread
-from mirrorsync.store.errors import in_words
+from mirrorsync.store.errors import store_errors
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 SHORT: Final = 1 << 16
-"""Bytes that can be hashed and written in short work."""
+"""Bytes that can be hashed and written in less than a millisecond."""
 _LANES: Final = 2
 """Threads for short work."""
 
 
 class Disk:
-    """The threads that disk work may occupy: those of a limiter, and two for short work."""
+    """The threads for disk work: those of a limiter, and two for short work."""
 
     def __init__(self, threads: trio.CapacityLimiter) -> None:
         self._threads = threads
         self._short = BatchedThread(lanes=_LANES)
 
     async def run(self, what: str, work: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Return `work(*args)`, called in a thread; `what` is how its failure is told.
+        """Return `work(*args)`, called in a thread; `what` describes its failure.
 
-        Cancellation is heeded before the thread starts and never abandons it: when this returns or raises,
-        nothing goes on behind the caller's back.
-        Raises: StoreError for an OSError; anything else as it is.
+        Cancellation: takes effect until the thread starts. The thread is never abandoned.
+        Raises: StoreError for an OSError; other exceptions unchanged.
         """
-        with in_words(what):
+        with store_errors(what):
             return await trio.to_thread.run_sync(work, *args, limiter=self._threads)
 
     async def run_short(self, what: str, work: Callable[[*Ts], T], *args: *Ts) -> T:
-        """As `run`, for work of well under a millisecond: what comes at the same time shares a thread."""
-        with in_words(what):
+        """As `run`, for work of less than a millisecond: simultaneous calls share a thread hop."""
+        with store_errors(what):
             result: T = await self._short.call(functools.partial(work, *args))
             return result
 
 
 class OffLoop(AsyncIterator[T]):
-    """A blocking iterator as an asynchronous one: one item, then twice as many a thread hop, up to `per_hop`.
+    """An asynchronous view of a blocking iterator: one item in the first thread hop, then doubling, up to `per_hop`.
 
-    A class rather than an async generator, so that a caller may stop half-way: dropping it closes `items`.
-    Cancellation: heeded at each hop.
+    A class and no async generator, so that a caller can stop early: dropping it closes `items`.
+    Cancellation: takes effect at each hop.
     """
 
     def __init__(self, disk: Disk, what: str, items: Iterator[T], *, per_hop: int) -> None:
@@ -56,7 +55,7 @@ class OffLoop(AsyncIterator[T]):
         self._what = what
         self._items = items
         self._per_hop = per_hop
-        self._next_hop = 1  # who asks whether there is anything at all needs no more
+        self._next_hop = 1  # enough for a caller that only asks whether there is any item
         self._ready: deque[T] = deque()
 
     def __aiter__(self) -> "OffLoop[T]":

@@ -16,10 +16,10 @@ _SYNCFS: Final = getattr(_LIBC, "syncfs", None)
 
 
 def flush_file_system(descriptor: int) -> None:
-    """Return when all that was written to the file system of `descriptor` is on its disk. Blocks.
+    """Flush all writes to the file system of `descriptor` to its disk. Blocks.
 
-    Raises: OSError; Linux tells of failed writeback here since 5.8, once for each open descriptor.
-    Where the C library has no syncfs, every file system is flushed, and none tells of failures.
+    Raises: OSError; since 5.8 Linux reports a failed writeback here, once for each open descriptor.
+    Without syncfs in the C library all file systems are flushed, and failures are not reported.
     Source: syncfs(2).
     """
     if _SYNCFS is None:
@@ -30,58 +30,57 @@ def flush_file_system(descriptor: int) -> None:
 
 
 class GroupSync:
-    """Flushes shared by all who wait: one runs at a time, and the next one serves everybody that came meanwhile."""
+    """Shared flushes: one runs at a time, and the next one serves all callers that arrived meanwhile."""
 
     def __init__(self, directory: Directory, *, flush_file_system: Callable[[int], None] = flush_file_system) -> None:
         self.flushes = 0
-        """Flushes begun, from 0."""
+        """Number of flushes begun."""
         self.failures = 0
-        """Flushes that failed, from 0. Take it before the first byte is written, and hand it to `flush`."""
-        self._loosened = 1
-        """Times that names were left to a later flush; 1 for what an earlier process may have left so."""
+        """Number of failed flushes. Read it before the first byte is written, and pass it to `flush`."""
+        self._unflushed = 1
+        """Number of changes left to a later flush; it starts at 1 for those of an earlier process."""
         self._settled = 0
-        """The value of `_loosened` up to which a flush has made them durable."""
+        """The value of `_unflushed` up to which a flush has made them durable."""
         self._directory = directory
         self._flush_file_system = flush_file_system
         self._failure = OSError()
         self._counting = threading.Lock()
-        # One flush for all calls, in a thread of its own: behind the writers' limiter it would wait for those who
-        # are to share the next.
-        self._together = BatchedThread(self._flush, lanes=1)
+        # A thread of its own: behind the limiter of the writers it would wait for callers of the next flush.
+        self._thread = BatchedThread(self._flush, lanes=1)
 
-    def loosen(self) -> None:
-        """Say that names were given or taken that no flush has made durable."""
+    def mark_unflushed(self) -> None:
+        """Record that files were renamed or removed without a flush."""
         with self._counting:
-            self._loosened += 1
+            self._unflushed += 1
 
     async def settle(self) -> None:
-        """Return after a flush that began after the last `loosen`; at once where there was one already.
+        """Return after a flush that began after the last `mark_unflushed`; at once if one is done.
 
         Raises: OSError. Cancellation: as for `flush`.
         """
-        loosened = self._loosened
-        if self._settled < loosened:
+        unflushed = self._unflushed
+        if self._settled < unflushed:
             await self.flush()
-            self._settled = max(self._settled, loosened)
+            self._settled = max(self._settled, unflushed)
         else:
             await trio.lowlevel.checkpoint()
 
     async def flush(self, *, failures_before: int | None = None) -> None:
         """Return after a flush that began after this call.
 
-        The kernel tells of a failed writeback once, and forgets the data: whoever wrote before that must not
-        trust a later flush that succeeds. So this fails if any flush failed since `failures` had the value
-        `failures_before` (left out: since this call).
+        The kernel reports a failed writeback once, and drops the data: a later flush that succeeds proves nothing
+        about earlier writes. So this fails if a flush failed since `failures` had the value `failures_before`
+        (default: since this call).
 
-        Raises: OSError. Cancellation: heeded until the flush begins, which is waited for then.
+        Raises: OSError. Cancellation: takes effect until the flush begins; from then on it is awaited.
         """
         if failures_before is None:
             failures_before = self.failures
-        await self._together.call()
+        await self._thread.call()
         self._refuse_since(failures_before)
 
     def flush_here(self, failures_before: int) -> None:
-        """As `flush`, in the thread that calls. Blocks. Raises: OSError."""
+        """As `flush`, in the calling thread. Blocks. Raises: OSError."""
         self._flush(())
         self._refuse_since(failures_before)
 

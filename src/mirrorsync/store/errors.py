@@ -1,4 +1,4 @@
-"""The operating system's errors in an operator's words: the one place that maps `OSError` to `StoreError`."""
+"""Mapping `OSError` to `StoreError`, with a hint for the operator."""
 
 import errno
 import os
@@ -8,17 +8,15 @@ from typing import Final
 
 from mirrorsync.errors import StoreDenied, StoreError, StoreFull, StoreUnreachable
 
-_ROOM: Final = (
-    "free space (or inodes) or raise the quota; what is stored stays as it is, and mirrorsync goes on by itself"
-)
-_RIGHTS: Final = "let the user that runs mirrorsync own the mirror directory and everything below it"
-_DISK: Final = "look into the kernel's log (dmesg); the disk or its controller is failing"
-_READ_ONLY: Final = "look into the kernel's log (dmesg) for why, repair the file system, and mount it writable again"
-_GONE: Final = "is the mirror's disk mounted? If the directory was replaced, start mirrorsync again"
-_LINK: Final = "a symbolic link or a file stands where a directory belongs; mirrorsync follows no links: remove it"
-_BLOCKED: Final = "a directory stands where a file belongs; remove it if it is not yours"
+_ROOM: Final = "free space (or inodes) or raise the quota; stored files are intact, and mirrorsync continues by itself"
+_RIGHTS: Final = "make the user that runs mirrorsync the owner of the mirror directory and everything below it"
+_DISK: Final = "read the kernel's log (dmesg); the disk or its controller is failing"
+_READ_ONLY: Final = "read the kernel's log (dmesg) for the reason, repair the file system, and mount it writable again"
+_GONE: Final = "is the mirror's disk mounted? If the directory was replaced, restart mirrorsync"
+_LINK: Final = "a symbolic link or a file is in the place of a directory; mirrorsync follows no links: remove it"
+_BLOCKED: Final = "a directory is in the place of a file; remove it if it is not yours"
 _DESCRIPTORS: Final = "raise the limit on open files (LimitNOFILE= in the systemd unit, ulimit -n in a shell)"
-_SPLIT: Final = "web/ and staging/ must lie in one mount of one file system"
+_SPLIT: Final = "web/ and staging/ must be in one mount of one file system"
 
 _MEANINGS: Final[Mapping[int, tuple[type[StoreError], str]]] = {
     errno.ENOSPC: (StoreFull, _ROOM),
@@ -38,19 +36,19 @@ _MEANINGS: Final[Mapping[int, tuple[type[StoreError], str]]] = {
 
 
 def store_error(error: OSError, what: str) -> StoreError:
-    """Return the `StoreError` that says `what` failed, the system's reason, and what an operator can do."""
-    kind, hint = _MEANINGS.get(error.errno or 0, (StoreDenied, "look into the kernel's log (dmesg)"))
+    """Return a `StoreError` with what failed, the system's reason, and what an operator can do."""
+    kind, hint = _MEANINGS.get(error.errno or 0, (StoreDenied, "read the kernel's log (dmesg)"))
     why = error.strerror or str(error)
     if error.filename:
         why = f"{why} ({os.fsdecode(error.filename)})"
-    told = kind(what, why=why, hint=hint)
-    told.__cause__ = error
-    return told
+    mapped = kind(what, why=why, hint=hint)
+    mapped.__cause__ = error
+    return mapped
 
 
 @contextmanager
-def in_words(what: str) -> Iterator[None]:
-    """Turn an `OSError` from the body into the `StoreError` that says `what` failed."""
+def store_errors(what: str) -> Iterator[None]:
+    """Turn an `OSError` from the body into a `StoreError` with `what` failed."""
     try:
         yield
     except OSError as error:

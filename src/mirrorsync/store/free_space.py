@@ -1,4 +1,4 @@
-"""How much may still be written, counting what has been promised to objects on their way in."""
+"""The space that may still be written, less what is reserved for objects in progress."""
 
 import os
 import time
@@ -10,25 +10,25 @@ from mirrorsync.store.directories import Directory
 from mirrorsync.store.disk import Disk
 
 _FRESH_FOR: Final = 1.0
-"""Seconds that a measurement serves."""
+"""Seconds for which a measurement is valid."""
 
 
 class SpaceReservation:
-    """Room promised to one object."""
+    """Space reserved for one object."""
 
     def __init__(self, space: "FreeSpace", size: int) -> None:
         self._space = space
         self._left = size
 
     def wrote(self, size: int) -> None:
-        """Turn `size` bytes of the promise into bytes on the disk."""
+        """Count `size` bytes of the reservation as written."""
         kept = min(size, self._left)
         self._left -= kept
-        self._space.moved(kept, written=size)
+        self._space.settle(kept, written=size)
 
     def release(self) -> None:
-        """Give back what was not written."""
-        self._space.moved(self._left, written=0)
+        """Release what was not written."""
+        self._space.settle(self._left, written=0)
         self._left = 0
 
 
@@ -42,44 +42,44 @@ class FreeSpace:
         self._disk = disk
         self._free: int | None = None
         self._measured_at = 0.0
-        self._promised = 0
+        self._reserved = 0
 
     async def measure(self) -> int:
         """Return the bytes that an ordinary user can still write. Raises: StoreError."""
-        self._measured_at = time.monotonic()  # before the hop, so that those who come meanwhile do not measure too
-        self._free = await self._disk.run(f"The free space of {self._web.path} cannot be told", self._statvfs)
+        self._measured_at = time.monotonic()  # before the hop, so that concurrent callers do not measure, too
+        self._free = await self._disk.run(f"The free space of {self._web.path} cannot be determined", self._statvfs)
         return self._free
 
-    async def expect(self, size: int) -> None:
-        """Return if `size` bytes could be promised.
+    async def refuse_low(self, size: int) -> None:
+        """Raise LowSpace when `size` more bytes would leave less than `min_free`.
 
-        Raises: LowSpace, when less than `min_free` would be left; StoreError.
+        Raises: StoreError.
         """
         free = self._free
         if free is None or time.monotonic() - self._measured_at >= _FRESH_FOR:
             free = await self.measure()
-        coming = self._promised + size
-        if free - coming < self.min_free:
+        needed = self._reserved + size
+        if free - needed < self.min_free:
             raise LowSpace(
-                f"{self._web.path} has {format_size(free)} free, and {format_size(coming)} are on their way in",
+                f"{self._web.path} has {format_size(free)} free, and {format_size(needed)} are to be written",
                 why=f"{format_size(self.min_free)} must stay free (min-free)",
                 hint="free space, enlarge the disk or lower min-free; nothing was lost, index updates and removals "
-                "go on, and downloads do as soon as there is room",
+                "continue, and downloads resume once there is enough space",
             )
 
-    async def promise(self, size: int) -> SpaceReservation:
-        """Promise `size` bytes. Raises: as `expect`."""
-        await self.expect(size)
-        return self.promise_anyway(size)
+    async def reserve(self, size: int) -> SpaceReservation:
+        """Reserve `size` bytes. Raises: as `refuse_low`."""
+        await self.refuse_low(size)
+        return self.reserve_always(size)
 
-    def promise_anyway(self, size: int) -> SpaceReservation:
-        """Promise `size` bytes of what we make ourselves: the index goes on below `min_free`."""
-        self._promised += size
+    def reserve_always(self, size: int) -> SpaceReservation:
+        """Reserve `size` bytes for an object of our own: the index is updated even below `min_free`."""
+        self._reserved += size
         return SpaceReservation(self, size)
 
-    def moved(self, promised: int, *, written: int) -> None:
-        """Take `promised` bytes from what is promised and `written` from what is free."""
-        self._promised -= promised
+    def settle(self, reserved: int, *, written: int) -> None:
+        """Subtract `reserved` from the reserved bytes, and `written` from the free ones."""
+        self._reserved -= reserved
         if self._free is not None:
             self._free -= written
 

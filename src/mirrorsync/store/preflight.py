@@ -1,4 +1,4 @@
-"""The proof, before any work, that the store's two directories are fit for it. Everything here blocks."""
+"""Checks of the store's two directories before any work. All functions block."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from typing import Final
 
 from mirrorsync.errors import StoreDenied
 from mirrorsync.store.directories import Directory, set_permissions
-from mirrorsync.store.errors import in_words
+from mirrorsync.store.errors import store_errors
 from mirrorsync.store.temp_files import TempFile
 
 _DIRECTORY_MODE: Final = 0o755
@@ -17,34 +17,34 @@ _TOPMOST: Final = ("simple", "packages")
 
 
 def preflight(web: Directory, staging: Directory) -> int:
-    """Make the two directories where they are missing, prove them, and empty `staging`; return the files removed.
+    """Make the two directories if they are missing, check them, empty `staging`; return the number of files removed.
 
-    Afterwards both are open anew. Raises: StoreError, OSError.
+    Both are reopened. Raises: StoreError, OSError.
     """
     for directory in (web, staging):
         _make_below_mirror(directory.path)
     for path in (web.path, staging.path, *(web.path / name for name in _TOPMOST)):
-        _refuse_unfit(path)
+        _refuse_unusable(path)
     if staging.path.resolve().is_relative_to(web.path.resolve()):
         raise StoreDenied(
-            f"{staging.path} lies in the served tree {web.path}",
-            hint="partial files must never be served: put staging/ beside web/",
+            f"{staging.path} is in the served tree {web.path}",
+            hint="partial files must not be served: put staging/ next to web/",
         )
     web.reopen()
     staging.reopen()
-    _prove_one_file_system(web, staging)
-    _prove_writable(staging)
+    _require_one_file_system(web, staging)
+    _require_writable(staging)
     return _empty(staging)
 
 
 def _make_below_mirror(path: Path) -> None:
     if not path.parent.is_dir():
         raise StoreDenied(
-            f"{path.parent} is not there",
+            f"{path.parent} does not exist",
             why="the mirror directory must exist",
-            hint=f"is its disk mounted? Else make it: mkdir -p {path.parent}",
+            hint=f"is its disk mounted? Otherwise make it: mkdir -p {path.parent}",
         )
-    with in_words(f"{path} cannot be made"):
+    with store_errors(f"{path} cannot be made"):
         try:
             path.mkdir(_DIRECTORY_MODE)
         except FileExistsError:
@@ -53,8 +53,8 @@ def _make_below_mirror(path: Path) -> None:
         set_permissions(made.descriptor, _DIRECTORY_MODE)
 
 
-def _refuse_unfit(path: Path) -> None:
-    """Refuse a link, and a directory in which nothing can be made; absent is well."""
+def _refuse_unusable(path: Path) -> None:
+    """Raise StoreDenied for a link and for a read-only directory; a missing directory is accepted."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -62,22 +62,22 @@ def _refuse_unfit(path: Path) -> None:
     if not stat.S_ISDIR(mode):
         raise StoreDenied(
             f"{path} is {'a symbolic link' if stat.S_ISLNK(mode) else 'not a directory'}",
-            why="mirrorsync follows no links in the tree that it writes",
+            why="mirrorsync follows no links in its tree",
             hint="make it a directory; to keep it on another disk, mount that disk at the mirror directory",
         )
     if not os.access(path, os.W_OK | os.X_OK):
         raise StoreDenied(
             f"{path} cannot be written",
-            why="its file system is mounted read-only, or its permissions keep this user out",
+            why="its file system is mounted read-only, or its permissions exclude this user",
             hint=f"as the user that runs mirrorsync, try: touch {path}/try && rm {path}/try",
         )
 
 
-def _prove_one_file_system(web: Directory, staging: Directory) -> None:
-    """Prove that a rename from `staging` to `web` can work, without anything ever standing in `web`.
+def _require_one_file_system(web: Directory, staging: Directory) -> None:
+    """Raise StoreDenied unless a rename from `staging` to `web` can work; no file is made in `web`.
 
-    The kernel refuses a rename between two mounts before it looks for the file: a name that is not there tells.
-    A device of its own tells the rest (btrfs subvolumes).
+    The kernel refuses a rename between mounts before it looks for the file, so a missing name shows it. Device numbers
+    show the other cases (btrfs subvolumes).
     """
     source, target = staging.hold(), web.hold()
     name = secrets.token_hex(8)
@@ -89,14 +89,14 @@ def _prove_one_file_system(web: Directory, staging: Directory) -> None:
     if split:
         raise StoreDenied(
             f"{staging.path} and {web.path} are not on one file system",
-            why="a file can take its name in one step only within one mount of one file system",
+            why="a rename is atomic only within one mount of one file system",
             hint="mount the disk at the mirror directory, above both",
         )
 
 
-def _prove_writable(staging: Directory) -> None:
+def _require_writable(staging: Directory) -> None:
     probe = TempFile(staging)
-    with in_words(f"{staging.path} cannot be written"):
+    with store_errors(f"{staging.path} cannot be written"):
         try:
             probe.append(b"")
         finally:
@@ -104,7 +104,7 @@ def _prove_writable(staging: Directory) -> None:
 
 
 def _empty(staging: Directory) -> int:
-    """Remove what a dead run left; whoever calls holds the mirror's lock, so that nobody's work is in it."""
+    """Remove the files of an earlier run. The caller holds the mirror's lock, so no other run uses them."""
     handle = staging.hold()
     removed = 0
     with os.scandir(handle.descriptor) as entries:

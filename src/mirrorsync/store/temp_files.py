@@ -1,4 +1,4 @@
-"""Files in the staging directory, on their way to a name."""
+"""Temporary files in the staging directory."""
 
 import os
 import secrets
@@ -15,9 +15,9 @@ _FILE_MODE: Final = 0o644
 
 
 class TempFiles:
-    """Small files, each written in one go, by one thread. Every method blocks, and raises OSError.
+    """Small files that one thread writes, each in one call. Every method blocks, and raises OSError.
 
-    Their names are of one random number and a count: names of upstream's must choose no path.
+    A name is a random number and a count: upstream's names must not choose a path.
     """
 
     def __init__(self, staging: Directory) -> None:
@@ -29,18 +29,18 @@ class TempFiles:
 
     @property
     def home(self) -> Handle:
-        """The directory that they are in."""
+        """The staging directory."""
         self._home = self._home or self._staging.hold()
         return self._home
 
     def write(self, body: bytes) -> bytes:
-        """Return the name of a new file that holds `body`; a failure leaves none."""
+        """Write `body` to a new file and return its name; a failure leaves no file."""
         self._count += 1
         name = b"%b%x" % (self._stem, self._count)
         descriptor = os.open(name, _NEW_FILE, _FILE_MODE, dir_fd=self.home.descriptor)
         try:
             try:
-                if not self._modes_are_right:  # what the umask took from one it takes from all in the same directory
+                if not self._modes_are_right:  # the umask affects all files alike
                     self._modes_are_right = not set_permissions(descriptor, _FILE_MODE)
                 _write_whole(descriptor, body)
             finally:
@@ -51,7 +51,7 @@ class TempFiles:
         return name
 
     def discard(self, name: bytes) -> None:
-        """Remove a file. What cannot be removed now, the next `Store.check` removes."""
+        """Remove a file; `Store.check` removes it later if this fails."""
         with suppress(OSError):
             os.unlink(name, dir_fd=self.home.descriptor)
 
@@ -59,7 +59,7 @@ class TempFiles:
 class TempFile:
     """Exists from the first `append` until `move` or `discard`. Every method blocks, and raises OSError.
 
-    Its name is random and short: a name of upstream's may have 255 bytes already, and must choose no path.
+    The name is random and short: upstream's name may already have 255 bytes, and must not choose a path.
     """
 
     def __init__(self, staging: Directory) -> None:
@@ -70,11 +70,11 @@ class TempFile:
 
     @property
     def exists(self) -> bool:
-        """Whether there is something to discard."""
+        """Whether there is a file to discard."""
         return self._home is not None
 
     def append(self, body: Chunk) -> None:
-        """Write `body` at the end, making the file where this is the first."""
+        """Append `body`; the first call creates the file."""
         descriptor = self._create() if self._descriptor is None else self._descriptor
         _write_whole(descriptor, body)
 
@@ -86,20 +86,20 @@ class TempFile:
         return self._descriptor
 
     def close(self) -> None:
-        """Close the file: network file systems and quotas tell of a failed write here."""
+        """Close the file; network file systems and quotas report failed writes here."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
     def move(self, tree: Tree, path: StorePath) -> None:
-        """Give the file, closed before, the name `path` in `tree`."""
+        """Rename the closed file to `path` in `tree`."""
         if self._home is not None:
-            with tree.descent() as descent:
-                tree.place(self._home, self._name, path, descent)
+            with tree.open_walk() as walk:
+                tree.place(self._home, self._name, path, walk)
             self._home = None
 
     def discard(self) -> None:
-        """Remove what there is. What cannot be removed now, the next `Store.check` removes."""
+        """Remove the file if it exists; `Store.check` removes it later if this fails."""
         with suppress(OSError):
             self.close()
         if self._home is not None:

@@ -1,4 +1,4 @@
-"""The served tree: blocking operations on its paths. No symbolic link is followed, anywhere below the root."""
+"""Blocking operations on the served tree. No symbolic link below its root is followed."""
 
 import errno
 import os
@@ -16,36 +16,36 @@ from mirrorsync.store.directories import (
     Handle,
     names_of,
     open_directory,
+    open_path,
     place_and_name,
-    way_down,
 )
 
 CHUNK: Final = 1 << 20
-"""Bytes read or written at a time, at most."""
-# O_NONBLOCK: a pipe that someone planted must not hang us.
+"""Maximum number of bytes read or written at a time."""
+# O_NONBLOCK: opening a named pipe must not block.
 _OBJECT: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ATTEMPTS: Final = 10
-"""Times that a directory may be removed under us, by `remove` or a person, before we give up."""
+"""Attempts at a rename whose target directory is removed meanwhile, by `remove` or a person."""
 
 
 class Tree:
-    """Every method blocks and raises OSError: call it in a thread."""
+    """The served tree. Every method blocks, and raises OSError."""
 
     def __init__(self, web: Directory) -> None:
         self._web = web
 
-    def descent(self) -> DirectoryWalk:
-        """Return a way down into the tree, which calls that follow each other can share."""
+    def open_walk(self) -> DirectoryWalk:
+        """Return a walk from the root, which consecutive calls can share."""
         return DirectoryWalk(self._web)
 
-    def place(self, source: Handle, name: bytes, path: StorePath, descent: DirectoryWalk) -> None:
-        """Rename `name` in `source` to `path`, replacing what stands there; make its parents."""
+    def place(self, source: Handle, name: bytes, path: StorePath, walk: DirectoryWalk) -> None:
+        """Rename `name` in `source` to `path`, replacing an object there; make its parents."""
         place, last = place_and_name(path)
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
-                os.rename(name, last, src_dir_fd=source.descriptor, dst_dir_fd=descent.make(place))
+                os.rename(name, last, src_dir_fd=source.descriptor, dst_dir_fd=walk.make(place))
             except FileNotFoundError:
-                descent.leave()
+                walk.leave()
                 if not attempts_left:
                     raise
             else:
@@ -54,8 +54,8 @@ class Tree:
     def status(self, path: StorePath) -> os.stat_result | None:
         """Return the status of the regular file at `path`; None for anything else, links included."""
         place, last = place_and_name(path)
-        with self.descent() as descent:
-            parent = descent.find(place)
+        with self.open_walk() as walk:
+            parent = walk.find(place)
             if parent is None:
                 return None
             try:
@@ -64,9 +64,9 @@ class Tree:
                 return None
         return status if stat.S_ISREG(status.st_mode) else None
 
-    def holds(self, path: StorePath, body: bytes, descent: DirectoryWalk) -> bool:
-        """Tell whether the object at `path` is `body`; it is read only if its size is right."""
-        descriptor = _open(path, descent)
+    def holds(self, path: StorePath, body: bytes, walk: DirectoryWalk) -> bool:
+        """Tell whether the object at `path` is `body`; it is read only if the sizes match."""
+        descriptor = _open(path, walk)
         if descriptor is None:
             return False
         try:
@@ -88,18 +88,18 @@ class Tree:
                 yield chunk
 
     def _open_object(self, path: StorePath) -> int | None:
-        with self.descent() as descent:
-            descriptor = _open(path, descent)
+        with self.open_walk() as walk:
+            descriptor = _open(path, walk)
         if descriptor is None or stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
         return None
 
     def remove(self, path: StorePath) -> None:
-        """Make `path` absent, and every directory above it that is empty then, but for the topmost."""
+        """Remove `path`, and then each empty directory above it except the topmost."""
         *parents, last = names_of(path)
         root = self._web.hold()
-        with way_down(root, parents) as descriptors:
+        with open_path(root, parents) as descriptors:
             if len(descriptors) > len(parents):
                 _unlink(last, descriptors[-1])
             for depth in range(len(descriptors) - 1, 1, -1):
@@ -107,18 +107,18 @@ class Tree:
                     return
 
     def walk(self, prefix: StorePath) -> Iterator[ObjectInfo]:
-        """Yield every regular file below `prefix`; what vanishes meanwhile is left out."""
+        """Yield every regular file below `prefix`, except those that vanish meanwhile."""
         names = names_of(prefix)
         root = self._web.hold()
-        with way_down(root, names) as descriptors:
+        with open_path(root, names) as descriptors:
             if len(descriptors) > len(names):
                 yield from _walk(descriptors[-1], tuple(prefix.split("/")) if prefix else ())
 
 
-def _open(path: StorePath, descent: DirectoryWalk) -> int | None:
-    """Return a descriptor of what stands at `path`, None for a link: a link is no object."""
+def _open(path: StorePath, walk: DirectoryWalk) -> int | None:
+    """Return a descriptor of the file at `path`; None where it is missing or a link."""
     place, last = place_and_name(path)
-    parent = descent.find(place)
+    parent = walk.find(place)
     if parent is None:
         return None
     try:
@@ -161,7 +161,7 @@ def _walk(directory: int, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
 def _walk_child(parent: int, names: tuple[str, ...]) -> Iterator[ObjectInfo]:
     try:
         child = open_directory(names[-1].encode(), parent)
-    except (FileNotFoundError, NotADirectoryError):  # removed, or swapped for a link, since it was listed
+    except (FileNotFoundError, NotADirectoryError):  # removed, or replaced by a link, since it was listed
         return
     try:
         yield from _walk(child, names)
@@ -176,6 +176,6 @@ def _found(entry: "os.DirEntry[str]", names: tuple[str, ...]) -> Iterator[Object
 
 
 def _store_name(entry: "os.DirEntry[str]") -> str | None:
-    """Return the entry's name; None when no store path could hold it, so that it cannot be ours."""
+    """Return the entry's name; None where it is no valid segment of a store path, and so none of our objects."""
     name = os.fsencode(entry.name).decode(errors="surrogateescape")
     return name if is_segment(name) else None

@@ -1,4 +1,4 @@
-"""Whether a body is what its page promises: counted chunk by chunk, hashed, and judged at the end."""
+"""Verifying a body against the size and digest in its page."""
 
 import hashlib
 
@@ -6,38 +6,38 @@ from mirrorsync.errors import WrongDigest, WrongSize
 from mirrorsync.model.identity import StorePath
 from mirrorsync.model.objects import Chunk, Expect
 
-_HINT = "nothing of it was stored; a proxy that rewrites archives is the usual cause"
+_HINT = "nothing was stored; the usual cause is a proxy that rewrites archives"
 
 
 def verify_whole(path: StorePath, expect: Expect, body: bytes) -> None:
-    """Judge a body that is held whole. Raises: WrongSize, WrongDigest."""
+    """Verify a whole body. Raises: WrongSize, WrongDigest."""
     received = len(body)
     _refuse_excess(path, expect, received)
     _refuse_wrong(path, expect, received, b"" if expect.sha256 is None else hashlib.sha256(body).digest())
 
 
 class Verifier:
-    """Judges one body against `expect`, as it comes."""
+    """Verifies one body against `expect`, chunk by chunk."""
 
     def __init__(self, path: StorePath, expect: Expect) -> None:
         self.received = 0
-        """Bytes that have come, refused ones included."""
+        """Bytes received, including refused ones."""
         self._path = path
         self._expect = expect
         self._sha256 = hashlib.sha256()
 
     def admit(self, size: int) -> None:
-        """Count `size` more bytes. Raises: WrongSize, when they are more than may come."""
+        """Count `size` more bytes. Raises: WrongSize, when the body exceeds its limit."""
         self.received += size
         _refuse_excess(self._path, self._expect, self.received)
 
     def update(self, body: Chunk) -> None:
-        """Hash bytes that were admitted. May take long: call it in a thread."""
+        """Hash admitted bytes. Blocks for milliseconds on large ones: call it in a thread."""
         if self._expect.sha256 is not None:
             self._sha256.update(body)
 
     def verify(self) -> None:
-        """Judge what has come, all of it admitted and hashed. Raises: WrongSize, WrongDigest."""
+        """Verify the body after its last chunk was admitted and hashed. Raises: WrongSize, WrongDigest."""
         _refuse_excess(self._path, self._expect, self.received)
         _refuse_wrong(self._path, self._expect, self.received, self._sha256.digest())
 

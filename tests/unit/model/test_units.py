@@ -13,7 +13,7 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
     ("text", "seconds"),
     [("60s", 60), ("1d", 86_400), ("90m", 5_400), ("2h30m", 9_000), ("250ms", 0.25), ("1.5h", 5_400), ("0s", 0)],
 )
-def test_a_duration_means_its_seconds(text: str, seconds: float) -> None:
+def test_a_duration_parses_to_its_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
@@ -22,8 +22,8 @@ def test_spaces_in_a_duration_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "60", "s", "-1s", "1y", "30m2h", "1h1h", "1e3s", "٣s", "9" * 400 + "d", "inf"])
-def test_what_is_no_duration_is_refused_with_what_would_be_right(text: str) -> None:
-    with pytest.raises(ValueError, match='is not a duration; right are "250ms", "60s"') as caught:
+def test_an_invalid_duration_is_refused_with_valid_examples(text: str) -> None:
+    with pytest.raises(ValueError, match='is not a duration; valid are "250ms", "60s"') as caught:
         parse_duration(text)
     assert repr(text[:40]) in str(caught.value)
 
@@ -40,13 +40,13 @@ def test_what_is_no_duration_is_refused_with_what_would_be_right(text: str) -> N
         ("0", 0),
     ],
 )
-def test_a_size_means_its_bytes(text: str, size: int) -> None:
+def test_a_size_parses_to_its_bytes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "GiB", "-1 MiB", "1 G", "20 GiBs", "1,5 GiB", "1 2 MiB", "nan", "٣ MiB"])
-def test_what_is_no_size_is_refused_with_what_would_be_right(text: str) -> None:
-    with pytest.raises(ValueError, match='is not a size; right are "64 MiB"') as caught:
+def test_an_invalid_size_is_refused_with_valid_examples(text: str) -> None:
+    with pytest.raises(ValueError, match='is not a size; valid are "64 MiB"') as caught:
         parse_size(text)
     assert repr(text) in str(caught.value)
 
@@ -55,7 +55,7 @@ def test_what_is_no_size_is_refused_with_what_would_be_right(text: str) -> None:
     ("seconds", "text"),
     [(0, "0s"), (0.25, "250ms"), (1.5, "1.5s"), (60, "60s"), (119, "119s"), (120, "2m"), (5_400, "1h30m")],
 )
-def test_seconds_are_shown_as_people_write_them(seconds: float, text: str) -> None:
+def test_seconds_are_formatted_with_units(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
     assert format_duration(-seconds) == (f"-{text}" if seconds else text)
 
@@ -73,22 +73,22 @@ def test_seconds_are_shown_as_people_write_them(seconds: float, text: str) -> No
         (-2 * KIB, "-2 KiB"),
     ],
 )
-def test_bytes_are_shown_in_binary_units_with_a_decimal_unless_exact(size: int, text: str) -> None:
+def test_bytes_are_formatted_in_binary_units(size: int, text: str) -> None:
     assert format_size(size) == text
 
 
 @given(st.integers(min_value=0, max_value=10**14))
-def test_every_duration_in_milliseconds_comes_back_as_it_was_written(milliseconds: int) -> None:
+def test_every_duration_survives_formatting(milliseconds: int) -> None:
     assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @given(st.integers(min_value=0, max_value=1023), st.integers(min_value=0, max_value=6))
-def test_every_whole_number_of_a_unit_comes_back_as_it_was_written(count: int, power: int) -> None:
+def test_every_whole_size_survives_formatting(count: int, power: int) -> None:
     assert parse_size(format_size(count * 1024**power)) == count * 1024**power
 
 
 @given(st.integers(min_value=0, max_value=1024**7))
-def test_a_shown_size_is_within_half_a_tenth_of_its_unit(size: int) -> None:
+def test_a_formatted_size_is_rounded_to_tenths(size: int) -> None:
     shown = format_size(size)
     unit = parse_size(f"1 {shown.split()[1]}")
     assert abs(parse_size(shown) - size) <= unit // 20 + 1
@@ -96,7 +96,7 @@ def test_a_shown_size_is_within_half_a_tenth_of_its_unit(size: int) -> None:
 
 
 @given(st.text(max_size=30))
-def test_no_text_does_worse_than_be_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for parse in (parse_duration, parse_size):
         with contextlib.suppress(ValueError):
             assert parse(text) >= 0

@@ -3,7 +3,7 @@ import pytest
 from mirrorsync.model.wording import brief, counted, lasting
 
 
-def test_what_is_counted_is_in_the_plural_unless_it_is_one() -> None:
+def test_only_one_is_singular() -> None:
     assert [counted(number, "file") for number in (0, 1, 2, 1234)] == ["0 files", "1 file", "2 files", "1,234 files"]
 
 
@@ -22,5 +22,5 @@ def test_what_is_counted_is_in_the_plural_unless_it_is_one() -> None:
         (400 * 86_400, "400 days", "400 d"),
     ],
 )
-def test_a_time_span_is_told_in_its_two_largest_units(seconds: float, long: str, short: str) -> None:
+def test_a_time_span_has_its_two_largest_units(seconds: float, long: str, short: str) -> None:
     assert (lasting(seconds), brief(seconds)) == (long, short)

@@ -14,18 +14,18 @@ def page(*files: DistFile) -> ProjectPage:
     return ProjectPage(ProjectName("a"), Serial(3), status="archived", files=files, etag='"e"')
 
 
-def test_sidecars_that_can_be_stored_stay_promised() -> None:
+def test_storable_sidecars_stay_advertised() -> None:
     told = page(wheel("a.whl"), wheel("b.zip", None))
     assert apply(told, metadata=True) == told
 
 
-def test_a_mirror_without_sidecars_promises_none_and_changes_nothing_else() -> None:
+def test_a_mirror_without_sidecars_advertises_none() -> None:
     told = page(wheel("a.whl"), wheel("b.zip", None))
     assert apply(told, metadata=False) == page(wheel("a.whl", None), wheel("b.zip", None))
     assert told == page(wheel("a.whl"), wheel("b.zip", None))
 
 
-def test_a_sidecar_whose_name_is_too_long_is_not_promised() -> None:
+def test_a_sidecar_with_too_long_a_name_is_not_advertised() -> None:
     fits, too_long, accented = "x" * 242 + ".whl", "x" * 243 + ".whl", "ö" * 122 + ".whl"
     got = apply(page(wheel(fits), wheel(too_long), wheel(accented)), metadata=True)
     assert [file.core_metadata is not None for file in got.files] == [True, False, False]

@@ -6,19 +6,19 @@ from mirrorsync.select.rules import Selection
 A, B = ProjectName("a"), ProjectName("b")
 
 
-def test_without_names_everything_is_carried() -> None:
+def test_without_names_every_project_is_selected() -> None:
     assert Selection().selects(A)
     assert not Selection().names_only
 
 
-def test_with_names_nothing_else_is_carried() -> None:
+def test_with_names_no_other_project_is_selected() -> None:
     selection = Selection(projects=frozenset({A}))
     assert selection.selects(A)
     assert not selection.selects(B)
     assert selection.names_only
 
 
-def test_what_is_excluded_is_out_even_if_it_is_named() -> None:
+def test_an_excluded_project_is_not_selected_even_if_named() -> None:
     selection = Selection(projects=frozenset({A, B}), exclude=frozenset({A}))
     assert not selection.selects(A)
     assert selection.selects(B)
@@ -31,7 +31,7 @@ def test_excluding_every_name_does_not_select_everything() -> None:
     assert not selection.selects(B)
 
 
-def test_a_fingerprint_is_the_same_in_every_process_and_for_every_order() -> None:
+def test_a_fingerprint_does_not_depend_on_process_or_order() -> None:
     exclude = frozenset({ProjectName("z")})
     for names in ("abc", "cab"):
         selection = Selection(projects=frozenset(map(ProjectName, names)), exclude=exclude)

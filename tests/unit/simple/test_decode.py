@@ -13,7 +13,7 @@ DIGEST = sha256_of("METADATA")
 SIDECAR = {"sha256": DIGEST.hex()}
 
 
-def test_every_key_of_a_usual_entry_arrives_in_its_field() -> None:
+def test_every_key_of_a_usual_entry_is_decoded() -> None:
     provenance = "https://index.test/integrity/holy-grail/1.0/x/provenance"
     told = entry(
         WHEEL,
@@ -28,7 +28,7 @@ def test_every_key_of_a_usual_entry_arrives_in_its_field() -> None:
     )
 
 
-def test_the_validator_and_the_serial_come_with_the_page() -> None:
+def test_a_page_has_its_validator_and_serial() -> None:
     got = PageDecoder().decode(body_of(page()), requested=NAME, page_url=PAGE_URL, etag='"abc"')
     assert (got.name, got.serial, got.etag, got.versions) == (NAME, 42, '"abc"', ("1.0",))
 
@@ -61,7 +61,7 @@ def test_a_later_minor_version_is_read_and_its_unknown_keys_are_kept() -> None:
     assert got.files[0].extra == {"namespace": {"b": [1, None]}}
 
 
-def test_an_unknown_key_changes_nothing_else_in_what_is_understood() -> None:
+def test_an_unknown_key_changes_no_known_field() -> None:
     entries = [entry(WHEEL, core_metadata=SIDECAR, yanked=True), entry(requires_python=">=3", size=0)]
     usual = decoded(page(*entries))
     assert decoded(page(*entries, zebra=1)).files == usual.files
@@ -95,12 +95,12 @@ def test_yanked_has_three_types(told: object, yanked: bool | str, beside: dict[s
     ],
     ids=repr,
 )
-def test_only_a_sha256_of_64_hex_digits_promises_a_sidecar(told: dict[str, Any], digest: bytes | None) -> None:
+def test_only_a_sha256_of_64_hex_digits_means_a_sidecar(told: dict[str, Any], digest: bytes | None) -> None:
     wheel = {key: value for key, value in entry(WHEEL).items() if "metadata" not in key} | told
     assert decoded(page(wheel)).files[0].core_metadata == digest
 
 
-def test_wheels_whose_sidecars_the_index_says_nothing_of_are_counted() -> None:
+def test_wheels_with_an_unknown_sidecar_are_counted() -> None:
     def silent(filename: str) -> dict[str, Any]:
         return {key: value for key, value in entry(filename).items() if "metadata" not in key}
 
@@ -127,7 +127,7 @@ def test_a_status_passes_through(told: object, status: str, reason: str | None) 
     assert (got.status, got.status_reason, len(got.files)) == (status, reason, 1)
 
 
-def test_a_quarantined_project_offers_no_file_even_if_its_page_lists_some() -> None:
+def test_a_quarantined_project_has_no_files() -> None:
     got = decoded(page(entry(), project_status={"status": "quarantined"}))
     assert (got.status, got.files) == ("quarantined", ())
 
@@ -137,7 +137,7 @@ def test_a_relative_url_keeps_a_semicolon_at_its_end() -> None:
     assert (file.filename, file.url) == ("a;", "https://mirror.test/files/a;")
 
 
-def test_a_relative_url_is_resolved_against_the_page_without_query_and_fragment() -> None:
+def test_a_relative_url_is_resolved_without_query_and_fragment() -> None:
     digits = sha256_of("x").hex()
     told = f"../../packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/a.zip?x=1#sha256=00"
     file = decoded(page(entry("a.zip", url=told)), page_url="https://mirror.test/root/simple/holy-grail/").files[0]
@@ -156,7 +156,7 @@ def test_a_relative_url_is_resolved_against_the_page_without_query_and_fragment(
         "https://files.test/xpackages/aa/bb/" + "c" * 60 + "/a.zip",
     ],
 )
-def test_a_file_whose_url_names_no_place_is_placed_by_its_sha256(url: str) -> None:
+def test_a_file_without_a_place_in_its_url_gets_its_sha256(url: str) -> None:
     assert decoded(page(entry("a.zip", url=url))).files[0].place == sha256_of("a.zip")
 
 
@@ -183,28 +183,28 @@ def test_a_place_is_read_from_the_end_of_the_url(before: str) -> None:
         ("x" * 249 + ".whl", "x" * 249 + ".whl"),
     ],
 )
-def test_the_odd_names_of_old_files_live_on(filename: str, quoted: str) -> None:
+def test_the_odd_names_of_old_files_are_kept(filename: str, quoted: str) -> None:
     told = entry(filename, url=url_of(filename, quoted))
     got = decoded(page(told)).files[0]
     assert (got.filename, got.url) == (filename, told["url"])
 
 
-def test_signatures_are_not_promised() -> None:
+def test_signatures_are_not_advertised() -> None:
     assert "gpg-sig" not in decoded(page(entry(gpg_sig=True))).files[0].extra
 
 
 @pytest.mark.parametrize("told", ["/integrity/x", "javascript:x", "https://a b/c", "https:///x", "", 5, {}, None])
-def test_provenance_that_is_no_absolute_url_is_left_out(told: object) -> None:
+def test_provenance_that_is_no_absolute_url_is_dropped(told: object) -> None:
     assert decoded(page(entry(provenance=told))).files[0].provenance is None
 
 
-def test_other_hashes_are_kept_beside_the_one_that_counts() -> None:
+def test_other_hashes_are_kept_beside_sha256() -> None:
     told = entry(hashes={"blake2b": "aa", "sha256": sha256_of("a").hex().upper(), "md5": "bb"})
     hashes = decoded(page(told)).files[0].hashes
     assert hashes == Hashes(sha256_of("a"), (("blake2b", "aa"), ("md5", "bb")))
 
 
-def test_a_file_listed_twice_alike_is_one_file() -> None:
+def test_a_file_listed_twice_is_one_file() -> None:
     again = entry("a.zip", url=url_of("a.zip").replace("files.index.test", "other.test"))
     got = decoded(page(entry("a.zip"), again)).files
     assert got == (dist_file("a.zip"),)

@@ -23,7 +23,7 @@ def anchor(**fields: object) -> str:
     return line.replace(file.hashes.sha256.hex(), "HEX").replace(DIGEST.hex(), "META")
 
 
-def test_a_page_is_pypis_to_the_last_blank() -> None:
+def test_a_page_equals_pypis_byte_for_byte() -> None:
     told = ProjectPage(NAME, Serial(7), status="archived", files=(dist_file("a.zip", url=URL),))
     expected = f"""<!DOCTYPE html>
 <html lang="en">
@@ -71,11 +71,11 @@ def test_a_page_without_a_serial_has_no_comment() -> None:
     ],
     ids=repr,
 )
-def test_attributes_have_pypis_order_and_its_odd_blanks(fields: dict[str, object], attributes: str) -> None:
+def test_attributes_have_pypis_order_and_blanks(fields: dict[str, object], attributes: str) -> None:
     assert anchor(**fields) == f'<a href="{URL}#sha256=HEX" {attributes}>a.zip</a><br />'
 
 
-def test_a_status_has_its_reason_beside_it() -> None:
+def test_a_status_is_followed_by_its_reason() -> None:
     told = ProjectPage(NAME, None, status="deprecated", status_reason='use "x" & <y>')
     assert (
         '<meta name="pypi:project-status" content="deprecated">'
@@ -100,7 +100,7 @@ class _Reader(HTMLParser):
 
 @given(ANY, ANY, ANY, ANY, ANY)
 @settings(deadline=None)
-def test_no_text_of_upstreams_becomes_markup(
+def test_no_upstream_text_becomes_markup(
     filename: str, url: str, requires_python: str, yanked: str, reason: str
 ) -> None:
     file = dist_file(filename, url=url, requires_python=requires_python, yanked=yanked, provenance=url)

@@ -34,7 +34,7 @@ USUAL_PAGE = (
 )
 
 
-def test_a_page_of_upstreams_comes_out_as_the_same_bytes() -> None:
+def test_an_upstream_page_is_written_with_the_same_bytes() -> None:
     body = USUAL_PAGE.replace("FILE", USUAL_FILE).replace("HEX", "ab" * 32).encode()
     got = PageDecoder().decode(body, requested=NAME, page_url=PAGE_URL)
     assert encode_page(got, upstream_link).body == body
@@ -52,22 +52,22 @@ def test_a_page_of_upstreams_comes_out_as_the_same_bytes() -> None:
         page(project_status={"reason": "see elsewhere", "status": "deprecated"}),
     ],
 )
-def test_every_shape_of_page_comes_out_as_the_same_bytes(told: object) -> None:
+def test_every_form_of_page_is_written_with_the_same_bytes(told: object) -> None:
     assert encode_page(decoded(told), upstream_link).body == body_of(told)
 
 
-def test_links_are_those_of_the_mirror() -> None:
+def test_links_lead_to_the_mirror() -> None:
     file = dist_file("a b.zip")
     written = json.loads(encode_page(ProjectPage(NAME, None, files=(file,)), layout.relative_link).body)
     assert written["files"][0]["url"] == "../../" + layout.file_path(file.place, "a%20b.zip")
 
 
-def test_what_we_write_says_so_whatever_upstreams_version_was() -> None:
+def test_the_api_version_is_ours_for_every_upstream_version() -> None:
     written = json.loads(encode_page(decoded(page(meta={"api-version": "1.0"})), upstream_link).body)
     assert written["meta"] == {"api-version": "1.4"}
 
 
-def test_every_key_of_pypis_is_there_even_where_upstream_had_none() -> None:
+def test_every_key_of_pypi_is_always_written() -> None:
     bare = {"filename": "a.zip", "url": "a.zip", "hashes": {"sha256": "ab" * 32}}
     got = decoded({"meta": {"api-version": "1.0"}, "name": "holy-grail", "files": [bare]})
     written = json.loads(encode_page(got, upstream_link).body)
@@ -75,7 +75,7 @@ def test_every_key_of_pypis_is_there_even_where_upstream_had_none() -> None:
     assert written.keys() == page().keys()
 
 
-def test_unknown_keys_never_override_what_mirrorsync_says() -> None:
+def test_unknown_keys_never_override_known_ones() -> None:
     extra = {"url": "https://evil.test", "hashes": {}, "yanked": True, "zebra": 1}
     file = dist_file(extra=extra, hashes=Hashes(b"\xab" * 32, (("sha256", "00"),)))
     meta_extra = {"api-version": "9", "_last-serial": 9, "zebra": 2}
@@ -87,7 +87,7 @@ def test_unknown_keys_never_override_what_mirrorsync_says() -> None:
     assert (got["url"], got["hashes"]["sha256"], got["yanked"], got["zebra"]) == (file.url, "ab" * 32, False, 1)
 
 
-def test_a_serial_that_moves_alone_leaves_the_digest_and_moves_the_bytes() -> None:
+def test_a_new_serial_changes_the_bytes_but_not_the_digest() -> None:
     before = ProjectPage(NAME, Serial(7), files=(dist_file(),), etag='"a"')
     after = msgspec.structs.replace(before, serial=Serial(9), etag='"b"')
     assert encode_page(before, upstream_link).content_digest == encode_page(after, upstream_link).content_digest
@@ -97,7 +97,7 @@ def test_a_serial_that_moves_alone_leaves_the_digest_and_moves_the_bytes() -> No
 @pytest.mark.parametrize(
     "changed", [{"status": "archived"}, {"files": ()}, {"versions": ("1",)}, {"extra": {"a": 1}}], ids=repr
 )
-def test_anything_else_that_moves_moves_the_digest(changed: dict[str, object]) -> None:
+def test_any_other_change_changes_the_digest(changed: dict[str, object]) -> None:
     before = ProjectPage(NAME, Serial(7), files=(dist_file(),))
     after = msgspec.structs.replace(before, **changed)
     assert encode_page(before, upstream_link).content_digest != encode_page(after, upstream_link).content_digest

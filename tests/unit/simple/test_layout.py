@@ -13,7 +13,7 @@ PLACE = bytes.fromhex("aabb" + "cd" * 30)
 SEGMENTS = st.text(st.characters(exclude_categories=["Cs"])).filter(is_segment)
 
 
-def test_pages_stand_where_web_servers_look_for_them() -> None:
+def test_pages_have_the_paths_that_web_servers_expect() -> None:
     assert layout.project_directory(NAME) == "simple/holy-grail"
     page, root = layout.page_paths(NAME), layout.root_paths()
     assert page.json == "simple/holy-grail/index.v1_json"
@@ -24,18 +24,18 @@ def test_pages_stand_where_web_servers_look_for_them() -> None:
     assert root.index_html == "simple/index.html"
 
 
-def test_files_stand_under_pypis_own_paths() -> None:
+def test_files_have_pypis_paths() -> None:
     assert layout.file_path(PLACE, "a b.zip") == f"packages/aa/bb/{'cd' * 30}/a b.zip"
     assert layout.sidecar_path(PLACE, "a.whl") == f"packages/aa/bb/{'cd' * 30}/a.whl.metadata"
 
 
 @given(st.binary(min_size=32, max_size=32), SEGMENTS)
-def test_a_path_tells_the_place_and_the_name_that_made_it(place: bytes, filename: str) -> None:
+def test_a_path_parses_to_its_place_and_name(place: bytes, filename: str) -> None:
     assert layout.parse_file_path(layout.file_path(place, filename)) == (place, filename)
 
 
 @pytest.mark.parametrize("filename", ["", ".", "..", "a/b", "a\\b", "\x00", "x" * 256])
-def test_no_name_leads_out_of_its_place(filename: str) -> None:
+def test_no_filename_leaves_its_directory(filename: str) -> None:
     with pytest.raises(Malformed):
         layout.file_path(PLACE, filename)
 
@@ -46,7 +46,7 @@ def test_a_place_has_32_bytes(place: bytes) -> None:
         layout.file_path(place, "a.zip")
 
 
-def test_a_project_name_that_was_never_checked_leads_nowhere() -> None:
+def test_an_unchecked_project_name_gives_no_path() -> None:
     with pytest.raises(Malformed):
         layout.page_paths(ProjectName(".."))
 
@@ -66,7 +66,7 @@ def test_a_project_name_that_was_never_checked_leads_nowhere() -> None:
         f"packages/aa/bb/{'cd' * 30}/a\\b",
     ],
 )
-def test_other_paths_are_not_taken_for_those_of_files(path: str) -> None:
+def test_other_paths_are_not_parsed_as_file_paths(path: str) -> None:
     with pytest.raises(Malformed, match="not the path of a file"):
         layout.parse_file_path(path)
 

@@ -23,7 +23,7 @@ def in_json(*batches: Sequence[Row], last_serial: int | None) -> bytes:
     return b"".join(part.json for part in root_parts(batches, serial))
 
 
-def test_the_html_root_is_pypis_but_for_relative_links() -> None:
+def test_the_html_root_equals_pypis_except_for_relative_links() -> None:
     expected = b"""<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -38,18 +38,18 @@ def test_the_html_root_is_pypis_but_for_relative_links() -> None:
     assert html([row("django", "Django"), row("zope-interface", "zope.interface")]) == expected
 
 
-def test_the_json_root_is_pypis() -> None:
+def test_the_json_root_equals_pypis() -> None:
     assert in_json([row("django", "Django", 24), row("released-name", "released-name", 0)], last_serial=99) == (
         b'{"meta":{"_last-serial":99,"api-version":"1.4"},'
         b'"projects":[{"_last-serial":24,"name":"Django"},{"_last-serial":0,"name":"released-name"}]}\n'
     )
 
 
-def test_an_index_without_serials_has_none_in_its_root() -> None:
+def test_the_root_of_an_index_without_serials_has_none() -> None:
     assert in_json([row("a", "a")], last_serial=None) == (b'{"meta":{"api-version":"1.4"},"projects":[{"name":"a"}]}\n')
 
 
-def test_a_root_without_projects_is_whole() -> None:
+def test_a_root_without_projects_is_complete() -> None:
     whole = {"meta": {"_last-serial": 0, "api-version": "1.4"}, "projects": []}
     assert json.loads(in_json(last_serial=0)) == json.loads(in_json([], last_serial=0)) == whole
     assert html().endswith(b"  <body>\n</body>\n</html>")
@@ -60,7 +60,7 @@ def test_a_display_name_is_never_markup() -> None:
     assert json.loads(in_json([row("a", AWKWARD, 1)], last_serial=1))["projects"][0]["name"] == AWKWARD
 
 
-def test_how_the_projects_are_batched_cannot_be_seen() -> None:
+def test_batches_do_not_change_the_root() -> None:
     rows = [row("a", "A", 1), row("b", AWKWARD, 2), row("c", "c"), row("d", "Ünicode", 4), row("e", "e.e", 5)]
     batches = [rows[:1], [], rows[1:2], rows[2:]]
     assert html(*batches) == html(rows)
@@ -70,13 +70,13 @@ def test_how_the_projects_are_batched_cannot_be_seen() -> None:
     ]
 
 
-def test_a_plain_name_is_written_as_an_awkward_one_would_be() -> None:
+def test_a_plain_name_is_written_like_an_escaped_one() -> None:
     alone = in_json([row("a", "A.b_c-1", 7), row("b", "B")], last_serial=1)
     beside = in_json([row("a", "A.b_c-1", 7), row("b", "B"), row("c", AWKWARD)], last_serial=1)
     assert beside.startswith(alone.removesuffix(b"]}\n"))
 
 
-def test_the_root_is_never_held_whole() -> None:
+def test_the_root_is_never_held_in_memory() -> None:
     asked = 0
 
     def batches() -> Iterator[list[Row]]:

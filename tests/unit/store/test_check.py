@@ -22,14 +22,14 @@ async def test_check_makes_web_and_staging_and_nothing_else(tmp_path: Path) -> N
     assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("web", "staging")] == [0o755, 0o755]
 
 
-async def test_a_mirror_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+async def test_check_does_not_make_a_missing_mirror_directory(tmp_path: Path) -> None:
     with pytest.raises(StoreDenied, match="the mirror directory must exist") as caught:
         await make_store(tmp_path / "srv").check()
     assert "mkdir -p" in caught.value.hint
     assert names(tmp_path) == set()
 
 
-async def test_check_removes_what_a_dead_run_left_and_keeps_what_is_served(
+async def test_check_empties_staging_and_keeps_served_files(
     store: FilesystemStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await put(store, PATH, BODY)
@@ -46,7 +46,7 @@ async def test_a_staging_directory_in_the_served_tree_is_refused(tmp_path: Path)
     (tmp_path / "web" / "simple").mkdir(parents=True)
     store = make_store(tmp_path)
     store._staging.path = tmp_path / "web" / "staging"
-    with pytest.raises(StoreDenied, match="lies in the served tree"):
+    with pytest.raises(StoreDenied, match="is in the served tree"):
         await store.check()
 
 
@@ -74,7 +74,7 @@ async def test_two_mounts_of_one_file_system_are_refused(tmp_path: Path) -> None
         await make_store(tmp_path).check()
 
 
-async def test_a_read_only_disk_is_told_by_check_and_by_every_write(tmp_path: Path) -> None:
+async def test_check_and_every_write_report_a_read_only_disk(tmp_path: Path) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "none"):
         store = make_store(tmp_path)
         await store.check()
@@ -90,7 +90,7 @@ async def test_a_read_only_disk_is_told_by_check_and_by_every_write(tmp_path: Pa
         assert [found.path async for found in store.list(store_path())] == [PATH]
 
 
-async def test_a_full_disk_leaves_no_half_file_and_the_store_goes_on_when_there_is_room(tmp_path: Path) -> None:
+async def test_a_full_disk_leaves_no_partial_file_and_writes_work_later(tmp_path: Path) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "-o", "size=1m", "none"):
         store = make_store(tmp_path)
         await store.check()
@@ -108,7 +108,7 @@ async def test_a_full_disk_leaves_no_half_file_and_the_store_goes_on_when_there_
         await put(store, store_path("packages", "more"), b"y" * (MIB // 2))
 
 
-async def test_a_write_that_failed_half_way_cannot_be_committed(tmp_path: Path) -> None:
+async def test_a_partly_failed_write_cannot_be_committed(tmp_path: Path) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "-o", "size=1m", "none"):
         store = make_store(tmp_path)
         await store.check()
@@ -122,9 +122,7 @@ async def test_a_write_that_failed_half_way_cannot_be_committed(tmp_path: Path) 
         assert await store.stat(PATH) is None
 
 
-async def test_below_min_free_nothing_is_fetched_but_pages_and_removals_go_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_below_min_free_only_pages_and_removals_work(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = make_store(tmp_path, min_free=EXBIBYTE)
     await store.check()
     assert "less than min-free (1 EiB)" in caplog.text
@@ -136,19 +134,19 @@ async def test_below_min_free_nothing_is_fetched_but_pages_and_removals_go_on(
     await store.settle()
 
 
-async def test_little_room_is_told_in_units_in_which_it_is_not_nothing(tmp_path: Path) -> None:
+async def test_low_space_is_never_reported_as_zero(tmp_path: Path) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "-o", "size=8m", "none"):
         store = make_store(tmp_path, min_free=5 * MIB)
         await store.check()
         with pytest.raises(LowSpace) as caught:
             await put(store, PATH, b"x" * (4 * MIB + 512))
     told = f"{caught.value}"
-    assert "MiB free, and 4.0 MiB are on their way in" in told
+    assert "MiB free, and 4.0 MiB are to be written" in told
     assert "5 MiB must stay free" in told
     assert not re.search(r"(?<![\d.])0 [KMGTPE]?i?B", told)
 
 
-async def test_what_is_promised_to_others_on_their_way_in_is_not_promised_twice(tmp_path: Path) -> None:
+async def test_reserved_space_is_not_reserved_twice(tmp_path: Path) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "-o", "size=8m", "none"):
         store = make_store(tmp_path, min_free=MIB)
         await store.check()

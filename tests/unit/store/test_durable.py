@@ -48,14 +48,14 @@ def sync(gate: AllowedUrls, tmp_path: Path) -> GroupSync:
     return GroupSync(Directory(tmp_path), flush_file_system=gate.flush)
 
 
-async def test_64_commits_at_a_time_share_a_handful_of_flushes(store: FilesystemStore) -> None:
+async def test_64_simultaneous_commits_share_few_flushes(store: FilesystemStore) -> None:
     async with trio.open_nursery() as nursery:
         for number in range(64):
             nursery.start_soon(put, store, store_path("packages", str(number)), BODY)
     assert 1 <= store.sync.flushes <= 8
 
 
-async def test_64_who_flush_at_once_share_one_flush(tmp_path: Path) -> None:
+async def test_64_simultaneous_flushes_are_one(tmp_path: Path) -> None:
     sync = GroupSync(Directory(tmp_path))
     async with trio.open_nursery() as nursery:
         for _ in range(64):
@@ -84,9 +84,7 @@ async def test_a_flush_that_began_before_the_call_does_not_count(gate: AllowedUr
     assert sync.flushes == 2
 
 
-async def test_a_flush_that_fails_fails_for_all_who_shared_it_and_not_for_who_comes_later(
-    gate: AllowedUrls, sync: GroupSync
-) -> None:
+async def test_a_failed_flush_fails_for_its_callers_only(gate: AllowedUrls, sync: GroupSync) -> None:
     failed = []
 
     async def flush() -> None:
@@ -106,7 +104,7 @@ async def test_a_flush_that_fails_fails_for_all_who_shared_it_and_not_for_who_co
     assert (sync.flushes, sync.failures) == (2, 1)
 
 
-async def test_who_wrote_before_a_failed_flush_is_refused_by_the_next_that_succeeds(
+async def test_a_writer_before_a_failed_flush_fails_at_the_next_one(
     gate: AllowedUrls, store: FilesystemStore, tmp_path: Path
 ) -> None:
     store.sync._flush_file_system = gate.flush
@@ -149,25 +147,19 @@ def small(name: str, body: bytes = BODY) -> Small:
     return Small(path=store_path("packages", "aa", name), expect=expect(BODY), body=body)
 
 
-async def test_what_is_stored_together_is_flushed_before_it_has_names_and_again_when_it_has(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_files_are_flushed_before_and_after_their_rename(store: FilesystemStore, tmp_path: Path) -> None:
     looker = watch(store, tmp_path / "web")
     assert await store.store_all([small("x"), small("wrong", b"else"), small("y")]) == [len(BODY), ANY, len(BODY)]
     assert looker.seen == [set(), {"x", "y"}]
 
 
-async def test_pages_are_flushed_before_they_have_names_and_again_when_they_have(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_pages_are_flushed_before_and_after_their_rename(store: FilesystemStore, tmp_path: Path) -> None:
     looker = watch(store, tmp_path / "web")
     assert await store.publish_all([(store_path("simple", "x"), BODY), (store_path("simple", "y"), BODY)]) == 2
     assert looker.seen == [set(), {"x", "y"}]
 
 
-async def test_a_page_that_stood_already_is_flushed_too_for_its_process_may_have_died_before_it_did(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_an_equal_page_is_flushed_too(store: FilesystemStore, tmp_path: Path) -> None:
     page = store_path("simple", "x")
     await store.publish(page, BODY)
     again = make_store(tmp_path)
@@ -176,16 +168,14 @@ async def test_a_page_that_stood_already_is_flushed_too_for_its_process_may_have
     assert looker.seen == [{"x"}]
 
 
-async def test_what_is_not_what_its_page_promises_costs_no_flush(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_a_file_that_fails_verification_costs_no_flush(store: FilesystemStore, tmp_path: Path) -> None:
     looker = watch(store, tmp_path / "web")
     (result,) = await store.store_all([small("x", b"else")])
     assert isinstance(result, WrongSize)
     assert looker.seen == []
 
 
-async def test_a_flush_that_fails_before_the_names_leaves_none_and_fails_for_all(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_a_failed_flush_before_the_renames_stores_nothing(store: FilesystemStore, tmp_path: Path) -> None:
     watch(store, tmp_path / "web", 0)
     results = await store.store_all([small("x"), small("wrong", b"else"), small("y")])
     assert [type(result) for result in results] == [StoreDenied, WrongSize, StoreDenied]
@@ -193,9 +183,7 @@ async def test_a_flush_that_fails_before_the_names_leaves_none_and_fails_for_all
     assert names(tmp_path / "staging") == set()
 
 
-async def test_names_that_cannot_be_flushed_are_told_to_all_though_they_stand_and_the_next_settle_flushes_them(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_unflushed_renames_fail_for_all_and_settle_flushes_them(store: FilesystemStore, tmp_path: Path) -> None:
     looker = watch(store, tmp_path / "web", 2)
     await store.settle()
     results = await store.store_all([small("x"), small("wrong", b"else"), small("y")])
@@ -209,9 +197,7 @@ async def test_names_that_cannot_be_flushed_are_told_to_all_though_they_stand_an
         await store.publish(store_path("simple", "page"), BODY)
 
 
-async def test_names_are_not_trusted_to_a_flush_that_comes_after_a_failed_one(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_renames_are_not_trusted_to_a_flush_after_a_failed_one(store: FilesystemStore, tmp_path: Path) -> None:
     looker = watch(store, tmp_path / "web")
     flush = looker.flush
 
@@ -224,7 +210,7 @@ async def test_names_are_not_trusted_to_a_flush_that_comes_after_a_failed_one(
     assert isinstance(result, StoreDenied)
 
 
-async def test_settling_flushes_only_where_something_was_left_loose(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_settle_flushes_only_unflushed_changes(store: FilesystemStore, tmp_path: Path) -> None:
     looker = watch(store, tmp_path / "web")
 
     async def flushes_of_settling() -> int:
@@ -244,7 +230,7 @@ async def test_settling_flushes_only_where_something_was_left_loose(store: Files
     assert await flushes_of_settling() == 0
 
 
-async def test_a_settling_that_fails_is_not_done(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_a_failed_settle_is_repeated(store: FilesystemStore, tmp_path: Path) -> None:
     looker = watch(store, tmp_path / "web", 0)
     with pytest.raises(StoreDenied):
         await store.settle()
@@ -252,9 +238,7 @@ async def test_a_settling_that_fails_is_not_done(store: FilesystemStore, tmp_pat
     assert len(looker.seen) == 2
 
 
-async def test_a_waiter_that_is_cancelled_leaves_at_once_and_the_others_are_served(
-    gate: AllowedUrls, sync: GroupSync
-) -> None:
+async def test_a_cancelled_waiter_returns_at_once_and_others_are_served(gate: AllowedUrls, sync: GroupSync) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sync.flush)
         await gate.has_begun()
@@ -267,7 +251,7 @@ async def test_a_waiter_that_is_cancelled_leaves_at_once_and_the_others_are_serv
     assert sync.flushes == 2
 
 
-async def test_a_flush_that_runs_is_never_abandoned(gate: AllowedUrls, sync: GroupSync) -> None:
+async def test_a_running_flush_is_never_abandoned(gate: AllowedUrls, sync: GroupSync) -> None:
     returned = []
 
     async def flush() -> None:
@@ -282,7 +266,7 @@ async def test_a_flush_that_runs_is_never_abandoned(gate: AllowedUrls, sync: Gro
     assert returned == [True]
 
 
-async def test_a_store_that_cannot_flush_says_so_in_words(gate: AllowedUrls, store: FilesystemStore) -> None:
+async def test_a_failed_flush_is_a_store_error(gate: AllowedUrls, store: FilesystemStore) -> None:
     store.sync._flush_file_system = gate.flush
     gate.error = errno.EIO
     gate.go.release()

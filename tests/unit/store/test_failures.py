@@ -25,7 +25,7 @@ from mirrorsync.store.errors import store_error
         (errno.EUCLEAN, StoreDenied, "dmesg"),
     ],
 )
-def test_every_error_says_what_failed_why_and_what_to_do(number: int, kind: type[StoreError], word: str) -> None:
+def test_every_error_has_what_why_and_hint(number: int, kind: type[StoreError], word: str) -> None:
     told = store_error(OSError(number, os.strerror(number), b"packages/\xc3\xbc"), "the thing cannot be stored")
     assert type(told) is kind
     assert str(told) == f"the thing cannot be stored: {os.strerror(number)} (packages/ü)"

@@ -43,9 +43,7 @@ async def test_files_are_0644_and_directories_0755_whatever_the_umask(
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o644}
 
 
-async def test_a_partial_file_has_a_short_name_that_tells_nothing_of_upstreams(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_a_partial_file_has_a_short_random_name(store: FilesystemStore, tmp_path: Path) -> None:
     async with store.stage(store_path("packages", "x" * 255), expect(b"x" * 2 * MIB)) as staged:
         await staged.write(b"x" * 2 * MIB)
         (name,) = names(tmp_path / "staging")
@@ -60,7 +58,7 @@ async def test_a_small_body_makes_no_file_before_its_commit(store: FilesystemSto
         assert names(tmp_path / "staging") == set()
 
 
-async def test_what_was_committed_takes_no_more(store: FilesystemStore) -> None:
+async def test_a_committed_file_cannot_be_written(store: FilesystemStore) -> None:
     async with store.stage(PATH, expect(BODY)) as staged:
         await staged.write(BODY)
         await staged.commit()
@@ -70,7 +68,7 @@ async def test_what_was_committed_takes_no_more(store: FilesystemStore) -> None:
             await staged.commit()
 
 
-async def test_deleting_removes_emptied_directories_but_for_the_topmost(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_delete_removes_empty_directories_except_the_topmost(store: FilesystemStore, tmp_path: Path) -> None:
     neighbour = store_path("packages", "aa", "neighbour")
     await put(store, PATH, BODY)
     await put(store, neighbour, BODY)
@@ -80,15 +78,13 @@ async def test_deleting_removes_emptied_directories_but_for_the_topmost(store: F
     assert names(tmp_path / "web") == {"packages"}
 
 
-async def test_deleting_again_removes_the_empty_directories_that_death_left(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_a_repeated_delete_removes_leftover_empty_directories(store: FilesystemStore, tmp_path: Path) -> None:
     (tmp_path / "web" / PATH).parent.mkdir(parents=True)
     await store.delete(PATH)
     assert names(tmp_path / "web") == {"packages"}
 
 
-async def test_directories_that_are_removed_meanwhile_are_made_again(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_directories_removed_meanwhile_are_made_again(store: FilesystemStore, tmp_path: Path) -> None:
     for _ in range(2):
         await put(store, PATH, BODY)
         assert (tmp_path / "web" / PATH).read_bytes() == BODY
@@ -111,9 +107,7 @@ class Remover:
                     self.left -= 1
 
 
-async def test_directories_that_are_removed_between_their_making_and_the_naming_are_made_again(
-    store: FilesystemStore, tmp_path: Path
-) -> None:
+async def test_directories_removed_before_the_rename_are_made_again(store: FilesystemStore, tmp_path: Path) -> None:
     page = store_path("packages", "aa", "x")
     remover = Remover((tmp_path / "web" / page).parent)
     async with trio.open_nursery() as nursery:
@@ -129,7 +123,7 @@ async def test_directories_that_are_removed_between_their_making_and_the_naming_
     assert names(tmp_path / "web") == {"packages"}
 
 
-async def test_a_web_directory_that_is_gone_is_told_and_not_made_anew(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_a_missing_web_directory_is_an_error_and_not_made(store: FilesystemStore, tmp_path: Path) -> None:
     await put(store, PATH, BODY)
     shutil.rmtree(tmp_path / "web")
     with pytest.raises(StoreDenied) as caught:
@@ -142,7 +136,7 @@ async def test_a_web_directory_that_is_gone_is_told_and_not_made_anew(store: Fil
 
 
 @pytest.mark.parametrize("operation", ["commit", "publish", "delete"])
-async def test_a_directory_under_an_objects_name_is_told_and_left_alone(
+async def test_a_directory_in_the_place_of_an_object_is_an_error(
     operation: str, store: FilesystemStore, tmp_path: Path
 ) -> None:
     (tmp_path / "web" / PATH / "below").mkdir(parents=True)
@@ -161,7 +155,7 @@ async def delete(store: FilesystemStore, path: StorePath, _: bytes) -> None:
     await store.delete(path)
 
 
-async def test_a_pipe_under_an_objects_name_hangs_nobody(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_a_pipe_in_the_place_of_an_object_does_not_block(store: FilesystemStore, tmp_path: Path) -> None:
     (tmp_path / "web" / "packages").mkdir()
     os.mkfifo(tmp_path / "web" / "packages" / "pipe")
     path = store_path("packages", "pipe")
@@ -172,14 +166,14 @@ async def test_a_pipe_under_an_objects_name_hangs_nobody(store: FilesystemStore,
         assert await store.publish(path, BODY)
 
 
-async def test_a_listing_leaves_out_names_that_no_store_path_can_hold(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_a_listing_omits_names_that_are_no_store_path(store: FilesystemStore, tmp_path: Path) -> None:
     await put(store, PATH, BODY)
     (tmp_path / "web" / "packages" / os.fsdecode(b"\xff")).write_bytes(BODY)
     (tmp_path / "web" / "packages" / "a\\b").write_bytes(BODY)
     assert [found.path async for found in store.list(store_path("packages"))] == [PATH]
 
 
-async def test_a_listing_or_a_reading_that_is_broken_off_closes_its_files(store: FilesystemStore) -> None:
+async def test_an_abandoned_listing_or_read_closes_its_files(store: FilesystemStore) -> None:
     await put(store, PATH, b"x" * 3 * MIB)
     for number in range(600):
         await store.publish(store_path("packages", str(number)), BODY)

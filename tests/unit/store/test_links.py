@@ -65,7 +65,7 @@ async def test_a_linked_directory_is_not_followed(
 
 
 @pytest.mark.parametrize("operation", ["commit", "publish", "store all"])
-async def test_a_link_under_an_objects_name_is_replaced_and_its_target_stays(
+async def test_a_link_in_the_place_of_an_object_is_replaced(
     operation: str, store: FilesystemStore, tmp_path: Path, outside: Path
 ) -> None:
     link = tmp_path / "web" / INSIDE
@@ -78,7 +78,7 @@ async def test_a_link_under_an_objects_name_is_replaced_and_its_target_stays(
     assert (outside / "victim").read_bytes() == BODY
 
 
-async def test_a_link_under_an_objects_name_counts_as_absent_and_its_deletion_spares_the_target(
+async def test_a_link_counts_as_absent_and_delete_keeps_its_target(
     store: FilesystemStore, tmp_path: Path, outside: Path
 ) -> None:
     link = tmp_path / "web" / INSIDE

@@ -51,7 +51,7 @@ def steps(trace: str) -> list[str]:
     return found
 
 
-def test_data_is_durable_before_its_name_appears_and_names_after_settle(tmp_path: Path) -> None:
+def test_data_is_flushed_before_its_rename_and_renames_by_settle(tmp_path: Path) -> None:
     log = tmp_path / "trace"
     environment = {**os.environ, "PYTHONPATH": str(Path(mirrorsync.__file__).parents[1])}
     traced = ["strace", "-f", "-s", "64", "-e", f"trace={CALLS}", "-o", str(log)]

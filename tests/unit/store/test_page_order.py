@@ -12,7 +12,7 @@ from mirrorsync.store.filesystem import FilesystemStore
 BEFORE, BETWEEN, AFTER = (StorePath(f"simple/a/{name}") for name in ("before", "between", "after"))
 
 
-async def test_after_a_page_that_cannot_be_named_none_is_replaced(tmp_path: Path) -> None:
+async def test_after_a_failed_page_none_is_replaced(tmp_path: Path) -> None:
     web, staging = tmp_path / "web", tmp_path / "staging"
     web.mkdir()
     staging.mkdir()
