@@ -82,7 +82,7 @@ class Tree:
         """Yield the object's bytes. Raises: StoreDenied when there is none."""
         descriptor = self._open_object(path)
         if descriptor is None:
-            raise StoreDenied(f"{path} is not in the store")
+            raise StoreDenied(f"{path} is not in the store", hint="if it was deleted by hand, restore it from a backup")
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             while chunk := file.read(CHUNK):
                 yield chunk
