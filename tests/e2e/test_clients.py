@@ -71,7 +71,7 @@ class Client(msgspec.Struct, frozen=True):
         return self._run(*start, "--no-cache-dir", "--index-url", f"{self.server.url}/simple/", *arguments)
 
     def pip_install(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.pip("install", "--target", str(self.into), *arguments)
+        return self.pip("install", "--no-compile", "--target", str(self.into), *arguments)
 
     def uv(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         own = ("--no-cache", "--no-config", "--python", sys.executable, "--default-index", f"{self.server.url}/simple/")

@@ -14,7 +14,7 @@ import pytest
 
 from mirrorsync.errors import ExitCode
 from tests.support.process.cli import Operator, ended, soon, start, terminate
-from tests.support.process.launch import Result, running
+from tests.support.process.launch import Result, Starvation, running
 from tests.support.process.servers import repeating_proxy
 from tests.support.process.service_manager import Message, ServiceManager
 from tests.support.pypi.faults import Drip, Status
@@ -59,6 +59,8 @@ class Life(msgspec.Struct, frozen=True):
     stopping: Message
     end: Result
     messages: list[Message]
+    starved: float
+    """Seconds for which the machine was too busy to run a thread."""
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +75,15 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             ready = manager.until("READY")
             state_was_open = (operator.directory / "state" / "mirrorsync.sqlite3").exists()
             manager.status("as upstream")
-            idle = manager.listen(1.5 * _WATCHDOG)
-            world.upload("slow", "1.0", body=b"z" * 1_200_000)
-            soon(operator.staged, "the download has begun")
-            busy = manager.listen(_WATCHDOG)
+            with Starvation() as starvation:
+                idle = manager.listen(1.5 * _WATCHDOG)
+                world.upload("slow", "1.0", body=b"z" * 1_200_000)
+                soon(operator.staged, "the download has begun")
+                busy = manager.listen(_WATCHDOG)
             process.send_signal(signal.SIGTERM)
             stopping = manager.until("STOPPING")
             end = ended(process)
-            yield Life(ready, state_was_open, idle, busy, stopping, end, manager.messages)
+            yield Life(ready, state_was_open, idle, busy, stopping, end, manager.messages, starvation.longest)
 
 
 def test_ready_is_sent_once_and_after_the_state_is_open(life: Life) -> None:
@@ -90,13 +93,13 @@ def test_ready_is_sent_once_and_after_the_state_is_open(life: Life) -> None:
 
 
 def test_watchdog_pings_are_in_time_while_idle(life: Life) -> None:
-    times = [word.at for word in pings(life.idle)]
-    assert len(times) >= 3
-    assert max(later - sooner for sooner, later in pairwise(times)) < _WATCHDOG
+    times = [message.at for message in pings(life.idle)]
+    assert len(times) >= 3 - life.starved / (_WATCHDOG / 2)
+    assert max((later - sooner for sooner, later in pairwise(times)), default=0.0) < _WATCHDOG + life.starved
 
 
 def test_watchdog_pings_are_in_time_during_a_slow_download(life: Life) -> None:
-    assert len(pings(life.busy)) >= 2
+    assert len(pings(life.busy)) >= 2 - life.starved / (_WATCHDOG / 2)
 
 
 def test_status_line_has_serial_and_work_at_most_once_a_second(life: Life) -> None:

@@ -4,16 +4,18 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import msgspec
 
 LONGEST = 90.0
 """Seconds that a command may take."""
+_TICK = 0.02
 _STOPS_WITHIN = 20.0
 """Seconds from SIGTERM until a server has ended."""
 
@@ -128,6 +130,33 @@ def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
         return False
 
     wait_until(answers, f"{process.args!r} accepts connections")
+
+
+class Starvation:
+    """Measures for how long the machine kept a thread that was ready to run from running.
+
+    On a machine that is not overloaded this is a few milliseconds. Tests of deadlines add it to what they allow.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        """Seconds."""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._measure, name="starvation", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _measure(self) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            time.sleep(_TICK)
+            self.longest = max(self.longest, time.monotonic() - began - _TICK)
 
 
 def free_port() -> int:
