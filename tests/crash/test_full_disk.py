@@ -11,8 +11,8 @@ from mirrorsync.errors import ExitCode, StoreFull
 from mirrorsync.state.database import Database, open_database
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk
 from tests.support.oracle.watcher import Watcher
-from tests.support.process.cli import Operator, ended, soon
-from tests.support.process.launch import Result
+from tests.support.process.cli import Operator, result_of
+from tests.support.process.launch import Result, wait_until
 from tests.support.pypi.faults import DelayHeaders
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -121,10 +121,10 @@ def test_a_disk_that_becomes_read_only_ends_the_sync_and_is_taken_up_again(opera
     with small_disk(operator.directory, "size=8m") as disk, small_disk(operator.directory / "state", "size=8m"):
         with witnessed(operator):
             with operator.doing("sync") as process:
-                soon(lambda: operator.pypi.seen("/slow-.*whl$"), "the slow file is asked for")
-                soon(lambda: operator.serves("fast"), "the fast project is served")
-                soon(lambda: disk.remount("ro"), "the disk is read-only")
-                refused(ended(process), "Read-only file system", "mount it writable again")
+                wait_until(lambda: operator.pypi.seen("/slow-.*whl$"), "the slow file is asked for")
+                wait_until(lambda: operator.serves("fast"), "the fast project is served")
+                wait_until(lambda: disk.remount("ro"), "the disk is read-only")
+                refused(result_of(process), "Read-only file system", "mount it writable again")
             refused(operator.does("sync"), "read-only")
             assert operator.serves("fast")
             assert not operator.serves("slow")

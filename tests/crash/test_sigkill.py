@@ -13,7 +13,7 @@ import pytest
 from mirrorsync.errors import ExitCode
 from tests.crash.restless import Restless, Sometimes
 from tests.support.oracle.watcher import Watcher
-from tests.support.process.cli import Operator, ended
+from tests.support.process.cli import Operator, result_of
 from tests.support.pypi.faults import Drip, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -68,7 +68,7 @@ class Killer:
                 process.communicate()
             else:
                 self.tally.ended_first += 1
-                told = ended(process)
+                told = result_of(process)
                 assert told.code in (ExitCode.OK, ExitCode.UNMET), told.said
         self.tally.unknown += self.operator.unknown_objects()
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, ended, snapshot
+from tests.support.process.cli import Operator, result_of, snapshot
 from tests.support.process.launch import Result
 from tests.support.pypi.faults import Fault, Portal, Status, Truncate, WrongBytes, WrongSize
 from tests.support.pypi.server import PyPI
@@ -88,7 +88,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
 
 @pytest.fixture(scope="module")
 def outages(begun: dict[str, tuple[Operator, subprocess.Popen[str]]]) -> Outages:
-    return {kind: (operator, ended(process)) for kind, (operator, process) in begun.items()}
+    return {kind: (operator, result_of(process)) for kind, (operator, process) in begun.items()}
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, ended, soon, terminate
-from tests.support.process.launch import Result
+from tests.support.process.cli import Operator, result_of, terminate
+from tests.support.process.launch import Result, wait_until
 from tests.support.pypi.faults import Drip, Stall
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -50,9 +50,9 @@ def orphaned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Operato
     with PyPI(world) as pypi:
         operator = Operator(tmp_path_factory.mktemp("orphaned"), pypi)
         with operator.doing("run") as process:
-            soon(lambda: operator.serves("alpha"), "the first project is served")
+            wait_until(lambda: operator.serves("alpha"), "the first project is served")
             world.upload("beta", "1.0")
-            soon(lambda: operator.serves("beta"), "a change is served", seconds=5)
+            wait_until(lambda: operator.serves("beta"), "a change is served", seconds=5)
             pypi.stop()
             yield operator, process
 
@@ -65,7 +65,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
         pypi.faults.add(r"/slow-.*whl$", Drip(300_000, 0.1))
         operator = Operator(tmp_path_factory.mktemp("stopped"), pypi)
         with operator.doing("run") as process:
-            soon(operator.staged, "the download has begun")
+            wait_until(operator.staged, "the download has begun")
             assert not operator.serves("slow")
             yield Stopped(operator, terminate(process))
 
@@ -86,7 +86,7 @@ def test_second_sigterm_ends_at_once_and_the_next_start_recovers(tmp_path: Path,
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("run") as process:
-        soon(operator.staged, "the download has begun")
+        wait_until(operator.staged, "the download has begun")
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         assert process.poll() is None
@@ -98,7 +98,7 @@ def test_second_sigterm_ends_at_once_and_the_next_start_recovers(tmp_path: Path,
     assert not operator.serves("slow")
     pypi.faults.clear()
     with operator.doing("run") as process:
-        soon(lambda: operator.serves("slow"), "the second start serves the rest")
+        wait_until(lambda: operator.serves("slow"), "the second start serves the rest")
         assert terminate(process).code == ExitCode.OK
     assert operator.problems() == []
 
@@ -108,7 +108,7 @@ def test_after_kill_9_the_next_sync_completes(tmp_path: Path, world: World, pypi
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("run") as process:
-        soon(operator.staged, "the download has begun")
+        wait_until(operator.staged, "the download has begun")
         process.kill()
         assert process.wait() == -signal.SIGKILL
         process.communicate()
@@ -121,7 +121,7 @@ def test_after_kill_9_the_next_sync_completes(tmp_path: Path, world: World, pypi
 def test_missing_directory_ends_with_one_clear_message(tmp_path: Path, pypi: PyPI) -> None:
     operator = Operator(tmp_path, pypi)
     operator.directory.rmdir()
-    told = ended(operator.begins("run"))
+    told = result_of(operator.begins("run"))
     assert told.code == ExitCode.CANNOT_WRITE
     assert f"error: [mirror] directory {operator.directory} does not exist" in told.err
 
@@ -135,7 +135,7 @@ def test_long_upstream_outage_is_reported_and_recovered_from(
     assert operator.broken_links() == []
     operator.pypi.world.upload("gamma", "1.0")
     operator.pypi.start()
-    soon(lambda: operator.serves("gamma"), "a change is served after the outage")
+    wait_until(lambda: operator.serves("gamma"), "a change is served after the outage")
     end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert f"Z run: mirroring {operator.pypi.url} into {operator.directory}" in told

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, ended, on_a_terminal, snapshot, soon, terminate
+from tests.support.process.cli import Operator, on_a_terminal, result_of, snapshot, terminate
+from tests.support.process.launch import wait_until
 from tests.support.pypi.faults import Stall, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.values import Shape
@@ -138,7 +139,7 @@ def test_second_run_is_refused_during_the_first_and_status_answers(tmp_path: Pat
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("sync") as first:
-        soon(lambda: operator.staged() and operator.serves("quick"), "slow is being downloaded, quick is served")
+        wait_until(lambda: operator.staged() and operator.serves("quick"), "slow is being downloaded, quick is served")
         for command in ("sync", "run"):
             told = operator.does(command)
             assert told.code == ExitCode.ALREADY_RUNNING
@@ -147,7 +148,7 @@ def test_second_run_is_refused_during_the_first_and_status_answers(tmp_path: Pat
         assert [row["name"] for row in operator.status()["unmet"]] == ["slow"]
         assert operator.broken_links() == []
         first.send_signal(signal.SIGINT)
-        stopped = ended(first)
+        stopped = result_of(first)
     assert stopped.code == 128 + signal.SIGINT
     assert stopped.out.startswith("stopped by SIGINT; finished projects are kept")
     assert operator.staged() == []
@@ -162,7 +163,7 @@ def test_next_sync_completes_what_kill_9_interrupted(tmp_path: Path, world: Worl
     pypi.faults.add(r"/slow-.*whl$", Stall(2_500_000))
     operator = Operator(tmp_path, pypi)
     with operator.doing("sync") as process:
-        soon(lambda: operator.staged() and operator.serves("quick"), "slow is being downloaded, quick is served")
+        wait_until(lambda: operator.staged() and operator.serves("quick"), "slow is being downloaded, quick is served")
         process.kill()
         process.communicate()
     assert operator.staged() != []

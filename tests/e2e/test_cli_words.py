@@ -12,7 +12,7 @@ import typer
 
 from mirrorsync.cli.main import app
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, ended, mirrorsync, snapshot, start
+from tests.support.process.cli import Operator, mirrorsync, result_of, snapshot, start
 from tests.support.pypi.server import PyPI
 
 
@@ -55,7 +55,7 @@ def test_version_is_printed() -> None:
 def test_help_of_each_command_has_an_example() -> None:
     asked = {" ".join(words): start(*words, "--help") for words in commands()}
     for words, process in asked.items():
-        told = ended(process)
+        told = result_of(process)
         assert told.code == ExitCode.OK, words
         assert re.search(r"(Example|Start with): mirrorsync \w", told.out), f"{words}: {told.out}"
 

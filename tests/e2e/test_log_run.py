@@ -14,8 +14,8 @@ from typing import Any, Final
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import PROGRAM, Operator, mirrorsync, soon
-from tests.support.process.launch import environment
+from tests.support.process.cli import PROGRAM, Operator, mirrorsync
+from tests.support.process.launch import environment, wait_until
 from tests.support.process.servers import repeating_proxy
 from tests.support.pypi.faults import Status
 from tests.support.pypi.server import PyPI
@@ -91,17 +91,17 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Journal
         pypi.faults.add(r"/poisoned-.*whl$", Status(404))
         operator = Operator(tmp_path_factory.mktemp("followed"), pypi)
         with logging(operator, "run", "--log-format", "json", is_journal=False) as (process, journal):
-            soon(lambda: operator.serves("omega") and journal.find("project failed"), "the first pass")
+            wait_until(lambda: operator.serves("omega") and journal.find("project failed"), "the first pass")
             for count in (2, 3):
                 operator.does("project", "retry", "poisoned")
-                soon(lambda count=count: len(pypi.seen("/poisoned-.*whl$")) >= count, "another attempt")  # type: ignore[misc] # bound as a default
+                wait_until(lambda count=count: len(pypi.seen("/poisoned-.*whl$")) >= count, "another attempt")  # type: ignore[misc] # bound as a default
             pypi.faults.add(r"^/pypi", Status(403, media_type="text/html"))
             before = len(pypi.seen("^/pypi"))
-            soon(lambda: len(pypi.seen("^/pypi")) >= before + 2, "two failed polls", seconds=40)
+            wait_until(lambda: len(pypi.seen("^/pypi")) >= before + 2, "two failed polls", seconds=40)
             pypi.faults.clear()
             operator.does("project", "retry", "poisoned")
-            soon(lambda: operator.serves("poisoned"), "the failing project is served")
-            soon(lambda: journal.find("trouble is over"), "upstream is back", seconds=40)
+            wait_until(lambda: operator.serves("poisoned"), "the failing project is served")
+            wait_until(lambda: journal.find("trouble is over"), "upstream is back", seconds=40)
             code = stopped(process, journal)
         yield journal, code, operator
 

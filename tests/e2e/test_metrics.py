@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, ended, soon, terminate
-from tests.support.process.launch import free_port
+from tests.support.process.cli import Operator, result_of, terminate
+from tests.support.process.launch import free_port, wait_until
 from tests.support.pypi.faults import DelayHeaders, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -65,7 +65,7 @@ def watching(home: Path, pypi: PyPI, **metrics: Any) -> Iterator[Scraper]:
     operator = Operator(home, pypi, metrics={"listen": address, **metrics})
     with operator.doing("run") as process:
         scraper = Scraper(operator, address, process)
-        soon(lambda: scraper.has_status("/healthz", 200), "the listener answers")
+        wait_until(lambda: scraper.has_status("/healthz", 200), "the listener answers")
         yield scraper
         end = terminate(process)
         assert end.code == ExitCode.OK, end.said
@@ -79,11 +79,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraper]:
     world.upload("alpha", "1.0")
     home = tmp_path_factory.mktemp("watched")
     with PyPI(world) as pypi, watching(home, pypi, textfile=str(home / "mirrorsync.prom")) as scraper:
-        soon(lambda: scraper.has_status("/readyz", 200), "the mirror is fresh")
-        soon(lambda: scraper.value("mirrorsync_root_index_writes_total") == 1, "the root index is written")
+        wait_until(lambda: scraper.has_status("/readyz", 200), "the mirror is fresh")
+        wait_until(lambda: scraper.value("mirrorsync_root_index_writes_total") == 1, "the root index is written")
         world.upload("poisoned", "1.0")
         pypi.faults.add(r"/poisoned-.*whl$", Status(404))
-        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "the failing one is unmet")
+        wait_until(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "one project is unmet")
         yield scraper
 
 
@@ -136,7 +136,7 @@ def test_promtool_accepts_the_metrics_of_a_daemon(watched: Scraper) -> None:
 
 def test_textfile_is_complete_and_readable_without_leftovers(watched: Scraper) -> None:
     path = watched.operator.home / "mirrorsync.prom"
-    soon(lambda: 'reason="missing"} 1.0' in path.read_text(), "the textfile has the failing project")
+    wait_until(lambda: 'reason="missing"} 1.0' in path.read_text(), "the textfile has the failing project")
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     found = values(path.read_text())
     assert found["mirrorsync_projects", ()] == 1
@@ -150,7 +150,7 @@ def test_lagging_mirror_is_healthy_and_not_ready_with_a_reason(tmp_path: Path, w
     pypi.faults.add(r"/alpha-.*whl$", Status(404))
     with watching(tmp_path, pypi, **{"fresh-within": "1s"}) as scraper:
         assert scraper.get("/healthz").status_code == 200
-        soon(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "it was attempted")
+        wait_until(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "it was attempted")
         never = scraper.get("/readyz")
         why, status = never.text.splitlines()
         assert (never.status_code, why) == (503, "this mirror was never complete so far: 1 projects are unmet")
@@ -158,15 +158,15 @@ def test_lagging_mirror_is_healthy_and_not_ready_with_a_reason(tmp_path: Path, w
         assert scraper.value("mirrorsync_lag_seconds") is None
         pypi.faults.clear()
         assert scraper.operator.does("project", "retry", "alpha").code == ExitCode.OK
-        soon(lambda: scraper.has_status("/readyz", 200), "it is fresh")
+        wait_until(lambda: scraper.has_status("/readyz", 200), "it is fresh")
         old, scraper.address = scraper.address, f"127.0.0.1:{free_port()}"
         scraper.operator.configure(metrics={"listen": scraper.address, "fresh-within": "1s"})
         scraper.process.send_signal(signal.SIGHUP)
-        soon(lambda: scraper.has_status("/readyz", 200), "the new address answers after a reload")
+        wait_until(lambda: scraper.has_status("/readyz", 200), "the new address answers after a reload")
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://{old}/healthz", trust_env=False)
         pypi.stop()
-        soon(lambda: scraper.has_status("/readyz", 503), "it lags")
+        wait_until(lambda: scraper.has_status("/readyz", 503), "it lags")
         assert "the limit is 1 s" in scraper.get("/readyz").text
         assert scraper.get("/healthz").status_code == 200
 
@@ -177,10 +177,10 @@ def test_one_failing_project_raises_the_lag_and_leaves_the_mirror_ready(
     world.upload("alpha", "1.0")
     world.upload("beta", "1.0")
     with watching(tmp_path, pypi, **{"fresh-within": "5s"}) as scraper:
-        soon(lambda: scraper.has_status("/readyz", 200), "the mirror is fresh")
+        wait_until(lambda: scraper.has_status("/readyz", 200), "the mirror is fresh")
         world.upload("poisoned", "1.0")
         pypi.faults.add(r"/poisoned-.*whl$", Status(404))
-        soon(lambda: (scraper.value("mirrorsync_lag_seconds") or 0.0) > 6, "the mirror lags")
+        wait_until(lambda: (scraper.value("mirrorsync_lag_seconds") or 0.0) > 6, "the mirror lags")
         assert scraper.value("mirrorsync_unmet_projects", reason="missing") == 1
         assert (scraper.value("mirrorsync_behind_seconds") or 99.0) < 5
         assert scraper.has_status("/readyz", 200)
@@ -224,12 +224,12 @@ def test_long_pass_writes_the_textfile_without_delaying_its_end(tmp_path: Path, 
     path = tmp_path / "mirrorsync.prom"
     operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
     with operator.doing("sync") as process:
-        soon(path.exists, "the textfile has the pass")
+        wait_until(path.exists, "the textfile has the pass")
         assert values(path.read_text())["mirrorsync_projects", ()] == 0
         assert process.poll() is None
-        soon(lambda: operator.serves("alpha"), "the project is served")
-        soon(lambda: process.poll() is not None, "the pass has ended")
-        assert ended(process).code == ExitCode.OK
+        wait_until(lambda: operator.serves("alpha"), "the project is served")
+        wait_until(lambda: process.poll() is not None, "the pass has ended")
+        assert result_of(process).code == ExitCode.OK
     assert values(path.read_text())["mirrorsync_projects", ()] == 1
 
 

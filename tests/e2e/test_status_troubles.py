@@ -16,8 +16,8 @@ from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import ExitCode
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk
 from tests.notify.standin import Says, standing_in
-from tests.support.process.cli import Operator, ended, snapshot, soon, terminate
-from tests.support.process.launch import Result
+from tests.support.process.cli import Operator, result_of, snapshot, terminate
+from tests.support.process.launch import Result, wait_until
 from tests.support.pypi.faults import Portal, Stale, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -146,7 +146,7 @@ def test_unreachable_upstream_differs_from_a_dead_daemon(syncing: Operator) -> N
     syncing.pypi.stop()
     pass_time(syncing, 2 * _HOUR)
     with syncing.doing("run") as daemon:
-        soon(lambda: document(syncing.does("status", "--json"))["at_work"], "the daemon holds the lock")
+        wait_until(lambda: document(syncing.does("status", "--json"))["at_work"], "the daemon holds the lock")
         shown = told(syncing, WARNING)
         assert "2 h behind upstream; upstream has not answered for 2 h; a daemon or a sync is running" in shown
         assert f"process {daemon.pid}, but upstream does not answer it" in shown
@@ -179,7 +179,7 @@ def test_stale_page_is_a_warning_once_it_lasts(syncing: Operator) -> None:
     syncing.pypi.world.upload("beta", "2.0")
     syncing.pypi.faults.add(r"/simple/beta/", Stale())
     with syncing.doing("run") as daemon:
-        soon(lambda: "1 attempt," in syncing.does("status").out, "it was requested once")
+        wait_until(lambda: "1 attempt," in syncing.does("status").out, "it was requested once")
         shown = told(syncing, OK)
         assert "but for 1 page that a cache in front of upstream holds back" in shown.splitlines()[0]
         terminate(daemon)
@@ -239,7 +239,7 @@ def test_mirror_of_another_index_reports_why_the_last_run_halted(operator: Opera
 def test_reason_of_the_daemons_end_is_reported(syncing: Operator) -> None:
     with closing(sqlite3.connect(state(syncing))) as connection, connection:
         connection.execute("UPDATE mirror SET ingested_serial = 1000000")
-    ended(syncing.begins("run"))
+    result_of(syncing.begins("run"))
     assert "the last run was halted: upstream's newest serial is" in told(syncing, CRITICAL)
 
 

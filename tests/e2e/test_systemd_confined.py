@@ -15,8 +15,8 @@ from functools import cache
 import msgspec
 import pytest
 
-from tests.support.process.cli import Operator, soon
-from tests.support.process.launch import finish, running
+from tests.support.process.cli import Operator
+from tests.support.process.launch import finish, running, wait_until
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 from tests.unit.test_systemd import setting, settings
@@ -55,14 +55,14 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         operator = Operator(home / "site", pypi)
         traced = ["strace", "-f", "-qq", "-o", str(trace), "--seccomp-bpf", "-e", "trace=all"]
         with running(operator.begins("run", under=traced)) as process:
-            soon(lambda: operator.serves("large"), "the first projects are served", 40)
+            wait_until(lambda: operator.serves("large"), "the first projects are served", 40)
             daemon = int(trace.read_text().split(maxsplit=1)[0])
             operator.configure(content={"gzip": True, "legacy-json": True})
             os.kill(daemon, signal.SIGHUP)
             sibling = operator.web / "simple" / "alpha" / "index.v1_json.gz"
-            soon(sibling.exists, "the new configuration is in force", 40)
+            wait_until(sibling.exists, "the new configuration is in force", 40)
             world.remove_project("alpha")
-            soon(lambda: not operator.serves("alpha"), "a removed project is gone", 40)
+            wait_until(lambda: not operator.serves("alpha"), "a removed project is gone", 40)
             os.kill(daemon, signal.SIGTERM)
             assert finish(process, 40).code == 0
         yield Life(operator, trace.read_text().splitlines())

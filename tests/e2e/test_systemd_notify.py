@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, ended, soon, start, terminate
-from tests.support.process.launch import Result, Starvation, running
+from tests.support.process.cli import Operator, result_of, start, terminate
+from tests.support.process.launch import Result, Starvation, running, wait_until
 from tests.support.process.servers import repeating_proxy
 from tests.support.process.service_manager import Message, ServiceManager
 from tests.support.pypi.faults import Drip, Status
@@ -78,11 +78,11 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             with Starvation() as starvation:
                 idle = manager.listen(1.5 * _WATCHDOG)
                 world.upload("slow", "1.0", body=b"z" * 1_200_000)
-                soon(operator.staged, "the download has begun")
+                wait_until(operator.staged, "the download has begun")
                 busy = manager.listen(_WATCHDOG)
             process.send_signal(signal.SIGTERM)
             stopping = manager.until("STOPPING")
-            end = ended(process)
+            end = result_of(process)
             yield Life(ready, state_was_open, idle, busy, stopping, end, manager.messages, starvation.longest)
 
 
@@ -127,7 +127,7 @@ def test_unwritable_directory_never_becomes_ready(operator: Operator, manager: S
 def test_invalid_configuration_changes_nothing_and_is_reported(operator: Operator, manager: ServiceManager) -> None:
     with service(operator, manager) as process:
         manager.until("READY")
-        soon(lambda: operator.serves("alpha"), "the first project is served")
+        wait_until(lambda: operator.serves("alpha"), "the first project is served")
         operator.config.write_text(operator.config.read_text() + "\n[nonsense]\n")
         asked_at = time.monotonic_ns() // 1000
         process.send_signal(signal.SIGHUP)
@@ -135,7 +135,7 @@ def test_invalid_configuration_changes_nothing_and_is_reported(operator: Operato
         assert asked_at <= int(reloading.values["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
         manager.until("READY")
         operator.pypi.world.upload("beta", "1.0")
-        soon(lambda: operator.serves("beta"), "a change is served under the old configuration")
+        wait_until(lambda: operator.serves("beta"), "a change is served under the old configuration")
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert "nonsense" in end.said
@@ -145,13 +145,13 @@ def test_invalid_configuration_changes_nothing_and_is_reported(operator: Operato
 def test_reload_applies_another_configuration_in_the_same_process(operator: Operator, manager: ServiceManager) -> None:
     with service(operator, manager) as process:
         manager.until("READY")
-        soon(lambda: operator.serves("alpha"), "the first project is served")
+        wait_until(lambda: operator.serves("alpha"), "the first project is served")
         operator.configure(content={"gzip": True})
         process.send_signal(signal.SIGHUP)
         manager.until("RELOADING")
         manager.until("READY")
         sibling = operator.web / "simple" / "alpha" / "index.v1_json.gz"
-        soon(sibling.exists, "the page has the sibling of the new configuration")
+        wait_until(sibling.exists, "the page has the sibling of the new configuration")
         assert process.poll() is None
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
@@ -164,14 +164,14 @@ def test_configuration_reverted_before_work_ends_is_never_applied(operator: Oper
     operator.pypi.faults.add("/slow-1.0", Drip(2000, 0.1))
     with service(operator, manager) as process:
         manager.until("READY")
-        soon(lambda: operator.pypi.seen("/slow-1.0"), "a download has begun")
+        wait_until(lambda: operator.pypi.seen("/slow-1.0"), "a download has begun")
         for gzip in (True, False):
             operator.configure(content={"gzip": gzip})
             process.send_signal(signal.SIGHUP)
             manager.until("RELOADING")
             manager.listen(0.5)  # the configuration is read after that message
         manager.until("READY")
-        soon(lambda: operator.serves("slow"), "the download is complete")
+        wait_until(lambda: operator.serves("slow"), "the download is complete")
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert "has not changed" not in end.said
@@ -186,7 +186,7 @@ def test_configuration_that_fails_to_open_restores_the_old_one(operator: Operato
         manager.until("RELOADING")
         manager.until("READY")
         operator.pypi.world.upload("beta", "1.0")
-        soon(lambda: operator.serves("beta"), "a change is served under the old configuration")
+        wait_until(lambda: operator.serves("beta"), "a change is served under the old configuration")
         end = terminate(process)
     assert end.code == ExitCode.OK, end.said
     assert "not-mounted" in end.said
@@ -196,7 +196,7 @@ def test_refused_reload_does_not_end_the_run(operator: Operator, manager: Servic
     operator.configure(upstream={"poll-interval": "1h"})
     with service(operator, manager) as process:
         manager.until("READY")
-        soon(lambda: operator.serves("alpha"), "the first project is served")
+        wait_until(lambda: operator.serves("alpha"), "the first project is served")
         operator.configure(upstream={"poll-interval": "1h", "index": "http://127.0.0.1:1"})
         process.send_signal(signal.SIGHUP)
         manager.until("RELOADING")
@@ -211,10 +211,10 @@ def test_sigusr1_polls_upstream_at_once(operator: Operator, manager: ServiceMana
     operator.configure(upstream={"poll-interval": "1h"})
     with service(operator, manager) as process:
         manager.until("READY")
-        soon(lambda: operator.serves("alpha"), "the first project is served")
+        wait_until(lambda: operator.serves("alpha"), "the first project is served")
         operator.pypi.world.upload("beta", "1.0")
         process.send_signal(signal.SIGUSR1)
-        soon(lambda: operator.serves("beta"), "the change is served within 5 s", 10)
+        wait_until(lambda: operator.serves("beta"), "the change is served within 5 s", 10)
         assert terminate(process).code == ExitCode.OK
 
 
@@ -235,7 +235,7 @@ def test_missing_manager_delays_nothing(operator: Operator, tmp_path: Path) -> N
     with ServiceManager(tmp_path / "gone") as manager:
         (tmp_path / "gone").unlink()
         with service(operator, manager) as process:
-            soon(lambda: operator.serves("alpha"), "the first project is served")
+            wait_until(lambda: operator.serves("alpha"), "the first project is served")
             assert terminate(process).code == ExitCode.OK
 
 

@@ -21,9 +21,8 @@ from mirrorsync.model.identity import StorePath
 from mirrorsync.observe.sd_notify import Manager
 from mirrorsync.runtime.heartbeat import Heartbeats
 from mirrorsync.sync.context import SyncContext
-from tests.support.mirror import Ears, Mirror
-from tests.support.process.cli import soon
-from tests.support.process.launch import Starvation
+from tests.support.mirror import Mirror, RecordingObserver
+from tests.support.process.launch import Starvation, wait_until
 from tests.support.process.service_manager import Message, ServiceManager
 from tests.support.pypi.faults import Drip, Stall
 from tests.support.pypi.server import PyPI
@@ -66,21 +65,21 @@ Change = Callable[[SyncContext], SyncContext]
 
 
 @asynccontextmanager
-async def daemon(mirror: Mirror, manager: ServiceManager, change: Change) -> AsyncIterator[Ears]:
+async def daemon(mirror: Mirror, manager: ServiceManager, change: Change) -> AsyncIterator[RecordingObserver]:
     """Run the daemon in this process, with its context changed by `change`."""
-    ears = Ears()
+    observer = RecordingObserver()
 
     @asynccontextmanager
     async def opening(settings: Settings) -> AsyncIterator[SyncContext]:
-        async with open_context(settings, ears) as context:
+        async with open_context(settings, observer) as context:
             yield change(replace(context, heartbeats=Heartbeats(_ALLOWANCE)))
 
     service = Daemon(
-        mirror.settings, opening, ears, Manager(manager.address, watchdog=_WATCHDOG), lambda: mirror.settings
+        mirror.settings, opening, observer, Manager(manager.address, watchdog=_WATCHDOG), lambda: mirror.settings
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(service.run)
-        yield ears
+        yield observer
         nursery.cancel_scope.cancel()
 
 
@@ -126,11 +125,11 @@ WEDGES: dict[str, tuple[Change, str]] = {
 async def test_hung_part_is_named_and_watchdog_pings_stop(wedge: str, mirror: Mirror, tmp_path: Path) -> None:
     change, name = WEDGES[wedge]
     with ServiceManager(tmp_path / "notify") as manager:
-        async with daemon(mirror, manager, change) as ears:
+        async with daemon(mirror, manager, change) as observer:
             assert name in (await stuck(manager)).partition("STUCK")[2]
             later = await messages_of(manager, 2 * _WATCHDOG)
             assert [message for message in later if "WATCHDOG" in message.values] == []
-            assert [notice for notice in ears.notices if "no progress for too long" in notice]
+            assert [notice for notice in observer.notices if "no progress for too long" in notice]
 
 
 async def test_one_hung_project_stops_the_watchdog_pings(mirror: Mirror, tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ async def test_one_hung_project_stops_the_watchdog_pings(mirror: Mirror, tmp_pat
             assert "numpy" in await stuck(manager)
             mirror.pypi.world.upload("gamma", "1.0")
             gamma = mirror.web / "simple" / "gamma" / "index.v1_json"
-            await trio.to_thread.run_sync(soon, gamma.exists, "a neighbour is served")
+            await trio.to_thread.run_sync(wait_until, gamma.exists, "a neighbour is served")
             assert [message for message in await messages_of(manager, _WATCHDOG) if "WATCHDOG" in message.values] == []
 
 

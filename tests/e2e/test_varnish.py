@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from mirrorsync.errors import ExitCode
-from tests.support.process.cli import Operator, soon, terminate
+from tests.support.process.cli import Operator, terminate
 from tests.support.process.launch import free_port, launch, serving, wait_until
 from tests.support.process.servers import Server, own_server
 from tests.support.pypi.server import PyPI
@@ -140,7 +140,7 @@ def test_daemon_purges_within_seconds(site: Site, world: World) -> None:
     assert "quick-1.0" in site.page("quick")
     with site.operator.doing("run") as process:
         world.upload("quick", "1.1")
-        soon(lambda: "quick-1.1" in site.page("quick"), "the new page comes through the cache")
+        wait_until(lambda: "quick-1.1" in site.page("quick"), "the new page comes through the cache")
         assert terminate(process).code == ExitCode.OK
 
 

@@ -23,7 +23,7 @@ from mirrorsync.sync.context import SyncContext
 from mirrorsync.upstream.build import open_upstream
 from mirrorsync.upstream.http.retry import RetryPolicy
 from tests.hostile.markup import markup_problems
-from tests.support.mirror import Ears, Mirror
+from tests.support.mirror import Mirror, RecordingObserver
 from tests.support.oracle.pages import read_html
 from tests.support.pypi.faults import Body, Fault
 from tests.support.pypi.server import PyPI
@@ -51,7 +51,7 @@ class Siege(Mirror):
         self._outside = self._look_outside()
 
     async def sync(self, names: Sequence[str] = (), *, allow_removals: bool = False) -> Totals:
-        self.ears = Ears()
+        self.observer = RecordingObserver()
         settings = self.settings
         policy = replace(policy_of(settings), allow_removals=allow_removals)
         with hold_lock(self.directory):
@@ -69,7 +69,7 @@ class Siege(Mirror):
                 ) as upstream,
             ):
                 store = wiring._store(settings)
-                context = SyncContext(upstream, store, state, policy, self.clock, self.ears, self.clock.sleep)
+                context = SyncContext(upstream, store, state, policy, self.clock, self.observer, self.clock.sleep)
                 await context.store.check()
                 context = await passes.prepare(context)
                 return await passes.sync(context, tuple(names))  # type: ignore[arg-type]  # tests write normalised names
@@ -77,7 +77,7 @@ class Siege(Mirror):
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
         """The last word of the last sync on each project."""
-        return {outcome.name: outcome for outcome in self.ears.outcomes}
+        return {outcome.name: outcome for outcome in self.observer.outcomes}
 
     def heal(self) -> None:
         """Let upstream be honest, and so much time pass that everything is due."""

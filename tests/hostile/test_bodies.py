@@ -134,7 +134,7 @@ async def test_bodies_that_drip_are_read_and_hold_up_nobody_else(tmp_path: Path,
     place_in(pypi, "slow-file", Drip(100, 0.05), where="file")
     await siege.sync()
     assert siege.problems() == []
-    assert [outcome.name for outcome in siege.ears.outcomes][-2:] in (
+    assert [outcome.name for outcome in siege.observer.outcomes][-2:] in (
         ["slow-page", "slow-file"],
         ["slow-file", "slow-page"],
     )

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.hostile.siege import NEIGHBOURS, place_in
-from tests.support.process.cli import Operator, ended
+from tests.support.process.cli import Operator, result_of
 from tests.support.pypi.faults import Fault, Repeat
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -44,7 +44,7 @@ def _sync(operator: Operator) -> Peak:
             lines = status.read_text().splitlines()
             peak = max(peak, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
             time.sleep(0.005)
-        result = ended(process)
+        result = result_of(process)
     return Peak(result.said, result.code, peak, time.monotonic() - started)
 
 

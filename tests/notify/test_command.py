@@ -12,7 +12,7 @@ from mirrorsync.model.notification import Announcement
 from mirrorsync.notify.command import Command
 from mirrorsync.notify.errors import PurgeError
 from tests.notify.test_sinks import project, told
-from tests.support.process.cli import soon
+from tests.support.process.launch import wait_until
 
 
 def python(code: str, *arguments: str, timeout: float = 10.0) -> Command:
@@ -79,14 +79,14 @@ async def test_a_command_that_hangs_is_killed_with_its_children() -> None:
     with pytest.raises(PurgeError, match="did not end in 1 s and was killed") as caught:
         await python(code, timeout=1.0).announce(told())
     assert time.monotonic() - began < 5
-    soon(lambda: not alive(int(caught.value.why)), "its child is no more")
+    wait_until(lambda: not alive(int(caught.value.why)), "its child is no more")
 
 
 async def test_a_child_that_stays_behind_with_the_pipe_open_holds_nothing_up() -> None:
     began = time.monotonic()
     said = await Command(["sh", "-c", "sleep 600 & echo $!"], timeout=30).announce(told())
     assert time.monotonic() - began < 5
-    soon(lambda: not alive(int(said)), "its child is no more")
+    wait_until(lambda: not alive(int(said)), "its child is no more")
 
 
 async def test_endless_output_is_read_and_only_its_end_is_kept() -> None:

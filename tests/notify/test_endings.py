@@ -21,7 +21,8 @@ from tests.notify.standin import Says, StandIn
 from tests.notify.test_sinks import project, told
 from tests.notify.test_telling import Listener, a_mirror, depth, followed
 from tests.support.mirror import Mirror
-from tests.support.process.cli import Operator, soon, terminate
+from tests.support.process.cli import Operator, terminate
+from tests.support.process.launch import wait_until
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
@@ -42,7 +43,7 @@ def mirror(tmp_path: Path, world: World, pypi: PyPI) -> Mirror:
 async def untold(mirror: Mirror, listener: Listener) -> AsyncIterator[SyncContext]:
     """A mirror, one that is to be told that all of it may have changed, and after that of two projects."""
     await mirror.sync()
-    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
         await context.state.outbox.keep_for([listener.name])
         yield replace(context, notify=NotifyConfig(sinks=(listener,), interval=0.02))
 
@@ -83,7 +84,7 @@ async def test_a_command_that_does_not_end_in_its_own_time_is_known_not_to_be_to
     (row,) = await depth(mirror)
     assert (row.attempts, row.everything) == (1, True)
     assert "did not end in 1 s" in (row.last_error or "")
-    assert [notice for notice in mirror.ears.notices if "command-timeout" in notice] != []
+    assert [notice for notice in mirror.observer.notices if "command-timeout" in notice] != []
 
 
 @pytest.mark.usefixtures("hurried")
@@ -102,14 +103,14 @@ async def test_after_its_last_words_a_pass_begins_to_tell_nothing_more(mirror: M
 async def test_what_is_cut_short_is_written_down_as_not_told_and_said(mirror: Mirror, way: str) -> None:
     listener = Listener("listener", needs=60)
     async with untold(mirror, listener) as context:
-        mirror.ears.notices.clear()
+        mirror.observer.notices.clear()
         with trio.move_on_after(0.5):
             crier = Notifier(context)
             await (crier.finish() if way == "finish" else crier.run(trio.Event()))
         (row,) = await context.state.queue_depth()
         assert (row.attempts, row.everything, listener.begun) == (1, True, 1)
         assert "cut short" in (row.last_error or "")
-        assert [notice for notice in mirror.ears.notices if "listener was cut short" in notice] != []
+        assert [notice for notice in mirror.observer.notices if "listener was cut short" in notice] != []
         listener.needs = 0.0
         await Notifier(context).finish()
     assert [announcement.everything for announcement in listener.heard] == [("index",)]
@@ -131,7 +132,7 @@ def test_a_hook_that_runs_when_the_daemon_is_stopped_is_not_killed(tmp_path: Pat
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi, notify={"interval": "50ms", "command": a_hook(tmp_path, 2.0)})
     with operator.doing("run") as process:
-        soon(lambda: said_by_hook(tmp_path), "the hook begins")
+        wait_until(lambda: said_by_hook(tmp_path), "the hook begins")
         assert terminate(process).code == ExitCode.OK
     assert said_by_hook(tmp_path) == ["began", "ended"] * (len(said_by_hook(tmp_path)) // 2)
 
@@ -140,7 +141,7 @@ def test_a_hook_that_a_stopped_pass_kills_is_said_to_be_cut_short(tmp_path: Path
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi, notify={"command": a_hook(tmp_path, 60)})
     with operator.doing("sync") as process:
-        soon(lambda: said_by_hook(tmp_path), "the hook begins")
+        wait_until(lambda: said_by_hook(tmp_path), "the hook begins")
         said = terminate(process).said
     assert "command was cut short" in said
     (row,) = trio.run(depth, Mirror(operator.directory, pypi, notify={"command": ["true"]}))

@@ -6,7 +6,8 @@ import pytest
 
 from mirrorsync.errors import ExitCode
 from tests.notify.standin import Says, StandIn
-from tests.support.process.cli import Operator, soon, terminate
+from tests.support.process.cli import Operator, terminate
+from tests.support.process.launch import wait_until
 from tests.support.pypi.faults import Stall
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -37,14 +38,14 @@ def test_killed_after_the_page_is_public_and_before_that_is_recorded_the_purge_g
     world.upload("alpha", "1.1")
     pypi.faults.add(r"^/pypi/alpha/json", Stall(0))  # the page stands then, and the project is not done yet
     with operator.doing(command) as process:
-        soon(lambda: names(operator, "1.1"), "the page is public")
-        soon(lambda: pypi.seen(r"^/pypi/alpha/json"), "the legacy document is asked for")
+        wait_until(lambda: names(operator, "1.1"), "the page is public")
+        wait_until(lambda: pypi.seen(r"^/pypi/alpha/json"), "the legacy document is asked for")
         process.kill()
         process.communicate()
     assert standin.paths("PURGE") == []  # it was not known to be whole: a cache would have taken up what it found
     pypi.stop()  # nothing that upstream says is needed for it
     with operator.doing("run"):
-        soon(lambda: "/simple/alpha/" in standin.paths("PURGE"), "the purge goes out")
+        wait_until(lambda: "/simple/alpha/" in standin.paths("PURGE"), "the purge goes out")
     assert names(operator, "1.1")
 
 
@@ -58,12 +59,12 @@ def test_killed_while_a_cache_does_not_answer_its_purge_goes_out_again(
     standin.says = Says(hangs=True)
     world.upload("alpha", "1.1")
     with operator.doing("sync") as process:
-        soon(lambda: standin.heard, "the cache is asked to purge")
+        wait_until(lambda: standin.heard, "the cache is asked to purge")
         assert names(operator, "1.1")
         process.kill()
         process.communicate()
     standin.says = Says()
     standin.heard.clear()
     with operator.doing("run") as process:
-        soon(lambda: "/simple/alpha/" in standin.paths("PURGE"), "the purge goes out again")
+        wait_until(lambda: "/simple/alpha/" in standin.paths("PURGE"), "the purge goes out again")
         assert terminate(process).code == ExitCode.OK

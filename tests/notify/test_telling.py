@@ -19,7 +19,7 @@ from mirrorsync.sync.notifier import Notifier, describe
 from mirrorsync.sync.policy import NotifyConfig, Policy
 from mirrorsync.sync.poll_schedule import PollSchedule
 from tests.notify.standin import Says, StandIn, standing_in
-from tests.support.mirror import Ears, Mirror
+from tests.support.mirror import Mirror, RecordingObserver
 from tests.support.process.cli import Operator
 from tests.support.pypi.faults import Status
 from tests.support.pypi.server import PyPI
@@ -60,7 +60,7 @@ def a_mirror(directory: Path, pypi: PyPI, *caches: str, **sections: dict[str, An
 
 
 async def depth(mirror: Mirror) -> Sequence[SinkReport]:
-    async with open_context(mirror.settings, Ears(), mirror.clock, mirror.clock.sleep) as context:
+    async with open_context(mirror.settings, RecordingObserver(), mirror.clock, mirror.clock.sleep) as context:
         return await context.state.queue_depth()
 
 
@@ -120,7 +120,7 @@ async def test_a_cache_that_is_down_holds_up_neither_the_mirror_nor_the_other_ca
         assert mirror.problems() == []
         assert set(standin.paths("PURGE")) >= {*ALPHA, *ROOT}
         assert len(broken.heard) == 1
-        assert [notice for notice in mirror.ears.notices if "answers 503" in notice and "wait" in notice] != []
+        assert [notice for notice in mirror.observer.notices if "answers 503" in notice and "wait" in notice] != []
         world.upload("alpha", "1.1")
         mirror.clock.forward(99)
         await mirror.sync()
@@ -160,7 +160,7 @@ async def test_upstreams_failure_keeps_nobody_from_being_told(
 
 async def followed(mirror: Mirror, *sinks: Listener, until: Callable[[], bool]) -> float:
     """Let a daemon run until `until()`; return how long it took to stop."""
-    async with open_context(mirror.settings, Ears()) as context:
+    async with open_context(mirror.settings, RecordingObserver()) as context:
         await context.state.outbox.keep_for([sink.name for sink in sinks])
         own = replace(context, notify=NotifyConfig(sinks=sinks, interval=0.02))
         follower = DaemonLoop(own, PollSchedule(interval=0.1, shortest=0.0))
@@ -205,21 +205,21 @@ async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
     await mirror.sync()
     listener = Listener("listener")
     listener.failure = PurgeError("it is down", hint="look at it")
-    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as opened:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as opened:
         await opened.state.outbox.keep_for([listener.name])
         crier, attempts = Notifier(replace(opened, notify=NotifyConfig(sinks=(listener,)))), []
-        mirror.ears.notices.clear()
+        mirror.observer.notices.clear()
         for _ in range(400):
             await crier.finish()
             attempts.append((await opened.state.queue_depth())[0].attempts)
             mirror.clock.forward(1)
         assert [attempts.count(number) for number in (1, 2, 3)] == [5, 15, 60]
-        assert len(mirror.ears.notices) == 1
+        assert len(mirror.observer.notices) == 1
         listener.failure = None
         mirror.clock.forward(300)
         await crier.finish()
     assert [announcement.everything for announcement in listener.heard] == [("index",)]
-    assert mirror.ears.notices[1:] == ["listener receives changes again; none was lost"]
+    assert mirror.observer.notices[1:] == ["listener receives changes again; none was lost"]
 
 
 async def test_a_pass_after_a_clock_was_set_back_tells_all_the_same_even_without_upstream(
@@ -244,7 +244,7 @@ async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World
     mirror = a_mirror(tmp_path, pypi)
     await mirror.sync()
     listener = Listener("listener")
-    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as opened:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as opened:
         await opened.state.outbox.keep_for([listener.name])
         crier = Notifier(replace(opened, notify=NotifyConfig(sinks=(listener,), flood=0)))
         for _ in range(3):
@@ -269,7 +269,7 @@ def test_a_configuration_that_tells_nobody_leaves_no_trace_in_the_state(
     assert operator.does("sync").code == 0
 
     async def look() -> tuple[SinkReport, ...]:
-        async with open_context(Mirror(operator.directory, pypi).settings, Ears()) as context:
+        async with open_context(Mirror(operator.directory, pypi).settings, RecordingObserver()) as context:
             return await context.state.queue_depth()
 
     assert trio.run(look) == ()

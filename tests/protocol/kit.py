@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from mirrorsync.app.wiring import open_context
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import single_pass as passes
-from tests.support.mirror import Ears, Mirror
+from tests.support.mirror import Mirror, RecordingObserver
 from tests.support.pypi.exchange import Answer, Recorded, Request
 from tests.support.pypi.faults import Ask, Fault
 from tests.support.pypi.server import PyPI
@@ -82,13 +82,13 @@ def unmet(mirror: Mirror) -> list[str]:
 
 
 def told(mirror: Mirror) -> str:
-    return " ".join([*mirror.ears.notices, *map(str, mirror.ears.outcomes)])
+    return " ".join([*mirror.observer.notices, *map(str, mirror.observer.outcomes)])
 
 
 async def sync_with_consent(mirror: Mirror) -> Totals:
     """Make a pass as with `--allow-removals`."""
-    mirror.ears = Ears()
+    mirror.observer = RecordingObserver()
     async with open_context(
-        mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep, allow_removals=True
+        mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep, allow_removals=True
     ) as context:
         return await passes.sync(context)

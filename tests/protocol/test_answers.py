@@ -209,7 +209,7 @@ async def test_a_page_of_a_later_minor_version_is_served_with_all_that_we_do_not
 async def test_a_later_minor_version_is_told_to_the_operator(mirror: Mirror, pypi: PyPI) -> None:
     pypi.faults.add("^/simple/alpha/$", Edited(of_the_future))
     await mirror.sync()
-    assert [notice for notice in mirror.ears.notices if "upstream speaks version 1.9 of the Simple API" in notice]
+    assert [notice for notice in mirror.observer.notices if "upstream speaks version 1.9 of the Simple API" in notice]
 
 
 def sparse(page: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ async def test_a_name_with_other_bytes_is_another_file_and_is_told(mirror: Mirro
     assert mirror.problems() == []
     assert (mirror.web / old.path).read_bytes() == old.content
     assert (mirror.web / new.path).read_bytes() == new.content
-    assert [notice for notice in mirror.ears.notices if "alpha-1.0.tar.gz" in notice and new.sha256 in notice]
+    assert [notice for notice in mirror.observer.notices if "alpha-1.0.tar.gz" in notice and new.sha256 in notice]
     mirror.clock.forward(2 * DAY)
     await mirror.sync()
     assert not (mirror.web / old.path).exists()

@@ -41,8 +41,8 @@ class Clock:
         self.now += seconds
 
 
-class Ears(Lines):
-    """Remembers what a run told."""
+class RecordingObserver(Lines):
+    """Records the outcomes and notices of a run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Mirror:
         self.web = directory / "web"
         self.pypi = pypi
         self.clock = Clock()
-        self.ears = Ears()
+        self.observer = RecordingObserver()
         self.sections = sections
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -90,9 +90,9 @@ class Mirror:
         return parse(self.configuration, self.directory / "mirrorsync.toml", {})
 
     async def sync(self, names: Sequence[str] = (), *, allow_removals: bool = False) -> Totals:
-        self.ears = Ears()
+        self.observer = RecordingObserver()
         async with open_context(
-            self.settings, self.ears, self.clock, self.clock.sleep, allow_removals=allow_removals
+            self.settings, self.observer, self.clock, self.clock.sleep, allow_removals=allow_removals
         ) as context:
             return await passes.sync(context, names)  # type: ignore[arg-type]  # tests write normalised names
 

@@ -41,7 +41,7 @@ async def test_named_projects_are_mirrored_from_any_index_and_the_root_list_is_n
         first = await mirror.sync()
         assert mirror.problems(projects=NORMAL) == []
         assert first.files == 5
-        told = " ".join(mirror.ears.notices)
+        told = " ".join(mirror.observer.notices)
         assert "it is unknown how far upstream is ahead" in told
         assert ("metadata sidecars of 3 wheels" in told) is not shape.sidecar_keys
         assert mirror.status()["synced_serial"] is None
@@ -113,7 +113,7 @@ async def test_files_on_another_host_come_only_from_the_hosts_that_are_allowed(t
     with PyPI(world, shape=Shape(files_elsewhere=True)) as pypi:
         refused = Mirror(tmp_path / "refused", pypi, upstream={"file-hosts": ["elsewhere.test"]})
         assert (await refused.sync()).files == 0
-        assert "file-hosts" in str(list(refused.ears.outcomes))
+        assert "file-hosts" in str(list(refused.observer.outcomes))
         allowed = Mirror(tmp_path / "allowed", pypi)
         await allowed.sync()
         assert allowed.problems() == []

@@ -59,7 +59,7 @@ class Watched:
 
 async def watched_sync(mirror: Mirror, hear: Callable[[str], None]) -> None:
     """Make a pass, each step of the store told to `hear`, which may let the process die."""
-    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
         store: Any = Watched(context.store, hear)
         await passes.sync(replace(context, store=store))
 

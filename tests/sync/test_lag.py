@@ -31,7 +31,7 @@ async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_
 ) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
         mirror.clock.forward(100)
         world.upload("alpha", "2.0")
         await ingest(context)
@@ -50,7 +50,7 @@ async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_
 async def test_a_look_at_an_upstream_without_news_makes_it_complete_again(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_context(mirror.settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
         mirror.clock.forward(100)
         await ingest(context)
         assert mirror.status()["lag_seconds"] == 0

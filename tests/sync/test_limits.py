@@ -21,7 +21,7 @@ def served(mirror: Mirror) -> set[str]:
 
 
 def refusals(mirror: Mirror) -> list[str]:
-    return [outcome.error for outcome in mirror.ears.outcomes if isinstance(outcome, Failed)]
+    return [outcome.error for outcome in mirror.observer.outcomes if isinstance(outcome, Failed)]
 
 
 async def test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees(
@@ -54,7 +54,7 @@ async def test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole(
     await mirror.sync()
     held = [number for number in range(4) if len(mirror.page(f"project-{number}")["files"]) == 2]
     assert len(held) >= 3
-    assert all("--allow-removals" in row.hint for row in mirror.ears.outcomes if isinstance(row, Failed))
+    assert all("--allow-removals" in row.hint for row in mirror.observer.outcomes if isinstance(row, Failed))
     await mirror.sync(allow_removals=True)
     assert mirror.problems() == []
 
@@ -72,7 +72,7 @@ async def test_what_is_quarantined_leaves_its_page_whatever_the_limits_say(
     mirror.clock.forward(2 * 86400)
     await mirror.sync()
     assert len(mirror.stored()) == 24
-    assert "would go" in " ".join(mirror.ears.notices)
+    assert "would go" in " ".join(mirror.observer.notices)
     for number in range(8):
         world.clear_quarantine(f"project-{number}")
     pypi.clear_requests()
@@ -91,7 +91,7 @@ async def test_a_root_list_that_is_cut_wipes_nothing(left: int, tmp_path: Path, 
         mirror.clock.forward(86400)
         await mirror.sync()
     assert len(served(mirror)) == 8
-    assert any("the root list" in text for text in mirror.ears.notices)
+    assert any("the root list" in text for text in mirror.observer.notices)
     pypi.release_root()
     await mirror.sync()
     assert mirror.problems() == []
@@ -104,7 +104,7 @@ async def test_a_person_agrees_at_once_to_what_a_list_leaves_out(tmp_path: Path,
     world.rename("project-0", "another")  # the journal says nothing of the old name
     mirror.clock.forward(86400)
     await mirror.sync()
-    assert any("the root list leaves out 1 projects" in text for text in mirror.ears.notices)
+    assert any("the root list leaves out 1 projects" in text for text in mirror.observer.notices)
     for _ in range(2):
         await mirror.sync(allow_removals=True)
         mirror.clock.forward(200)

@@ -56,7 +56,7 @@ async def test_a_root_index_that_was_dear_is_left_alone_for_twenty_times_what_it
     mock_clock.rate = 1
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         mock_clock.rate = 0
         slow, pace = dataclasses.replace(context, store=Slow(context.store, mock_clock)), RootIndexPacer()
         await respell(context, "Alpha")
@@ -82,7 +82,7 @@ async def test_the_stamp_of_completeness_waits_for_the_root_index(mirror: Mirror
     stamp = mirror.web / "last-modified"
     before = stamp.read_bytes()
     mirror.clock.forward(100)
-    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         await context.state.database.write(
             lambda connection: connection.execute("UPDATE mirror SET complete_at = complete_at + 100").rowcount
         )
@@ -114,7 +114,7 @@ async def test_a_form_that_was_cut_or_lost_or_lengthened_is_made_whole(mirror: M
     for spoil in (whole[:-1], whole + b" ", b"", None):
         for name in ("index.html", "index.v1_html"):
             _leave(simple / name, spoil)
-        async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
             await respell(context, "alpha")
             await publish_root(context)
         assert [(simple / name).read_bytes() for name in ("index.html", "index.v1_html")] == [whole] * 2

@@ -51,7 +51,7 @@ async def pass_through(mirror: Mirror, port: int) -> None:
     plain = mirror.settings
     proxied = replace(plain.upstream, proxy=f"http://operator:{PASSWORD}@127.0.0.1:{port}")
     settings = replace(plain, upstream=proxied)
-    async with open_context(settings, mirror.ears, mirror.clock, mirror.clock.sleep) as context:
+    async with open_context(settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
         await passes.sync(context)
 
 

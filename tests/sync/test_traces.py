@@ -95,7 +95,7 @@ async def test_an_upstream_that_does_not_answer_is_seen_on_the_page(mirror: Mirr
     world.upload("alpha", "1.0")
     await mirror.sync()
     mirror.clock.forward(7200)
-    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         await publish_status(context, root_is_owed=False, next_run_at=mirror.clock() + 60)
     assert "Out of touch with upstream" in (mirror.web / "mirrorsync/index.html").read_text()
     assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == "failed"
@@ -111,7 +111,7 @@ async def test_a_mirror_that_looks_every_six_hours_is_not_out_of_touch_after_two
     await mirror.sync()
     for hours, headline, status in ((2, "Up to date", "success"), (24, "Out of touch with upstream", "failed")):
         mirror.clock.forward(hours * 3600)
-        async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
             await publish_status(context, root_is_owed=False, next_run_at=mirror.clock() + 60)
         assert headline in (mirror.web / "mirrorsync/index.html").read_text()
         assert document(mirror, "mirrorsync/tunasync.json")[0]["status"] == status
@@ -122,7 +122,7 @@ async def test_traces_that_say_nothing_new_stay_untouched(mirror: Mirror, world:
     await mirror.sync()
     names = ("lastsync", "last-modified", "mirrorsync/trace.json", "mirrorsync/history.json", "mirrorsync/index.html")
     before = [(mirror.web / name).stat().st_mtime_ns for name in names]
-    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         await publish_status(context, root_is_owed=False)
     assert [(mirror.web / name).stat().st_mtime_ns for name in names] == before
 
@@ -174,7 +174,7 @@ async def test_an_index_without_a_trace_is_asked_once_and_the_mirror_is_none_the
     world.upload("alpha", "1.0")
     with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)
-        async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+        async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
             await passes.sync(context)
             await passes.sync(context)
         asked = [request.status for request in pypi.requests if "trace" in request.path]
@@ -196,7 +196,7 @@ async def test_a_daemon_renews_its_page_though_there_is_no_news(
     await mirror.sync()
     mirror.pypi.faults.add("", Status(503))
     page = mirror.web / "mirrorsync/index.html"
-    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         follower = DaemonLoop(context, PollSchedule(interval=60.0))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run)
@@ -210,7 +210,7 @@ async def test_a_daemon_renews_its_page_though_there_is_no_news(
 async def test_a_daemon_that_stops_of_a_fault_says_so_last(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
-    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         follower = DaemonLoop(context, PollSchedule(interval=60.0))
         follower._halt(StoreDenied("the disk is read-only"))
         with pytest.raises(StoreDenied):

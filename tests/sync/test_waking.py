@@ -35,7 +35,7 @@ def hurry() -> MockClock:
 @asynccontextmanager
 async def following(mirror: Mirror) -> AsyncIterator[DaemonLoop]:
     """Let a daemon follow. The wall clock stands still: what is put off stays so until it is woken."""
-    async with open_context(mirror.settings, mirror.ears, mirror.clock) as context:
+    async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         follower = DaemonLoop(context, PollSchedule(interval=1.0, shortest=0.0))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run)

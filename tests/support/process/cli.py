@@ -16,7 +16,7 @@ from typing import Any
 from mirrorsync.app.mirror_directory import web_directory
 from tests.support.oracle import Folder, Level, Oracle, Terms, broken_links
 from tests.support.oracle.instant import unknown_to_state
-from tests.support.process.launch import Result, environment, finish, launch, running, wait_until
+from tests.support.process.launch import Result, environment, finish, launch, running
 from tests.support.pypi.server import PyPI
 
 PROGRAM = Path(sys.executable).parent / "mirrorsync"
@@ -27,8 +27,8 @@ _ESCAPE = "\x1b"
 
 
 def mirrorsync(*arguments: str, cwd: Path | str = "/", **variables: str) -> Result:
-    """Run the command to its end; see `ended`."""
-    return ended(start(*arguments, cwd=cwd, **variables))
+    """Run the command to its end; see `result_of`."""
+    return result_of(start(*arguments, cwd=cwd, **variables))
 
 
 def start(
@@ -38,16 +38,13 @@ def start(
     return launch([*under, PROGRAM, *arguments], cwd=cwd, env=environment(**variables))
 
 
-def ended(process: subprocess.Popen[str]) -> Result:
+def result_of(process: subprocess.Popen[str]) -> Result:
     """Wait for the end. Raises: AssertionError on a traceback, or on escape codes in a pipe."""
     result = finish(process, _LONGEST)
     assert not _TRACEBACK.search(result.said), result.said
     assert "\N{REPLACEMENT CHARACTER}" not in result.said, "the output is not UTF-8"
     assert _ESCAPE not in result.said, repr(result.said)
     return result
-
-
-soon = wait_until
 
 
 def on_a_terminal(*arguments: str) -> Result:
@@ -95,7 +92,7 @@ class Operator:
         self.config.write_text("\n".join(lines))
 
     def does(self, *arguments: str, under: Sequence[str] = ()) -> Result:
-        return ended(self.begins(*arguments, under=under))
+        return result_of(self.begins(*arguments, under=under))
 
     def begins(self, *arguments: str, under: Sequence[str] = ()) -> subprocess.Popen[str]:
         return start(*arguments, "--config", self.config, under=under)
@@ -141,7 +138,7 @@ class Operator:
 def terminate(process: subprocess.Popen[str]) -> Result:
     """Send SIGTERM, and wait for the end."""
     process.send_signal(signal.SIGTERM)
-    return ended(process)
+    return result_of(process)
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int, int]]:

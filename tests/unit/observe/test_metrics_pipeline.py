@@ -9,7 +9,7 @@ from mirrorsync.observe.metrics import Metrics
 from mirrorsync.observe.run_observer import RunObservers
 from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.context import SyncContext
-from tests.support.mirror import Ears, Mirror
+from tests.support.mirror import Mirror, RecordingObserver
 from tests.support.pypi.faults import Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
@@ -18,7 +18,7 @@ from tests.unit.observe.metrics_kit import by_label, count
 
 @asynccontextmanager
 async def counted(mirror: Mirror, metrics: Metrics) -> AsyncIterator[SyncContext]:
-    told = RunObservers(Ears(), metrics)
+    told = RunObservers(RecordingObserver(), metrics)
     async with open_context(mirror.settings, told, mirror.clock, mirror.clock.sleep, metrics=metrics) as context:
         yield context
 
