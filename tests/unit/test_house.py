@@ -150,3 +150,25 @@ def test_every_make_target_that_a_document_names_exists(document: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert "test" in named
     assert named <= targets
+
+
+def test_every_path_in_the_architecture_document_exists() -> None:
+    document = (ROOT / "ARCHITECTURE.md").read_text()
+    named = re.findall(r"`((?:\.?\w+[\w.-]*/)*(?:[\w.-]+\.(?:py|toml|md|example)|(?:[\w-]+/)+))(?:::(\w+))?`", document)
+    assert len(named) > 60
+    assert [f"{path}::{name}" for path, name in named if not is_there(path, name)] == []
+
+
+def is_there(path: str, name: str) -> bool:
+    """Return whether the repository or the package has `path`, and whether that defines `name`, if given."""
+    found = [place / path for place in (ROOT, ROOT / "src" / "mirrorsync") if (place / path).exists()]
+    if not name:
+        return bool(found)
+    return any(re.search(rf"^(?:class|def|async def) {name}\b", file.read_text(), re.MULTILINE) for file in found)
+
+
+def test_the_tree_in_the_architecture_document_is_complete() -> None:
+    tree = (ROOT / "ARCHITECTURE.md").read_text().partition("## Tree")[2]
+    packages = {path.parent.name for path in (ROOT / "src" / "mirrorsync").glob("*/__init__.py")}
+    suites = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert {name for name in packages | suites if f"{name}/" not in tree} == set()
