@@ -164,7 +164,7 @@ def is_there(path: str, name: str) -> bool:
     found = [place / path for place in (ROOT, ROOT / "src" / "mirrorsync") if (place / path).exists()]
     if not name:
         return bool(found)
-    return any(re.search(rf"^(?:class|def|async def) {name}\b", file.read_text(), re.MULTILINE) for file in found)
+    return any(re.search(rf"^ *(?:class|def|async def) {name}\b", file.read_text(), re.MULTILINE) for file in found)
 
 
 def test_the_tree_in_the_architecture_document_is_complete() -> None:
