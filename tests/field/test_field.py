@@ -27,3 +27,11 @@ def _marked(case: Case) -> object:
 def test_mirrorsync_handles_the_case(case: Case, tmp_path: Path, world: World, pypi: PyPI) -> None:
     problems = list(case.play(Scene(world=world, pypi=pypi, mirror=Mirrorsync(tmp_path / "home", pypi.url))))
     assert problems == []
+
+
+def test_comparison_has_a_row_for_each_case() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "comparison.md").read_text()
+    rows = [line.split("|")[1].strip() for line in document.splitlines() if line.startswith("| ")]
+    assert [row for row in rows if row not in {"case", "**passed**"}] == [
+        case.sentence for case in (*everyday.CASES, *rare.CASES)
+    ]
