@@ -16,9 +16,10 @@ from mirrorsync.config.load import parse
 from mirrorsync.errors import BadConfig, Malformed, Refused, UpstreamError
 from mirrorsync.model.identity import ProjectName, Serial, is_segment, project_name, store_path
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
-from mirrorsync.simple import encode_html, encode_json, layout, root
+from mirrorsync.simple import layout, root
 from mirrorsync.simple.decode import PageDecoder
 from mirrorsync.simple.decode_file import decode_file
+from mirrorsync.simple.encode import encode_page
 from mirrorsync.simple.wire import Unfit, WireFile, WireHashes
 from mirrorsync.upstream import address, legacy, xmlrpc
 from mirrorsync.upstream.http import errors as answers
@@ -82,7 +83,7 @@ def page(data: bytes) -> bool:
 
 def _check_json(decoded: ProjectPage) -> None:
     again = PageDecoder().decode(
-        encode_json.encode_page(decoded, seeds.upstream_link).body, requested=seeds.NAME, page_url=seeds.PAGE_URL
+        encode_page(decoded, seeds.upstream_link).json, requested=seeds.NAME, page_url=seeds.PAGE_URL
     )
     require(_in_order(again) == _in_order(decoded), f"JSON reads back as {again}, not {decoded}")
 
@@ -97,11 +98,11 @@ def _in_order(decoded: ProjectPage) -> ProjectPage:
 
 
 def _check_html(decoded: ProjectPage) -> None:
-    body = encode_html.encode_page(decoded, layout.relative_link)
+    body = encode_page(decoded, layout.relative_link).html
     problems = markup_problems(body, anchors=len(decoded.files), serial=decoded.serial)
     require(not problems, f"HTML holds {problems}")
     published = read_html(body)
-    in_json = read_json(encode_json.encode_page(decoded, layout.relative_link).body)
+    in_json = read_json(encode_page(decoded, layout.relative_link).json)
     require(published.status == decoded.status, f"status {published.status!r}, not {decoded.status!r}")
     for link, other, file in zip(published.links, in_json.links, decoded.files, strict=True):
         require(link.filename == file.filename, f"link {link.filename!r}, not {file.filename!r}")

@@ -33,7 +33,7 @@ _SETTLED: Final = (
 _STORED: Final = "    stored = _all_stored(await download(context, draft.intent.needs, in_flight=in_flight))\n"
 _PUBLISHED_EARLY: Final = (
     "    await context.store.publish_all("
-    "page_objects(context.policy, draft.page, encode_page(draft.page, context.policy.link).body))\n"
+    "page_objects(context.policy, draft.page.name, encode_page(draft.page, context.policy.link)))\n"
 )
 _ONE_BY_ONE: Final = "            return [ended for each in publications for ended in await self._publish([each])]\n"
 _SHARED_FATE: Final = "            return [(each.row, error) for each in publications]\n"

@@ -1,1 +1,1 @@
-"""Which projects a mirror carries, and what of them. Pure."""
+"""The projects that a mirror carries, and the parts of their pages. Pure."""

@@ -1,10 +1,10 @@
-"""A project's page as HTML, byte for byte as PyPI writes it, blanks at odd places included.
+"""A project's page as HTML, byte for byte as PyPI writes it, including oddly placed blanks.
 
-PEP 833 freezes this form, and clients older than any of us read it with regular expressions.
+PEP 833 freezes this form, and old clients parse it with regular expressions.
 Source: PEP 503, 592, 629, 658, 714, 740, 792, 833.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from mirrorsync.model.page import DistFile, ProjectPage
@@ -12,11 +12,6 @@ from mirrorsync.model.page import DistFile, ProjectPage
 REPOSITORY_VERSION: Final = '<meta name="pypi:repository-version" content="1.4">'
 """The version of all HTML pages; PEP 833 freezes it."""
 _SPECIAL: Final = "&<>\"'"
-
-
-def encode_page(page: ProjectPage, link: Callable[[DistFile], str]) -> bytes:
-    """Return `html_page` with the URL that `link` gives each file."""
-    return html_page(page, [link(file) for file in page.files])
 
 
 def html_page(page: ProjectPage, links: Sequence[str]) -> bytes:
@@ -38,7 +33,7 @@ def html_page(page: ProjectPage, links: Sequence[str]) -> bytes:
 
 
 def escape(text: str) -> str:
-    """Return `text` so that it stays text inside an element and inside a quoted attribute, as PyPI spells that."""
+    """Return `text` escaped for elements and quoted attributes, with the character references that PyPI uses."""
     return (
         text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;").replace("'", "&#39;")
     )

@@ -4,7 +4,7 @@ Source: PEP 691, 700, 714, 740, 792; PyPI for the wire form and for `data-dist-i
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,13 +16,6 @@ _GAP: Final = b"\0"
 """Marks the place of `files` and of `meta` while the rest is encoded: JSON text has no such byte."""
 _PLAIN: Final = msgspec.json.Encoder()
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
-
-
-class Encoded(msgspec.Struct, frozen=True):
-    """A page, encoded."""
-
-    body: bytes
-    content_digest: bytes
 
 
 class _Digest(msgspec.Struct, frozen=True, gc=False):
@@ -42,12 +35,6 @@ class _File(msgspec.Struct, frozen=True, gc=False, rename="kebab"):
     upload_time: str | None
     url: str
     yanked: bool | str
-
-
-def encode_page(page: ProjectPage, link: Callable[[DistFile], str]) -> Encoded:
-    """Return `json_page` with the URL that `link` gives each file."""
-    body, content_digest = json_page(page, [link(file) for file in page.files])
-    return Encoded(body=body, content_digest=content_digest)
 
 
 def json_page(page: ProjectPage, links: Sequence[str]) -> tuple[bytes, bytes]:

@@ -1,6 +1,6 @@
-"""Values to paths in the served tree and back. The paths of files are exactly those of PyPI's file host.
+"""Paths and links in the served tree. The paths of files are those of PyPI's file host.
 
-Every path is made from a digest and a checked file name, never copied from what upstream sent (invariant I8).
+Every path is built from a digest and a checked file name, never copied from upstream (invariant I8).
 """
 
 import re
@@ -14,19 +14,19 @@ from mirrorsync.model.identity import ProjectName, StorePath, is_segment, store_
 from mirrorsync.model.page import DistFile
 
 SIDECAR_SUFFIX: Final = ".metadata"
-"""What PEP 658 adds to a file's name to name its metadata."""
+"""The suffix of a metadata sidecar. Source: PEP 658."""
 PLACE_BYTES: Final = 32
 
 _INDEX: Final = "simple"
 _FILES: Final = "packages"
 _LITERAL: Final = "~!$&'()*+,;=:@/"
-"""What stays as it is in a URL besides letters, digits, `-`, `.` and `_` (RFC 3986, pchar and `/`)."""
+"""Characters that stay unquoted besides letters, digits, `-`, `.` and `_` (RFC 3986, pchar and `/`)."""
 _NEEDS_NO_QUOTING: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*").fullmatch
 _FILE_PATH: Final = re.compile(r"packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+)").fullmatch
 
 
 class PagePaths(msgspec.Struct, frozen=True):
-    """Where the three forms of one page stand, under the names that web servers' recipes expect."""
+    """The paths of the three forms of a page, with the names that the web server recipes expect."""
 
     json: StorePath
     html: StorePath
@@ -40,12 +40,12 @@ def project_directory(name: ProjectName) -> StorePath:
 
 
 def page_paths(name: ProjectName) -> PagePaths:
-    """Return where `name`'s page stands."""
+    """Return the paths of `name`'s page."""
     return _page_paths(_INDEX, name)
 
 
 def root_paths() -> PagePaths:
-    """Return where the root index stands."""
+    """Return the paths of the root index."""
     return _page_paths(_INDEX)
 
 
@@ -74,9 +74,9 @@ def has_storable_sidecar(filename: str) -> bool:
 
 
 def parse_file_path(path: str) -> tuple[bytes, str]:
-    """Return the place and the file name that make `path`; of a sidecar's path, the sidecar's name.
+    """Return the place and the file name in `path`; for a sidecar, the sidecar's name.
 
-    Raises: Malformed, when `path` is not one that `file_path` makes.
+    Raises: Malformed, when `file_path` cannot return `path`.
     """
     match = _FILE_PATH(path)
     if match is None or not is_segment(match[4]):
@@ -116,5 +116,5 @@ def _quoted_path(file: DistFile) -> str:
 
 
 def legacy_path(name: ProjectName) -> StorePath:
-    """Return where the legacy JSON document of a project stands: `pypi/<name>/json`."""
+    """Return the path of a project's legacy JSON document: `pypi/<name>/json`."""
     return store_path("pypi", name, "json")

@@ -1,6 +1,6 @@
-"""The root index, in parts: PyPI's has 750,000 projects and tens of megabytes, of which none need be held at once.
+"""The root index, encoded in parts: PyPI's has 750,000 projects, too many to hold in memory.
 
-Byte for byte as PyPI writes it, but for links, which are relative here so that a mirror may lie below any path.
+Byte for byte as PyPI writes it, except that links are relative, so that a mirror can be served below any path.
 Source: PEP 503, 629, 691.
 """
 
@@ -23,26 +23,25 @@ _HEAD: Final = (
     "  </head>\n  <body>\n"
 ).encode()
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
-_STANDS_FOR_ITSELF: Final = f"{ascii_letters}{digits}._-".encode()
-"""What needs escaping neither in HTML nor in JSON: every valid name (PEP 508), and there are 750,000 of them."""
+_UNESCAPED: Final = f"{ascii_letters}{digits}._-".encode()
+"""Characters that need no escape in HTML or JSON; a valid name has no others (PEP 508)."""
 
 
 _PART: Final = 1 << 20
-"""Bytes of JSON: a part is handed on as soon as it has that many."""
+"""Bytes of JSON in a part, at least."""
 
 
 class RootPart(msgspec.Struct, frozen=True):
-    """What comes next in each form."""
+    """The next part of each form."""
 
     html: bytes
     json: bytes
 
 
 def root_parts(batches: Iterable[Sequence[Row]], last_serial: Serial | None) -> Iterator[RootPart]:
-    """Yield the root index of `batches`, in their order, in parts of some MiB.
+    """Yield the root index of `batches`, in their order, in parts of a few MiB.
 
-    Batches are best of a thousand rows or so: what was just read is still in the processor's cache.
-    In JSON a serial that is None is left out, the project's and the list's own alike.
+    Batches of about a thousand rows are fastest: they stay in the processor's cache. JSON omits serials that are None.
     """
     meta = _with_serial({"api-version": API_VERSION}, last_serial)
     html, json, size = [_HEAD], [b'{"meta":', _ENCODER.encode(meta), b',"projects":['], 0
@@ -62,7 +61,7 @@ def root_parts(batches: Iterable[Sequence[Row]], last_serial: Serial | None) -> 
 
 
 def _is_plain(batch: Sequence[Row]) -> bool:
-    return not "".join([shown for _, shown, _ in batch]).encode().translate(None, _STANDS_FOR_ITSELF)
+    return not "".join([shown for _, shown, _ in batch]).encode().translate(None, _UNESCAPED)
 
 
 def _plain(batch: Sequence[Row]) -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ from mirrorsync.errors import MirrorsyncError, ProjectGone
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.model.page import PageRequest, PageResult, ProjectPage, Unchanged
 from mirrorsync.model.wording import counted
-from mirrorsync.select import content
+from mirrorsync.select.rules import without_unstored_sidecars
 from mirrorsync.state.progress import ProjectRow, Weight
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.ingest import ingest
@@ -102,7 +102,7 @@ async def _step(context: SyncContext, result: PageResult) -> Step:
 async def _step_for_page(context: SyncContext, page: ProjectPage) -> Step:
     if not context.policy.files:
         return Step(name=page.name, says="page only")
-    (intent,) = await context.state.intend([content.apply(page, metadata=context.policy.metadata)])
+    (intent,) = await context.state.intend([without_unstored_sidecars(page, metadata=context.policy.metadata)])
     if isinstance(intent, MirrorsyncError):
         return Step(name=page.name, says=str(intent))
     lacking = [need.file for need in intent.needs if need.lacks_file]

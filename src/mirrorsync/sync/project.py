@@ -14,8 +14,8 @@ from mirrorsync.errors import MirrorsyncError, ProjectGone, Recovery, TooManyDel
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.outcome import Mirrored, Removed, StoredFile
 from mirrorsync.model.page import DistFile, PageRequest, ProjectPage
-from mirrorsync.select import content
-from mirrorsync.simple.encode_json import encode_page
+from mirrorsync.select.rules import without_unstored_sidecars
+from mirrorsync.simple.encode import encode_page
 from mirrorsync.simple.wire import API_VERSION
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.progress import ProjectRow, Weight
@@ -74,7 +74,7 @@ async def select(
 
     Returns each page's draft or its failure, in order. Raises: StoreError, which concerns all of them.
     """
-    pages = [content.apply(page, metadata=context.policy.metadata) for _, page in fetched]
+    pages = [without_unstored_sidecars(page, metadata=context.policy.metadata) for _, page in fetched]
     intents: Sequence[Intent | MirrorsyncError] = [Intent()] * len(pages)
     if context.policy.files:
         intents = await context.state.intend(pages)
@@ -128,7 +128,7 @@ def encode(policy: Policy, draft: Draft) -> Publication:
         sidecars_untold=page.sidecars_untold if policy.metadata else 0,
         sidecars_lost=lost,
     )
-    return Publication(row, () if is_public else tuple(page_objects(policy, page, encoded.body)), outcome)
+    return Publication(row, () if is_public else tuple(page_objects(policy, page.name, encoded)), outcome)
 
 
 async def publish(context: SyncContext, publications: Sequence[Publication]) -> None:
@@ -232,8 +232,8 @@ async def _retract_sidecars(context: SyncContext, draft: Draft) -> None:
     if row.present:
         known = [serial for serial in (row.page_serial, row.attempted_serial) if serial is not None]
         without = replace(page, serial=max(known, default=None), files=tuple(files))
-        body = encode_page(without, context.policy.link).body
-        await context.store.publish_all(page_objects(context.policy, without, body))
+        encoded = encode_page(without, context.policy.link)
+        await context.store.publish_all(page_objects(context.policy, page.name, encoded))
     else:
         await withdraw_page(context, row.name)  # an unrecorded page, left by a process that died
         await context.store.settle()

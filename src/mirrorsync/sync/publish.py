@@ -1,8 +1,8 @@
 """Publishing a project's pages, with their compressed siblings where the mirror has them."""
 
 from mirrorsync.model.identity import ProjectName, StorePath
-from mirrorsync.model.page import ProjectPage
-from mirrorsync.simple import encode_html, gzipped, layout
+from mirrorsync.simple import gzipped, layout
+from mirrorsync.simple.encode import EncodedPage
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
 
@@ -10,14 +10,14 @@ Object = tuple[StorePath, bytes]
 """A path in the store, and the bytes to publish there."""
 
 
-def page_objects(policy: Policy, page: ProjectPage, json: bytes) -> list[Object]:
-    """Return the objects of a page, encoded, in the order in which they are published; `json` is its JSON form.
+def page_objects(policy: Policy, name: ProjectName, page: EncodedPage) -> list[Object]:
+    """Return the objects of `name`'s page, in the order in which they are published.
 
     HTML and JSON are replaced one after the other (docs/adr/0003); each is valid by itself. A sibling goes before its
     page, so that a client that reads siblings never gets an older page than one that does not.
     """
-    paths = layout.page_paths(page.name)
-    html = encode_html.encode_page(page, policy.link)
+    paths = layout.page_paths(name)
+    json, html = page.json, page.html
     if not policy.gzip:
         return [(paths.json, json), (paths.html, html), (paths.index_html, html)]
     objects: list[Object] = []

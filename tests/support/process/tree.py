@@ -9,7 +9,8 @@ import msgspec
 
 from mirrorsync.model.identity import Serial, project_name
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
-from mirrorsync.simple import encode_html, encode_json, root
+from mirrorsync.simple import root
+from mirrorsync.simple.encode import encode_page
 from mirrorsync.simple.layout import file_path, page_paths, relative_link, root_paths, sidecar_path
 from tests.support.pypi.distributions import make_sdist, make_wheel
 
@@ -71,8 +72,8 @@ def _page(web: Path, name: str, serial: int, files: Sequence[DistFile]) -> Proje
         files=tuple(files),
     )
     paths = page_paths(page.name)
-    _write(web, paths.json, encode_json.encode_page(page, relative_link).body)
-    _write_html(web, paths.html, paths.index_html, encode_html.encode_page(page, relative_link))
+    _write(web, paths.json, encode_page(page, relative_link).json)
+    _write_html(web, paths.html, paths.index_html, encode_page(page, relative_link).html)
     return page
 
 

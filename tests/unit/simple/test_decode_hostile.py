@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from mirrorsync.errors import Malformed
 from mirrorsync.model.identity import is_segment
 from mirrorsync.model.page import ProjectPage
-from mirrorsync.simple import encode_html, encode_json, layout
+from mirrorsync.simple import layout
 from mirrorsync.simple.decode import PageDecoder
+from mirrorsync.simple.encode import encode_page
 from tests.unit.simple.pages import NAME, PAGE_URL, body_of, decoded, entry, page, sha256_of, url_of
 
 
@@ -253,9 +254,9 @@ def test_every_accepted_page_can_be_stored_and_written(told: dict[str, Any]) -> 
     for file in got.files:
         assert is_segment(file.filename)
         assert layout.parse_file_path(layout.file_path(file.place, file.filename)) == (file.place, file.filename)
-    written = encode_json.encode_page(got, layout.relative_link).body
+    written = encode_page(got, layout.relative_link).json
     again = PageDecoder().decode(written, requested=NAME, page_url=PAGE_URL)
-    assert encode_json.encode_page(again, layout.relative_link).body == written
-    html = encode_html.encode_page(got, layout.relative_link)
+    assert encode_page(again, layout.relative_link).json == written
+    html = encode_page(got, layout.relative_link).html
     assert html.count(b"<a ") == html.count(b"</a>") == len(got.files)
     assert b"<script" not in html

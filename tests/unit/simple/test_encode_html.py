@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.page import DistFile, ProjectPage
-from mirrorsync.simple.encode_html import encode_page
+from mirrorsync.simple.encode import encode_page
 from tests.unit.simple.pages import NAME, dist_file, sha256_of, upstream_link
 
 DIGEST = sha256_of("METADATA")
@@ -18,7 +18,7 @@ ANY = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 
 def anchor(**fields: object) -> str:
     file = dist_file("a.zip", url=URL, **fields)
-    lines = encode_page(ProjectPage(NAME, None, files=(file,)), upstream_link).decode().splitlines()
+    lines = encode_page(ProjectPage(NAME, None, files=(file,)), upstream_link).html.decode().splitlines()
     (line,) = [line for line in lines if line.startswith("<a ")]
     return line.replace(file.hashes.sha256.hex(), "HEX").replace(DIGEST.hex(), "META")
 
@@ -37,15 +37,15 @@ def test_a_page_equals_pypis_byte_for_byte() -> None:
 </body>
 </html>
 <!--SERIAL 7-->"""
-    assert encode_page(told, upstream_link).decode() == expected
+    assert encode_page(told, upstream_link).html.decode() == expected
 
 
 def test_a_page_without_files_has_no_lines_for_them() -> None:
-    assert b"</h1>\n</body>\n</html>\n<!--SERIAL 0-->" in encode_page(ProjectPage(NAME, Serial(0)), upstream_link)
+    assert b"</h1>\n</body>\n</html>\n<!--SERIAL 0-->" in encode_page(ProjectPage(NAME, Serial(0)), upstream_link).html
 
 
 def test_a_page_without_a_serial_has_no_comment() -> None:
-    assert encode_page(ProjectPage(NAME, None), upstream_link).endswith(b"</html>")
+    assert encode_page(ProjectPage(NAME, None), upstream_link).html.endswith(b"</html>")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_status_is_followed_by_its_reason() -> None:
     assert (
         '<meta name="pypi:project-status" content="deprecated">'
         '<meta name="pypi:project-status-reason" content="use &#34;x&#34; &amp; &lt;y&gt;">    <title>'
-    ) in encode_page(told, upstream_link).decode()
+    ) in encode_page(told, upstream_link).html.decode()
 
 
 class _Reader(HTMLParser):
@@ -106,7 +106,7 @@ def test_no_upstream_text_becomes_markup(
     file = dist_file(filename, url=url, requires_python=requires_python, yanked=yanked, provenance=url)
     told = ProjectPage(NAME, None, status=reason, status_reason=reason, files=(file,))
     reader = _Reader()
-    reader.feed(encode_page(told, upstream_link).decode())
+    reader.feed(encode_page(told, upstream_link).html.decode())
     reader.close()
     assert [tag for tag, _ in reader.tags] == ["html", "head", "meta", "meta", "meta", "title", "body", "h1", "a", "br"]
     assert filename in reader.texts

@@ -9,7 +9,7 @@ from mirrorsync.model.identity import Serial
 from mirrorsync.model.page import Hashes, ProjectPage
 from mirrorsync.simple import layout
 from mirrorsync.simple.decode import PageDecoder
-from mirrorsync.simple.encode_json import encode_page
+from mirrorsync.simple.encode import encode_page
 from tests.unit.simple.pages import (
     NAME,
     PAGE_URL,
@@ -37,7 +37,7 @@ USUAL_PAGE = (
 def test_an_upstream_page_is_written_with_the_same_bytes() -> None:
     body = USUAL_PAGE.replace("FILE", USUAL_FILE).replace("HEX", "ab" * 32).encode()
     got = PageDecoder().decode(body, requested=NAME, page_url=PAGE_URL)
-    assert encode_page(got, upstream_link).body == body
+    assert encode_page(got, upstream_link).json == body
 
 
 @pytest.mark.parametrize(
@@ -53,24 +53,24 @@ def test_an_upstream_page_is_written_with_the_same_bytes() -> None:
     ],
 )
 def test_every_form_of_page_is_written_with_the_same_bytes(told: object) -> None:
-    assert encode_page(decoded(told), upstream_link).body == body_of(told)
+    assert encode_page(decoded(told), upstream_link).json == body_of(told)
 
 
 def test_links_lead_to_the_mirror() -> None:
     file = dist_file("a b.zip")
-    written = json.loads(encode_page(ProjectPage(NAME, None, files=(file,)), layout.relative_link).body)
+    written = json.loads(encode_page(ProjectPage(NAME, None, files=(file,)), layout.relative_link).json)
     assert written["files"][0]["url"] == "../../" + layout.file_path(file.place, "a%20b.zip")
 
 
 def test_the_api_version_is_ours_for_every_upstream_version() -> None:
-    written = json.loads(encode_page(decoded(page(meta={"api-version": "1.0"})), upstream_link).body)
+    written = json.loads(encode_page(decoded(page(meta={"api-version": "1.0"})), upstream_link).json)
     assert written["meta"] == {"api-version": "1.4"}
 
 
 def test_every_key_of_pypi_is_always_written() -> None:
     bare = {"filename": "a.zip", "url": "a.zip", "hashes": {"sha256": "ab" * 32}}
     got = decoded({"meta": {"api-version": "1.0"}, "name": "holy-grail", "files": [bare]})
-    written = json.loads(encode_page(got, upstream_link).body)
+    written = json.loads(encode_page(got, upstream_link).json)
     assert written["files"][0].keys() == entry().keys()
     assert written.keys() == page().keys()
 
@@ -80,7 +80,7 @@ def test_unknown_keys_never_override_known_ones() -> None:
     file = dist_file(extra=extra, hashes=Hashes(b"\xab" * 32, (("sha256", "00"),)))
     meta_extra = {"api-version": "9", "_last-serial": 9, "zebra": 2}
     told = ProjectPage(NAME, None, files=(file,), extra={"files": [], "name": "x"}, meta_extra=meta_extra)
-    written = json.loads(encode_page(told, upstream_link).body)
+    written = json.loads(encode_page(told, upstream_link).json)
     assert written["meta"] == {"api-version": "1.4", "zebra": 2}
     assert written["name"] == NAME
     (got,) = written["files"]
@@ -91,7 +91,7 @@ def test_a_new_serial_changes_the_bytes_but_not_the_digest() -> None:
     before = ProjectPage(NAME, Serial(7), files=(dist_file(),), etag='"a"')
     after = msgspec.structs.replace(before, serial=Serial(9), etag='"b"')
     assert encode_page(before, upstream_link).content_digest == encode_page(after, upstream_link).content_digest
-    assert encode_page(before, upstream_link).body != encode_page(after, upstream_link).body
+    assert encode_page(before, upstream_link).json != encode_page(after, upstream_link).json
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mirrorsync.errors import Malformed
 from mirrorsync.simple import layout
 from mirrorsync.simple.decode import PageDecoder
-from mirrorsync.simple.encode_json import encode_page
+from mirrorsync.simple.encode import encode_page
 from mirrorsync.simple.shape import KNOWN_SHAPE, Keys, Shape
 from tests.unit.simple.pages import NAME, PAGE_URL, body_of, decoded, entry, page, sha256_of
 

@@ -2,7 +2,7 @@ import pytest
 
 from mirrorsync.model.identity import Serial, project_name, store_path
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
-from mirrorsync.simple import encode_html, encode_json
+from mirrorsync.simple.encode import encode_page
 from mirrorsync.simple.layout import relative_link
 from mirrorsync.web.headers import find_serial, serial_excerpts
 
@@ -32,15 +32,15 @@ def page(*, serial: int | None, versions: int = 1) -> ProjectPage:
 @pytest.mark.parametrize("versions", [1, 400, 15_000])
 def test_the_serial_of_a_page_is_found_and_no_uploader_can_forge_it(serial: int, versions: int) -> None:
     written = page(serial=serial, versions=versions)
-    assert found("index.v1_json", encode_json.encode_page(written, relative_link).body) == serial
-    assert found("index.html", encode_html.encode_page(written, relative_link)) == serial
-    assert found("index.v1_html", encode_html.encode_page(written, relative_link)) == serial
+    assert found("index.v1_json", encode_page(written, relative_link).json) == serial
+    assert found("index.html", encode_page(written, relative_link).html) == serial
+    assert found("index.v1_html", encode_page(written, relative_link).html) == serial
 
 
 def test_a_page_without_a_serial_has_none() -> None:
     written = page(serial=None)
-    assert found("index.v1_json", encode_json.encode_page(written, relative_link).body) is None
-    assert found("index.html", encode_html.encode_page(written, relative_link)) is None
+    assert found("index.v1_json", encode_page(written, relative_link).json) is None
+    assert found("index.html", encode_page(written, relative_link).html) is None
 
 
 def test_the_serial_of_the_root_list_is_not_that_of_a_project() -> None:
