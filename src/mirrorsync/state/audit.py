@@ -1,7 +1,7 @@
-"""The rolling audit: every project is asked for once a period, because serials do not tell everything.
+"""The rolling audit: check every project once a period, because serials do not show every change.
 
-Archiving writes no journal row, sidecars are back-filled, events get lost. The asking is conditional: nearly all
-answers are a 304.
+Archiving writes no journal row, sidecars are back-filled, events get lost. The requests are conditional: nearly all
+responses are 304.
 """
 
 import sqlite3
@@ -10,28 +10,28 @@ from typing import Final
 import msgspec
 
 _STEP_LIMIT: Final = 500
-"""Projects made due by one step: after days of downtime the audit catches up politely, not at once."""
-_WALK: Final = 10 * _STEP_LIMIT
-"""Names that one step passes at most: early in a first sync nearly none of them has a page to ask for."""
+"""Projects made due by one step, at most: after days of downtime the audit catches up gradually."""
+_SCAN_LIMIT: Final = 10 * _STEP_LIMIT
+"""Names that one step looks at, at most: early in a first sync hardly any of them has a page."""
 
 
 class AuditReport(msgspec.Struct, frozen=True):
-    """How far the audit is."""
+    """Progress of the audit and of the root list."""
 
     began_at: float | None
-    """Seconds since the epoch: when this round began."""
+    """Seconds since the epoch: the start of this round."""
     done: int
-    """Projects of this round that were asked for."""
+    """Projects checked in this round."""
     audited_at: float | None
-    """When the last whole round ended."""
+    """The end of the last complete round."""
     list_read_at: float | None
-    """When the root list was last held against the ledger."""
+    """When the root list was last compared with the database."""
     list_refused: str | None = None
-    """Why it was not believed in what it leaves out; None: it was."""
+    """Why the removals that it implies were refused; None: they were not."""
 
 
 def step(connection: sqlite3.Connection, now: float, period: float) -> int:
-    """Make due as many projects as the time since the last step is worth, in the order of their names."""
+    """Make due, by name, the share of projects that corresponds to the time since the last step; return how many."""
     row = connection.execute("SELECT projects, audit_position, audit_stepped_at FROM mirror").fetchone()
     if row["audit_stepped_at"] is None:
         connection.execute("UPDATE mirror SET audit_stepped_at = ?, audit_began_at = ?", (now, now))
@@ -39,17 +39,19 @@ def step(connection: sqlite3.Connection, now: float, period: float) -> int:
     share = min(int(row["projects"] * max(0.0, now - row["audit_stepped_at"]) / period), _STEP_LIMIT)
     if share == 0:
         return 0
-    passed, names = row["audit_position"], []
-    walk = connection.execute("SELECT name, present FROM project WHERE name > ? ORDER BY name LIMIT ?", (passed, _WALK))
-    steps = 0
-    for found in walk:
-        passed, steps = found["name"], steps + 1
+    position, names = row["audit_position"], []
+    rows = connection.execute(
+        "SELECT name, present FROM project WHERE name > ? ORDER BY name LIMIT ?", (position, _SCAN_LIMIT)
+    )
+    scanned = 0
+    for found in rows:
+        position, scanned = found["name"], scanned + 1
         if found["present"]:
-            names.append(passed)
+            names.append(position)
         if len(names) == share:
             break
     connection.executemany("UPDATE project SET recheck = 1 WHERE name = ?", [(name,) for name in names])
-    if len(names) < share and steps < _WALK:
+    if len(names) < share and scanned < _SCAN_LIMIT:
         connection.execute(
             "UPDATE mirror SET audit_position = '', audit_stepped_at = :now, audit_began_at = :now, audited_at = :now,"
             " audit_done = 0",
@@ -58,13 +60,13 @@ def step(connection: sqlite3.Connection, now: float, period: float) -> int:
     else:
         connection.execute(
             "UPDATE mirror SET audit_position = ?, audit_stepped_at = ?, audit_done = audit_done + ?",
-            (passed, now, len(names)),
+            (position, now, len(names)),
         )
     return len(names)
 
 
 def audit_report(connection: sqlite3.Connection) -> AuditReport:
-    """Return how far the audit is."""
+    """Return the progress of the audit."""
     row = connection.execute("SELECT * FROM mirror").fetchone()
     return AuditReport(
         began_at=row["audit_began_at"],

@@ -1,4 +1,4 @@
-"""One project's ledger: read, made due, and the names that a misspelt one may stand for. Without trio."""
+"""One project, for `mirrorsync project`: its report, similar names, and making it due. Without trio."""
 
 import sqlite3
 from contextlib import closing
@@ -15,7 +15,7 @@ _LENGTHS: Final = 2
 
 
 class ProjectReport(msgspec.Struct, frozen=True):
-    """One project's ledger, as `project show` prints it."""
+    """What `project show` prints."""
 
     name: ProjectName
     display_name: str
@@ -37,7 +37,7 @@ class ProjectReport(msgspec.Struct, frozen=True):
 
 
 def project_report(connection: sqlite3.Connection, name: ProjectName) -> ProjectReport | None:
-    """Return one project's ledger, None if the mirror does not know the project."""
+    """Return the report of a project, None if it is unknown."""
     row = connection.execute("SELECT * FROM project WHERE name = ?", (name,)).fetchone()
     if row is None:
         return None
@@ -52,7 +52,7 @@ def project_report(connection: sqlite3.Connection, name: ProjectName) -> Project
 
 
 def similar_names(connection: sqlite3.Connection, name: ProjectName) -> list[ProjectName]:
-    """Return known names of about the same length that begin or end like `name`: candidates for "did you mean"."""
+    """Return known names of similar length that start or end like `name`: candidates for "did you mean"."""
     found = connection.execute(
         "SELECT name FROM project WHERE length(name) BETWEEN ? AND ?"
         " AND (substr(name, 1, 2) = ? OR substr(name, -2) = ?)",
@@ -62,7 +62,7 @@ def similar_names(connection: sqlite3.Connection, name: ProjectName) -> list[Pro
 
 
 def make_due(path: Path, name: ProjectName) -> None:
-    """Make a project due at once in the state at `path`, whatever its last attempt said. Raises: StoreError."""
+    """Make a project due at once, whenever its next attempt is planned. Raises: StoreError."""
     try:
         with closing(connect(path)) as connection:
             connection.execute(

@@ -1,4 +1,4 @@
-"""The history of runs, and what was published at their ends."""
+"""The history of runs, and the root index published at the end of a run."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,24 +10,23 @@ from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.state.progress import note_complete
 
-TOGETHER: Final = 1_000
-"""Projects that a walk hands on at once: few enough to be in the processor's cache still when they are used."""
+BATCH: Final = 1_000
+"""Projects in one batch of `present`: few enough to remain in the processor's cache until they are used."""
 _PRESENT: Final = (
     "SELECT name, display_name, page_serial FROM project"
-    # As upstream's own root list: a quarantined project has its page, and is not listed.
+    # As in upstream's root list: a quarantined project has a page but is not listed.
     " WHERE present = 1 AND coalesce(status, '') != 'quarantined' ORDER BY name"
 )
 
 _KEPT_RUNS: Final = 10_000
-"""A week of one poll a minute; older rows go."""
-
+"""A week at one poll a minute; older rows are deleted."""
 
 NEEDS_PERSON: Final = "a person is needed: "
-"""Before the note of a run that ended of something which only a person can mend; `report` takes it off."""
+"""Prefix of the note of a run that only an operator can fix; `report` removes it."""
 
 
 def note_of(error: MirrorsyncError) -> str:
-    """Return what to write down of a run that ended of `error`."""
+    """Return the note for a run that `error` ended."""
     return f"{NEEDS_PERSON if error.recovery is Recovery.HALT else ''}{error}"
 
 
@@ -35,22 +34,22 @@ class Totals(msgspec.Struct, frozen=True):
     """What a run did."""
 
     projects: int = 0
-    """Projects brought up, confirmed or removed."""
+    """Projects synced, confirmed or removed."""
     files: int = 0
     """Files fetched."""
     fetched: int = 0
-    """Bytes fetched of files and sidecars."""
+    """Bytes fetched for files and sidecars."""
     errors: int = 0
     """Projects that failed."""
     sidecars_untold: int = 0
-    """Wheels of whose sidecars the index says nothing."""
+    """Wheels for which the index does not say whether they have a sidecar."""
     sidecars_lost: int = 0
-    """Sidecars that the index promises and does not have."""
+    """Sidecars that the index advertises but does not have."""
     note: str | None = None
-    """What halted it, None when nothing did."""
+    """What ended it early; None: nothing did."""
 
     def minus(self, earlier: "Totals") -> "Totals":
-        """Return what was done since `earlier`."""
+        """Return the difference to `earlier`."""
         return Totals(
             projects=self.projects - earlier.projects,
             files=self.files - earlier.files,
@@ -60,27 +59,27 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 def log(connection: sqlite3.Connection, started_at: float, totals: Totals, now: float) -> None:
-    """Write down a run that ended; with nothing unmet the mirror was complete when upstream was last asked."""
-    number = connection.execute(
+    """Record a run that ended; if nothing is unmet, the mirror was complete at the last poll."""
+    run_id = connection.execute(
         "INSERT INTO run (started_at, ended_at, projects, files, bytes, errors, note, serial)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT ingested_serial FROM mirror)) RETURNING id",
         (started_at, now, totals.projects, totals.files, totals.fetched, totals.errors, totals.note),
     ).fetchone()[0]
-    connection.execute("DELETE FROM run WHERE id <= ?", (number - _KEPT_RUNS,))
+    connection.execute("DELETE FROM run WHERE id <= ?", (run_id - _KEPT_RUNS,))
     note_complete(connection)
 
 
 def present(connection: sqlite3.Connection) -> Iterator[list[tuple[ProjectName, str, Serial | None]]]:
-    """Walk over the projects that have a page: (name, display name, the page's serial), by name.
+    """Iterate over the projects that have a page: (name, display name, the page's serial), by name.
 
-    They come in lists of `TOGETHER`; the walk reads as it goes.
+    Each item is a list of up to `BATCH` projects, read from the database on demand.
     """
     cursor = connection.cursor()
     cursor.row_factory = None
     cursor.execute(_PRESENT)
-    return iter(lambda: cursor.fetchmany(TOGETHER), [])
+    return iter(lambda: cursor.fetchmany(BATCH), [])
 
 
 def root_published(connection: sqlite3.Connection, serial: Serial | None, version: int) -> None:
-    """Note that the root index that stands says what the ledger said at `version`."""
+    """Record that the published root index shows the database as of `version`."""
     connection.execute("UPDATE mirror SET published_serial = ?, root_published_version = ?", (serial, version))

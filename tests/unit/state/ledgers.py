@@ -1,4 +1,4 @@
-"""State databases for these tests, filled by the state's own functions."""
+"""State databases for tests, filled by the functions of mirrorsync.state."""
 
 import hashlib
 import sqlite3
@@ -91,7 +91,7 @@ def bring_up(connection: sqlite3.Connection, number: int, serial: int, files: Se
 
 
 def fill(connection: sqlite3.Connection, projects: int, *, owed: bool) -> None:
-    """Make a mirror of so many projects, with three files each; `owed`: nothing of it is mirrored yet."""
+    """Make a mirror of so many projects with three files each; `owed`: nothing is mirrored yet."""
     with transaction(connection):
         progress.introduce(connection, "https://index.test", "all", "all", 0)
         progress.raise_wanted(

@@ -1,4 +1,4 @@
-"""A clock that was ahead and was set back: what it has put off is done all the same."""
+"""A clock that was ahead and was set back delays nothing."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,21 +28,21 @@ async def fails(state: State, *, at: float, delay: float) -> None:
     await state.record([failed], at, GRACE)
 
 
-async def test_what_a_clock_a_year_ahead_has_put_off_is_due_once_it_is_right(state: State) -> None:
+async def test_a_retry_scheduled_by_a_clock_a_year_ahead_becomes_due(state: State) -> None:
     await fails(state, at=_NOW + _YEAR, delay=60)
     assert await state.due(_NOW, 10) == []
     await state.clamp_timestamps(_NOW)
     assert [work.name for work in await state.due(_NOW, 10)] == [name_of(1)]
 
 
-async def test_what_upstream_asked_to_wait_a_day_for_waits_a_day(state: State) -> None:
+async def test_a_delay_of_a_day_is_kept(state: State) -> None:
     await fails(state, at=_NOW, delay=_DAY)
     await state.clamp_timestamps(_NOW)
     assert await state.due(_NOW + _DAY - 1, 10) == []
     assert await state.due(_NOW + _DAY + 1, 10) != []
 
 
-async def test_the_root_list_and_the_audit_do_not_wait_for_a_time_that_was_never(state: State) -> None:
+async def test_times_of_the_root_list_and_the_audit_are_clamped_to_now(state: State) -> None:
     await state.step_audit(_NOW + _YEAR, 30 * _DAY)
     await state.list_read(_NOW + _YEAR)
     await state.clamp_timestamps(_NOW)
@@ -59,21 +59,21 @@ async def is_due(state: State, now: float) -> bool:
     return await state.outbox.next_delivery("hook", now, most=1, flood=10) is not None
 
 
-async def test_who_is_told_of_changes_waits_for_no_time_that_only_a_wrong_clock_gave(state: State) -> None:
+async def test_a_delivery_scheduled_by_a_clock_ahead_becomes_due(state: State) -> None:
     await put_off(state, until=_NOW + 2 * 3600)
     assert not await is_due(state, _NOW)
     await state.clamp_timestamps(_NOW)
     assert await is_due(state, _NOW)
 
 
-async def test_who_asked_to_be_left_alone_for_an_hour_is(state: State) -> None:
+async def test_a_sink_that_asks_for_an_hour_gets_it(state: State) -> None:
     await put_off(state, until=_NOW + 3600)
     await state.clamp_timestamps(_NOW)
     assert not await is_due(state, _NOW + 3599)
     assert await is_due(state, _NOW + 3600)
 
 
-async def test_a_clock_that_is_right_costs_no_write(state: State) -> None:
+async def test_a_correct_clock_causes_no_write(state: State) -> None:
     await fails(state, at=_NOW, delay=60)
     await state.list_read(_NOW - 1)
     changes = await state.database.read(lambda connection: connection.total_changes)

@@ -1,4 +1,4 @@
-"""What `status` tells is counted as rows change; it is what counting anew would find."""
+"""The counts that triggers keep for `status` equal a fresh count."""
 
 import random
 import sqlite3
@@ -48,14 +48,14 @@ def counted(connection: sqlite3.Connection) -> tuple[int, ...]:
 
 
 def anything(connection: sqlite3.Connection, chance: random.Random, serial: int) -> None:
-    """Do one thing that a pipeline does, to a project chosen by chance."""
+    """Do one random operation of the pipeline on a random project."""
     number, now = chance.randrange(1, _PROJECTS), float(serial)
     name, files = name_of(number), page(number, chance.randrange(4), edition=chance.choice(["", ".1"]))
     match chance.randrange(12) if progress.named(connection, name) else 0:
         case 0 | 1:
             progress.raise_wanted(connection, [raised(number, serial)], Serial(serial))
         case 2 | 3 | 4:
-            bring_up(connection, number, chance.choice([serial, 7]), files, now)  # 7: the page that stands, again
+            bring_up(connection, number, chance.choice([serial, 7]), files, now)  # 7: the published page again
         case 5:
             inventory.intend(connection, name, files)
         case 6:
@@ -84,8 +84,8 @@ def anything(connection: sqlite3.Connection, chance: random.Random, serial: int)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_kept_counts_are_the_true_ones_after_whatever_happens(ledger: sqlite3.Connection, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 -- it is to be the same in every run
+def test_kept_counts_equal_fresh_counts_after_random_operations(ledger: sqlite3.Connection, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 -- repeatable, not secret
     for serial in range(100, 400):
         with transaction(ledger):
             anything(ledger, chance, serial)
@@ -93,13 +93,13 @@ def test_the_kept_counts_are_the_true_ones_after_whatever_happens(ledger: sqlite
     assert all(count >= 0 for count in kept(ledger))
 
 
-def test_taking_up_named_projects_tells_how_many_are_new(ledger: sqlite3.Connection) -> None:
+def test_adding_named_projects_returns_how_many_are_new(ledger: sqlite3.Connection) -> None:
     assert progress.name_projects(ledger, [name_of(1), name_of(50), name_of(51)]) == 2
     assert progress.name_projects(ledger, [name_of(50)]) == 0
 
 
 def first_version(path: Path) -> None:
-    """Leave a database as the first version left it: two projects unmet, one file, one object condemned."""
+    """Make a database of schema version 1: two projects unmet, one file, one object condemned."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(f"{_FIRST} PRAGMA user_version = 1; PRAGMA journal_mode = WAL;")
         connection.executescript(
@@ -118,7 +118,7 @@ def first_version(path: Path) -> None:
         )
 
 
-def test_a_database_of_the_first_version_becomes_one_of_this_with_all_its_rows(tmp_path: Path) -> None:
+def test_migration_from_version_1_keeps_all_rows(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     first_version(path)
     with closing(connect(path)) as connection:
@@ -136,7 +136,7 @@ def test_a_database_of_the_first_version_becomes_one_of_this_with_all_its_rows(t
         assert kept(connection) == counted(connection)
 
 
-def test_status_reads_a_database_that_no_sync_has_migrated_yet(tmp_path: Path) -> None:
+def test_status_reads_a_database_before_its_migration(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     first_version(path)
     with reading(path) as connection:

@@ -1,4 +1,4 @@
-"""The benchmark of the state's size works, small: so it cannot rot between two releases."""
+"""The benchmark of the state's size runs, on a small scale."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from bench import scale
 
 
-def test_the_state_is_made_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_makes_and_measures_states(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scale.main(["--quick", "--work", str(tmp_path)])
     rows = capsys.readouterr().out.splitlines()[1:]
     assert len(rows) == 2 * 13

@@ -1,4 +1,4 @@
-"""Starting, a pass with nothing to do, and `status` cost the same in every mirror, however large."""
+"""Start, a pass without changes, and `status` cost the same at any size of the mirror."""
 
 import re
 import sqlite3
@@ -22,7 +22,7 @@ _LATER = 100_000.0
 
 async def make(path: Path, projects: int, *, owed: bool) -> None:
     async with open_database(path) as database:
-        # As one job it is one transaction of the database's own; `fill` brings its own.
+        # Not through the database's own transaction: `fill` opens one.
         fill(database._connection, projects, owed=owed)
 
 
@@ -44,7 +44,7 @@ async def still_pass(state: State) -> None:
 
 
 async def busy_pass(state: State) -> None:
-    """Everything else that a pass asks of the state, for one project of each fate."""
+    """All other operations of a pass, for one project of each outcome."""
     later, files = 1_000_000, page(1, 4, edition=".1")
     await state.raise_wanted([raised(number, later) for number in (1, 2, 3, 4)], Serial(later))
     await state.due(_LATER, 2)
@@ -62,7 +62,7 @@ async def busy_pass(state: State) -> None:
 
 
 async def instructions(path: Path, work: Callable[[State], Awaitable[None]]) -> int:
-    """Return how many instructions SQLite's machine takes for `work`."""
+    """Return how many tens of instructions SQLite's virtual machine executes for `work`."""
     count = 0
 
     def step() -> int:
@@ -91,18 +91,18 @@ async def test_a_mirror_four_times_as_large_costs_sqlite_no_more(
 
 
 def unbounded(connection: sqlite3.Connection, statements: list[str]) -> Iterator[str]:
-    """Yield each statement that reads a whole table, or sorts what it finds, and how."""
+    """Yield each statement that scans a table or sorts, with the step of its query plan."""
     for statement in statements:
         steps = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
         for step in steps:
-            # SQLite calls a walk for max() a search, too: one without an index.
+            # SQLite also calls a scan for max() a search, but one without an index.
             walks = re.match(r"SCAN (?!CONSTANT ROW|(mirror|sink|sqlite_schema)\b)|SEARCH (?!\w+ USING)", step)
             in_order = "INDEX" in step and "LIMIT" in statement and not any("TEMP B-TREE" in each for each in steps)
             if walks and not in_order and not re.search(r"FROM run ORDER BY id DESC LIMIT", statement):
                 yield f"{step}: {statement}"
 
 
-async def test_no_statement_of_a_pass_or_of_status_walks_a_table(tmp_path: Path) -> None:
+async def test_no_statement_of_a_pass_or_of_status_scans_a_table(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     await make(path, 200, owed=False)
     said: list[str] = []
@@ -118,7 +118,7 @@ async def test_no_statement_of_a_pass_or_of_status_walks_a_table(tmp_path: Path)
         assert list(unbounded(connection, asked)) == []
 
 
-async def test_a_statement_that_walks_a_table_would_be_found(tmp_path: Path) -> None:
+async def test_statements_that_scan_a_table_are_found(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     await make(path, 1, owed=False)
     with closing(connect(path)) as connection:
@@ -130,7 +130,7 @@ async def test_a_statement_that_walks_a_table_would_be_found(tmp_path: Path) -> 
         assert len(list(unbounded(connection, statements))) == len(statements)
 
 
-async def test_status_names_the_failing_first_and_a_thousand_at_most(tmp_path: Path) -> None:
+async def test_status_lists_failing_projects_first_and_at_most_1000(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     await make(path, 1_500, owed=True)
     async with open_database(path) as database:
