@@ -59,16 +59,12 @@ LAWFUL: Final = (
 )
 
 BODILESS: Final = (
-    ("HEAD", answer(b"")),
-    ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
-    ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-    ("HEAD", b"HTTP/1.1 200 OK\r\n\r\n"),
-    ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
-    ("GET", b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n"),
-    ("GET", b"HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 1000\r\n\r\n"),
-    ("GET", b"HTTP/1.1 304 Not Modified\r\nETag: x\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 1000\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nETag: x\r\nTransfer-Encoding: chunked\r\n\r\n",
 )
-"""A method, and an answer to it that has no body whatever its headers say. Source: RFC 9112 6.3."""
+"""Responses to a GET that have no body, whatever their headers say. Source: RFC 9112 6.3."""
 
 UNLAWFUL: Final = (
     Unlawful("two lengths", _LENGTH + b"Content-Length: 5\r\n\r\nholy!"),

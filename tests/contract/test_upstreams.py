@@ -21,7 +21,7 @@ def open_at(pypi: PyPI, feed: Literal["auto", "json"]) -> AbstractAsyncContextMa
         contact="mirror-admin@example.test",
         connections=trio.CapacityLimiter(2),
         allow_http=True,
-        patience=RetryPolicy(attempts=3, seconds=20.0, first_wait=0.01, longest_wait=0.02),
+        retry_policy=RetryPolicy(attempts=3, seconds=20.0, first_wait=0.01, longest_wait=0.02),
         silence=1.0,
     )
 

@@ -1,16 +1,19 @@
-"""The transports that the suite holds side by side, and how a test gets at one."""
+"""The HTTP clients that the suite compares: the mirror's own and httpx's, both behind httpx's interface."""
 
 import gc
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, cast
 
 import httpx
 import msgspec
 
-from mirrorsync.upstream.http.transport import Transport
+from mirrorsync.errors import MirrorsyncError
+from mirrorsync.upstream.http.message import Request, Response
+from mirrorsync.upstream.http.pipeline import Pipeline
+from mirrorsync.upstream.http.pool import ConnectionPool
 
 REFUSAL: Final = httpx.RemoteProtocolError
 """What a peer gets that does not speak HTTP/1.1."""
@@ -37,11 +40,61 @@ class Kind(msgspec.Struct, frozen=True):
             yield client
 
 
+class OwnTransport(httpx.AsyncBaseTransport):
+    """Sends as the mirror does: one `Request` in a `Pipeline`, whose `Response` is read chunk by chunk."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._pool = ConnectionPool(lambda: context, user_agent="test", silence=3.0)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        skipped = {b"host", b"user-agent", b"content-length"}
+        headers = [(name, value) for name, value in request.headers.raw if name.lower() not in skipped]
+        sent = Request(
+            url=request.url,
+            method=cast("Any", request.method),
+            headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
+            content=b"".join([part async for part in request.stream]),
+            silence=min(request.extensions["timeout"][name] for name in ("connect", "read", "write")),
+        )
+        response = await Pipeline(self._pool, (sent,)).next()
+        assert response is not None
+        return httpx.Response(
+            response.status,
+            headers=list(response.headers.items()),
+            stream=_Body(response),
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": response.reason},
+        )
+
+    async def aclose(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: Response) -> None:
+        self._response = response
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._response.chunk()
+        except MirrorsyncError as error:
+            raise error.__cause__ or error from None  # the suite tests what the connection raises
+        if not chunk:
+            raise StopAsyncIteration
+        return bytes(chunk)
+
+    async def aclose(self) -> None:
+        await self._response.body.close()
+
+
 def _stock(context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
     return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=httpx.Limits(max_connections=None))
 
 
-OURS: Final = Kind("ours", lambda context: Transport(lambda: context))
+OURS: Final = Kind("ours", OwnTransport)
 STOCK: Final = Kind("stock", _stock)
 KINDS: Final = (OURS, STOCK)
 

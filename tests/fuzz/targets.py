@@ -16,20 +16,19 @@ from mirrorsync.config.load import parse
 from mirrorsync.errors import BadConfig, Malformed, Refused, UpstreamError
 from mirrorsync.model.identity import ProjectName, Serial, is_segment, project_name, store_path
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
+from mirrorsync.model.retry_after import retry_after
 from mirrorsync.simple import layout, root
 from mirrorsync.simple.decode import PageDecoder
 from mirrorsync.simple.decode_file import decode_file
 from mirrorsync.simple.encode import encode_page
 from mirrorsync.simple.wire import Unfit, WireFile, WireHashes
-from mirrorsync.upstream import address, legacy, xmlrpc
-from mirrorsync.upstream.http import errors as answers
-from mirrorsync.upstream.http.allowed_urls import AllowedUrls, authority
+from mirrorsync.upstream import address, extras, xmlrpc
+from mirrorsync.upstream.http.allowed_urls import AllowedUrls
 from mirrorsync.upstream.http.http1 import BadResponse, ResponseParser
 from mirrorsync.upstream.http.inflate import Inflater
-from mirrorsync.upstream.http.url import Url
+from mirrorsync.upstream.http.url import Url, authority
 from mirrorsync.upstream.http.url import parse as parse_url
-from mirrorsync.upstream.journal import to_batch, to_serial
-from mirrorsync.upstream.legacy import LegacyAnswer
+from mirrorsync.upstream.pypi import to_batch, to_serial
 from mirrorsync.upstream.root_list import RootReader
 from mirrorsync.web.headers import effective_headers, entity_tag, find_serial, object_headers, serial_excerpts
 from mirrorsync.web.negotiation import choose
@@ -292,8 +291,8 @@ def addresses(data: bytes) -> bool:
     for read in (address.resolve, address.host_of):
         with suppress(BadConfig):
             read(text)
-    seconds = answers.retry_after(text)
-    require(seconds is None or 0 <= seconds <= answers.LONGEST_RETRY_AFTER, f"{seconds} s")
+    seconds = retry_after(text, longest=86_400.0)
+    require(seconds is None or 0 <= seconds <= 86_400.0, f"{seconds} s")
     return taken > 0
 
 
@@ -313,7 +312,7 @@ def _check_parsers_agree(text: str) -> None:
 def response(data: bytes) -> bool:
     """An HTTP/1.1 response, in pieces whose size is the first byte."""
     step = 1 + (data[0] if data else 0)
-    parser = ResponseParser(has_body=not data.endswith(b"HEAD"))
+    parser = ResponseParser()
     try:
         for at in range(0, len(data), step):
             parser.feed(data[at : at + step])
@@ -322,9 +321,9 @@ def response(data: bytes) -> bool:
         require_message(refusal)
         return False
     (came,) = parser.responses
-    require(came.complete and came.has_head, "an end without a head")
-    require(sum(map(len, came.body)) <= len(data), "more body than came")
-    for name, value in came.fields.items():
+    require(came.is_complete and came.has_head, "an end without a head")
+    require(sum(map(len, came.buffer)) <= len(data), "more body than came")
+    for name, value in came.headers.items():
         require(b"\n" not in name + value and b"\r" not in name + value and b"\0" not in value, f"{name!r}: {value!r}")
     return True
 
@@ -348,7 +347,7 @@ def coding(data: bytes) -> bool:
 def release_data(data: bytes) -> bool:
     """The legacy JSON document."""
     try:
-        legacy.checked(LegacyAnswer(200, "the document", data), ProjectName("holy-grail"))
+        extras.check_legacy("the document", data, ProjectName("holy-grail"))
     except Malformed as refusal:
         require_message(refusal)
         return False

@@ -25,7 +25,7 @@ _SILENCE: Final = 0.05
 _HARMS_MAX: Final = 5
 """The number of findings after which a search ends."""
 _RECIPE: Final = Recipe(
-    seeds=(*(case.raw for case in (*LAWFUL, *UNLAWFUL) if len(case.raw) < 1000), *(raw for _, raw in BODILESS)),
+    seeds=(*(case.raw for case in (*LAWFUL, *UNLAWFUL) if len(case.raw) < 1000), *BODILESS),
     words=(
         *(b"\r\n", b"\r\n\r\n", b"\n", b"\r", b" ", b":", b"0\r\n\r\n", b"4\r\nholy\r\n", b"ffffffff\r\n"),
         *(b"Content-Length: 4\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n"),

@@ -64,7 +64,7 @@ class Siege(Mirror):
                     feed=settings.upstream.feed,
                     allow_http=True,
                     file_hosts=settings.upstream.file_hosts or (),
-                    patience=RetryPolicy(attempts=2, seconds=20.0, first_wait=0.01, longest_wait=0.02),
+                    retry_policy=RetryPolicy(attempts=2, seconds=20.0, first_wait=0.01, longest_wait=0.02),
                     silence=self.silence,
                 ) as upstream,
             ):

@@ -148,7 +148,7 @@ async def test_a_page_that_drips_for_ever_is_given_up(pypi: PyPI, world: World) 
         contact="a@b.test",
         connections=trio.CapacityLimiter(2),
         allow_http=True,
-        patience=RetryPolicy(attempts=1),
+        retry_policy=RetryPolicy(attempts=1),
         silence=0.1,
     ) as upstream:
         with trio.fail_after(0.1 * 30), pytest.raises(Exception, match="slow"):
@@ -257,7 +257,7 @@ async def test_a_proxy_that_redirects_to_what_is_no_url_is_a_failure_and_no_bug(
                 connections=trio.CapacityLimiter(2),
                 allow_http=True,
                 proxy=proxy.url,
-                patience=RetryPolicy(attempts=1),
+                retry_policy=RetryPolicy(attempts=1),
             ) as upstream:
                 with pytest.raises(Siege.expected):
                     await request_page(upstream, "victim")

@@ -22,7 +22,7 @@ from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial, project_name
 from mirrorsync.model.objects import Remote
 from mirrorsync.model.page import DistFile, Hashes, PageRequest, PageResult, ProjectPage, Unchanged
-from mirrorsync.upstream.journal import to_batch
+from mirrorsync.upstream.pypi import to_batch
 from tests.contract.memory_store import Steps
 from tests.support.pypi.values import Page, WorldFile
 from tests.support.pypi.world import World

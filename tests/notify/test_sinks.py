@@ -14,9 +14,10 @@ import trio
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import Serial
 from mirrorsync.model.notification import Announcement, PublicChange
+from mirrorsync.model.retry_after import retry_after
 from mirrorsync.notify.cache import Cache
 from mirrorsync.notify.cloudflare import Cloudflare
-from mirrorsync.notify.errors import PurgeError, retry_after
+from mirrorsync.notify.errors import PurgeError
 from mirrorsync.notify.fastly import Fastly
 from mirrorsync.notify.webhook import Webhook
 from mirrorsync.ports import Sink
@@ -247,14 +248,14 @@ async def test_a_secret_may_be_a_credential_of_systemds(
 
 
 def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most() -> None:
-    assert retry_after("12") == 12
-    assert retry_after("999999999999") == 3600
-    assert retry_after(None) is None
-    assert retry_after("soon") is None
-    in_a_minute = retry_after(formatdate(time.time() + 60, usegmt=True))
+    assert retry_after("12", longest=3600) == 12
+    assert retry_after("999999999999", longest=3600) == 3600
+    assert retry_after(None, longest=3600) is None
+    assert retry_after("soon", longest=3600) is None
+    in_a_minute = retry_after(formatdate(time.time() + 60, usegmt=True), longest=3600)
     assert in_a_minute is not None
     assert 55 < in_a_minute <= 60
-    assert retry_after("Mon, 01 Jan 1990 00:00:00 GMT") == 0
+    assert retry_after("Mon, 01 Jan 1990 00:00:00 GMT", longest=3600) == 0
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from mirrorsync.sync.context import Clock, Sleep, SyncContext
 from mirrorsync.sync.policy import Policy
 from mirrorsync.sync.single_pass import note_halt, prepare
 from mirrorsync.upstream.build import open_upstream
-from mirrorsync.upstream.http.request_metrics import NO_METRICS
+from mirrorsync.upstream.http.client import NO_METRICS
 
 if TYPE_CHECKING:
     from mirrorsync.observe.metrics import Metrics
@@ -165,5 +165,5 @@ def _upstream(settings: Settings, metrics: "Metrics | None" = None) -> AbstractA
         file_hosts=upstream.file_hosts or (),
         proxy=upstream.proxy,
         ca_file=None if upstream.ca_file is None else str(upstream.ca_file),
-        meter=NO_METRICS if metrics is None else metrics,
+        metrics=NO_METRICS if metrics is None else metrics,
     )

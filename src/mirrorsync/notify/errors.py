@@ -1,12 +1,11 @@
 """Telling somebody of a change that did not work: what, why, and without the secrets."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
 from mirrorsync.errors import MirrorsyncError, Recovery
+from mirrorsync.model.retry_after import retry_after
 
 _LONGEST_WAIT: Final = 3600.0
 _SHOWN: Final = 200
@@ -28,7 +27,9 @@ def refusal(who: str, status: int, answer: bytes, wait: str | None, secrets: Ite
         hint = "its address, service or zone in the configuration; a cache must allow the method (docs/purging.md)"
     said = without(answer.decode("utf-8", "replace"), secrets)
     why = f"it said {said[:_SHOWN]!r}" if said.strip() else ""
-    return PurgeError(f"{who} answers {status}", why=why, hint=hint, retry_after=retry_after(wait))
+    return PurgeError(
+        f"{who} answers {status}", why=why, hint=hint, retry_after=retry_after(wait, longest=_LONGEST_WAIT)
+    )
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -37,20 +38,3 @@ def without(text: str, secrets: Iterable[str]) -> str:
         if secret:
             text = text.replace(secret, "***")
     return text
-
-
-def retry_after(text: str | None) -> float | None:
-    """Return a Retry-After header in seconds from now, an hour at most; None when it is absent or unreadable.
-
-    Source: RFC 9110, section 10.2.3.
-    """
-    if text is None:
-        return None
-    if text.strip().isascii() and text.strip().isdecimal():
-        return min(float(text.strip()[:9]), _LONGEST_WAIT)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max((aware - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_WAIT)

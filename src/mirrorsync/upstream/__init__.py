@@ -1,5 +1,4 @@
-"""Adapters to the indexes that are mirrored: what they send is judged here and leaves as values.
+"""Adapters to the indexes that are mirrored: they validate what an index sends and return it as values.
 
-Everything that crosses the network passes `client.py`: it alone holds a connection, and it alone turns httpx's
-exceptions and HTTP's statuses into our errors (`answers.py`). Retries stand in `retry.py` and nowhere else.
+`http/` sends every request: it bounds, retries and checks, and turns HTTP's failures into mirrorsync's errors.
 """

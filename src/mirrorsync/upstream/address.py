@@ -1,18 +1,18 @@
-"""Where an index lives: the one place that knows PyPI's address, and it asks pip."""
+"""The address of an index: the only module that knows PyPI's, which it takes from pip."""
 
 import re
 from typing import Final
 
 import httpx
 import msgspec
-from pip._internal.models.index import PyPI  # pip is the authority; a test holds that this name still exists
+from pip._internal.models.index import PyPI  # pip defines it; a test checks that the name exists
 
 from mirrorsync.errors import BadConfig
-from mirrorsync.upstream.http.allowed_urls import authority
+from mirrorsync.upstream.http.url import authority
 
-PYPI_WORD: Final = "pypi"
-"""What an operator writes for PyPI itself."""
-_HINT: Final = 'index = "pypi", or the base URL of an index: https://HOST, with its /simple/ below it'
+PYPI_NAME: Final = "pypi"
+"""The configured name of PyPI itself."""
+_HINT: Final = 'index = "pypi", or the base URL of an index: https://HOST, without /simple/'
 
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9._:-]+")
@@ -24,35 +24,35 @@ class Address(msgspec.Struct, frozen=True):
     base_url: str
     """Without a trailing slash; `/simple/` and `/pypi` are below it."""
     identity: str
-    """Recorded with the mirror: the base URL, so that both ways to name PyPI are one identity."""
+    """The base URL, recorded with the mirror, so that both names of PyPI are one identity."""
     host: str
-    """Host, and port where it is not the scheme's own."""
+    """The host, with the port if it is not the default."""
     file_hosts: frozenset[str]
-    """Where the index's files come from unless the configuration says otherwise."""
+    """The hosts of the index's files, unless the configuration names others."""
     is_pypi: bool
 
 
 def resolve(index: str) -> Address:
-    """Return where `index` lives; a trailing `/simple/` is taken off.
+    """Return the address of `index`, without a trailing `/simple/`.
 
-    Raises: BadConfig, when it is neither `pypi` nor a plain http(s) base URL, or PyPI's own.
+    Raises: BadConfig, if it is neither `pypi` nor a plain http(s) base URL, or if it is PyPI's URL.
     """
-    url = _parse(PyPI.url if index == PYPI_WORD else index)
+    url = _parse(PyPI.url if index == PYPI_NAME else index)
     host = authority(url)
     base_url = f"{url.scheme}://{host}{url.path.rstrip('/').removesuffix('/simple')}".rstrip("/")
     is_pypi = base_url == PyPI.url.rstrip("/")
-    if is_pypi and index != PYPI_WORD:
+    if is_pypi and index != PYPI_NAME:
         raise BadConfig(
             f"[upstream] index is {index[:100]!r}",
-            why="that is PyPI, for which rules of its own hold (one poll a minute, a contact)",
-            hint=f'write index = "{PYPI_WORD}"',
+            why="that is PyPI, which has rules of its own (one poll a minute, a contact)",
+            hint=f'write index = "{PYPI_NAME}"',
         )
     file_hosts = frozenset({host, PyPI.file_storage_domain}) if is_pypi else frozenset({host})
     return Address(base_url=base_url, identity=base_url, host=host, file_hosts=file_hosts, is_pypi=is_pypi)
 
 
 def host_of(text: str) -> str:
-    """Return a configured `HOST` or `HOST:PORT` as it stands in a parsed URL (lower case, IDNA).
+    """Return a configured `HOST` or `HOST:PORT` in the form of a parsed URL (lower case, IDNA).
 
     Raises: BadConfig.
     """

@@ -1,41 +1,114 @@
-"""A file's body that survives broken connections: undecoded, bounded, resumed by Range."""
+"""Bodies of files: undecoded, bounded in size, resumed by Range after a broken connection."""
 
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from http import HTTPStatus
 from typing import Final, Self
 
 from mirrorsync.errors import Malformed, MirrorsyncError, Truncated, WrongSize
 from mirrorsync.model.objects import Chunk, Remote
-from mirrorsync.upstream.http.allowed_urls import authority
-from mirrorsync.upstream.http.client import Client, Question
+from mirrorsync.upstream.http.batch import fetch_together
+from mirrorsync.upstream.http.client import Client
 from mirrorsync.upstream.http.errors import CutShort
 from mirrorsync.upstream.http.inflate import Inflater
-from mirrorsync.upstream.http.pipeline import Fields
-from mirrorsync.upstream.http.response import Ask, Reply
-from mirrorsync.upstream.http.retry import is_worth_retrying, retry
+from mirrorsync.upstream.http.message import Request, Response
+from mirrorsync.upstream.http.retry import is_retryable
+from mirrorsync.upstream.http.url import authority
 
 MAX_RESTARTS: Final = 16
-"""Broken connections that one body may have, whatever progress it makes between them."""
+"""Broken connections that one body may have, however much arrives between them."""
 _STATUSES: Final = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18}|\*)", re.ASCII)
 """Source: RFC 9110 14.4."""
+_GZIP_OVERHEAD: Final = 4096
+"""Bytes by which gzip may lengthen a small body that is compressed already."""
+_HEADERS: Final = (("Accept-Encoding", "identity"), ("Accept", "*/*"))
+_NAME: Final = 300
+"""Characters of a URL that a message shows."""
 
 
-_CODING: Final = 4096
-"""Bytes by which gzip may lengthen a small body that is packed already."""
-_WHOLE: Final = (("Accept-Encoding", "identity"), ("Accept", "*/*"))
+async def fetch_all(client: Client, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
+    """Return the whole body of each small remote, or its failure, in the order of `remotes`; all are held in memory.
+
+    Remotes of one origin are requested together; one that breaks is requested again from its start, alone.
+    Failures: Missing, Refused, Unreachable, Throttled, Truncated, WrongSize. Cancellation: the connection is closed.
+    """
+    results: list[bytes | MirrorsyncError] = [b""] * len(remotes)
+    origins: defaultdict[tuple[str, str], list[tuple[int, Request]]] = defaultdict(list)
+    for index, remote in enumerate(remotes):
+        try:
+            url = client.allowed.file(remote.url)
+        except MirrorsyncError as error:
+            results[index] = error
+        else:
+            request = Request(url=url, headers=_HEADERS, kind="file")
+            origins[url.scheme, authority(url)].append((index, request))
+
+    async def read(index: int, response: Response) -> bytes:
+        return await _read_whole(remotes[index], response)
+
+    for requests in origins.values():
+        async with fetch_together(client, requests, read, _with_index) as groups:
+            async for group in groups:
+                for index, outcome in group:
+                    results[index] = outcome
+    return results
+
+
+def _with_index(index: int, outcome: bytes | MirrorsyncError) -> tuple[int, bytes | MirrorsyncError]:
+    return index, outcome
+
+
+async def _read_whole(remote: Remote, response: Response) -> bytes:
+    size, limit = remote.size, remote.limit if remote.size is None else min(remote.limit, remote.size)
+    name = remote.url[:_NAME]
+    is_coded, length = response.coding == "gzip", response.length
+    if length is not None and not is_coded:
+        _check_total(name, length, remote, response)
+    pieces: list[Chunk] = []
+    received = 0
+    try:
+        while chunk := await response.chunk():
+            received += len(chunk)
+            if received > limit + (_GZIP_OVERHEAD if is_coded else 0):
+                raise WrongSize(name, why=f"more than the announced {limit:,} bytes arrive; the download was stopped")
+            pieces.append(chunk)
+    except CutShort as cut:
+        raise Truncated(name, why=f"{cut.why} after {received:,} bytes") from cut
+    body = b"".join(pieces)
+    if is_coded and received != size:
+        body = _decoded(name, body, limit)  # by an intermediary: the request accepts no coding
+    if size is not None and len(body) < size:
+        raise Truncated(name, why=f"the body ended after {len(body):,} of {size:,} bytes")
+    return body
+
+
+def _decoded(name: str, body: bytes, limit: int) -> bytes:
+    """Return `body` without its gzip; unchanged if it has none, so that its digest decides."""
+    inflater = Inflater(name, coding="gzip", limit=limit)
+    try:
+        decoded = b"".join(inflater.feed(body))
+        inflater.end()
+    except Malformed:
+        return body
+    return decoded
+
+
+def _check_total(name: str, total: int, remote: Remote, response: Response) -> None:
+    if total > remote.limit or (remote.size is not None and total != remote.size):
+        hint = "a captive portal or an error page" if "html" in response.media_type else ""
+        expected = f"{remote.limit:,} bytes at most" if remote.size is None else f"{remote.size:,} bytes"
+        raise WrongSize(name, why=f"its host announces {total:,} bytes, not {expected}", hint=hint)
 
 
 @asynccontextmanager
 async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterator[Chunk]]:
-    """Open `remote`: its bytes as they travel, which the caller verifies by their digest.
+    """Open `remote`: its undecoded bytes, which the caller verifies by their digest.
 
-    After a broken connection it goes on where it stood; an index that ignores Range is read again from the start and
-    what is known is skipped. A coding that nobody asked for is undone, once.
+    After a broken connection it continues where it stopped. From a host that ignores Range it is read again from the
+    start, and the known bytes are skipped. A content coding that was not requested is undone, once.
     Raises: Missing, Refused, Unreachable, Throttled on entering; later Truncated, WrongSize, Unreachable, Throttled.
     Cancellation: the connection is closed.
     Source: RFC 9110 14 (Range), 15.3.7 (206), 15.5.17 (416).
@@ -48,100 +121,30 @@ async def open_body(client: Client, remote: Remote) -> AsyncIterator[AsyncIterat
         await body.disconnect()
 
 
-async def fetch_all(client: Client, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
-    """Return the whole of each small remote, or its failure, in their order; all of it held in memory.
-
-    Those of one origin are asked for together; one that breaks is asked for again from its start, alone.
-    Failures: Missing, Refused, Unreachable, Throttled, Truncated, WrongSize. Cancellation: the connection is closed.
-    """
-    results: list[bytes | MirrorsyncError] = [b""] * len(remotes)
-    origins: defaultdict[tuple[str, str], list[tuple[int, Question[bytes]]]] = defaultdict(list)
-    for index, remote in enumerate(remotes):
-        try:
-            url = client.gate.file(remote.url)
-        except MirrorsyncError as error:
-            results[index] = error
-        else:
-            ask = Ask(url=url, headers=_WHOLE, kind="file")
-            question = Question(ask, partial(_read_whole, remote), partial(_whole_at_once, remote))
-            origins[url.scheme, authority(url)].append((index, question))
-    for asked in origins.values():
-        bodies = await client.ask_all([question for _, question in asked])
-        for (index, _), body in zip(asked, bodies, strict=True):
-            results[index] = body
-    return results
-
-
-def _whole_at_once(remote: Remote, fields: Fields, body: bytes) -> bytes | None:
-    """Return `body` if there is nothing to be said about it."""
-    fits = len(body) <= remote.limit if remote.size is None else len(body) == remote.size <= remote.limit
-    return body if fits and body and b"content-encoding" not in fields else None
-
-
-async def _read_whole(remote: Remote, reply: Reply) -> bytes:
-    size, limit = remote.size, remote.limit if remote.size is None else min(remote.limit, remote.size)
-    name = str(reply.ask.url)[:300]
-    coded, length = reply.coding == "gzip", reply.length
-    if length is not None and not coded:
-        _check_total(name, length, size=size, limit=limit, media_type=reply.media_type)
-    pieces: list[bytes] = []
-    received = 0
-    try:
-        while chunk := await reply.chunk():
-            received += len(chunk)
-            if received > limit + (_CODING if coded else 0):
-                raise WrongSize(name, why=f"more than the promised {limit:,} bytes come; we stopped")
-            pieces.append(chunk)
-    except CutShort as cut:
-        raise Truncated(name, why=f"{cut.why} after {received:,} bytes") from cut
-    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    if coded and received != size:
-        body = _decoded(name, body, limit)  # an intermediary's doing: nobody asked for a coding
-    if size is not None and len(body) < size:
-        raise Truncated(name, why=f"the body ended after {len(body):,} of {size:,} bytes")
-    return body
-
-
-def _decoded(name: str, body: bytes, limit: int) -> bytes:
-    """Return `body` without its gzip; as it is where it has none, and the digest will tell."""
-    inflater = Inflater(name, coding="gzip", limit=limit)
-    try:
-        decoded = b"".join(inflater.feed(body))
-        inflater.end()
-    except Malformed:
-        return body
-    return decoded
-
-
-def _check_total(name: str, total: int, *, size: int | None, limit: int, media_type: str) -> None:
-    if total > limit or (size is not None and total != size):
-        hint = "a captive portal or an error page" if "html" in media_type else ""
-        expected = f"{limit:,} bytes at most" if size is None else f"{size:,} bytes"
-        raise WrongSize(name, why=f"its host tells {total:,} bytes, promised are {expected}", hint=hint)
-
-
 class _ResumingBody:
     def __init__(self, client: Client, remote: Remote) -> None:
         self._client = client
-        self._url = client.gate.file(remote.url)
+        self._remote = remote
+        self._url = client.allowed.file(remote.url)
+        self._name = remote.url[:_NAME]
         self._size = remote.size
         self._limit = remote.limit if remote.size is None else min(remote.limit, remote.size)
         self._offset = 0
         self._skip = 0
-        """Bytes of the present answer that were handed on before."""
+        """Bytes of the current response that the consumer has already."""
         self._restarts = 0
         self._ranges_work = True
-        self._complete = False
+        self._is_complete = False
         self._first: Chunk | None = None
-        self._reply: Reply | None = None
+        self._response: Response | None = None
         self._inflater: Inflater | None = None
-        """Undoes the coding of the present answer, where an intermediary gave it one."""
-        self._inflated: Iterator[bytes] = iter(())
+        """Undoes the coding of the current response, if an intermediary added one."""
+        self._inflated: Iterator[Chunk] = iter(())
         self._connection = AsyncExitStack()
 
     async def begin(self) -> None:
-        """Fetch the first bytes, so that a file that cannot be had is told before anything is made of it."""
-        self._first = await retry(self._client.patience, self._step)
+        """Fetch the first bytes, so that a missing file is known before anything is staged."""
+        self._first = await self._client.retry(self._step)
 
     def __aiter__(self) -> Self:
         return self
@@ -155,24 +158,24 @@ class _ResumingBody:
         return chunk
 
     async def disconnect(self) -> None:
-        """Give the connection back; harmless when there is none."""
-        self._reply = None
+        """Release the connection, if there is one."""
+        self._response = None
         await self._connection.aclose()
 
     async def _next(self) -> Chunk:
         try:
             return await self._step()
-        except Exception as error:
-            if not is_worth_retrying(error) or self._restarts >= MAX_RESTARTS:
+        except MirrorsyncError as error:
+            if not is_retryable(error) or self._restarts >= MAX_RESTARTS:
                 raise
-        return await retry(self._client.patience, self._step)
+        return await self._client.retry(self._step)
 
     async def _step(self) -> Chunk:
-        """Return the next bytes, empty when the body is complete; on any failure there is no connection left."""
+        """Return the next bytes, empty when the body is complete; after any failure no connection is left."""
         try:
-            reply = self._reply or await self._connect()
-            while not self._complete:
-                chunk = await self._read(reply)
+            response = self._response or await self._connect()
+            while not self._is_complete:
+                chunk = await self._read(response)
                 if not chunk:
                     self._check_end()
                 elif fresh := self._fresh(chunk):
@@ -186,59 +189,60 @@ class _ResumingBody:
         await self.disconnect()
         return b""
 
-    async def _connect(self) -> Reply:
+    async def _connect(self) -> Response:
         if self._offset:
             self._restarts += 1
-        headers = list(_WHOLE)
+        headers = list(_HEADERS)
         if self._offset and self._ranges_work:
             headers.append(("Range", f"bytes={self._offset}-"))
-        ask = Ask(url=self._url, headers=tuple(headers), kind="file", statuses=_STATUSES)
-        reply = await self._connection.enter_async_context(self._client.exchange(ask))
-        if reply.status == HTTPStatus.OK:
+        request = Request(url=self._url, headers=tuple(headers), kind="file", wanted=_STATUSES)
+        response = await self._connection.enter_async_context(self._client.open(request))
+        if response.status == HTTPStatus.OK:
             self._skip, self._inflated = self._offset, iter(())
-            self._inflater = Inflater(self._name, coding="gzip", limit=self._limit) if self._is_coded(reply) else None
-            if self._inflater is not None:
-                self._ranges_work = False  # they would count the bytes of the coding
-            elif reply.length is not None:
-                self._check_total(reply.length, reply)
+            is_coded = self._has_added_coding(response)
+            self._inflater = Inflater(self._name, coding="gzip", limit=self._limit) if is_coded else None
+            if is_coded:
+                self._ranges_work = False  # a Range would count the coded bytes
+            elif response.length is not None:
+                _check_total(self._name, response.length, self._remote, response)
         else:
-            self._accept_range(reply)
-        self._reply = reply
-        return reply
+            self._accept_range(response)
+        self._response = response
+        return response
 
-    def _is_coded(self, reply: Reply) -> bool:
-        """Tell whether the answer's coding is to be undone: some call an archive coded that just ends in .gz."""
-        if reply.coding != "gzip" or reply.length == self._size is not None:
+    def _has_added_coding(self, response: Response) -> bool:
+        """Return True if the coding is to be undone: some hosts label an archive as coded that merely ends in .gz."""
+        if response.coding != "gzip" or response.length == self._size is not None:
             return False
-        return reply.length is not None or not self._name.endswith(("gz", ".Z"))
+        return response.length is not None or not self._name.endswith(("gz", ".Z"))
 
-    async def _read(self, reply: Reply) -> Chunk:
-        """Return the next bytes of the answer, decoded where they are coded; empty at its end."""
+    async def _read(self, response: Response) -> Chunk:
+        """Return the next bytes of the response, without an added coding; empty at its end."""
         if self._inflater is None:
-            return await reply.block()
+            return await response.chunk()
         while not (piece := next(self._inflated, b"")):
-            chunk = await reply.chunk()
+            chunk = await response.chunk()
             if not chunk:
                 self._inflater.end()
                 break
             self._inflated = self._inflater.feed(chunk)
         return piece
 
-    def _accept_range(self, reply: Reply) -> None:
-        told = _CONTENT_RANGE.fullmatch((reply.header("content-range") or "").strip())
-        start, total = told.groups() if told else (None, None)
+    def _accept_range(self, response: Response) -> None:
+        announced = _CONTENT_RANGE.fullmatch((response.header("content-range") or "").strip())
+        start, total = announced.groups() if announced else (None, None)
         if total is not None and total != "*":
-            self._check_total(int(total), reply)
-        if reply.status == HTTPStatus.PARTIAL_CONTENT and self._offset and start == str(self._offset):
+            _check_total(self._name, int(total), self._remote, response)
+        if response.status == HTTPStatus.PARTIAL_CONTENT and self._offset and start == str(self._offset):
             self._skip = 0
             return
         if self._offset and self._size is None and total == str(self._offset):
-            self._complete = True  # 416: it broke off after the last byte
+            self._is_complete = True  # 416: the connection broke after the last byte
             return
         self._ranges_work = False
         raise Truncated(
             self._name,
-            why=f"HTTP {reply.status} does not go on at byte {self._offset:,}; we ask for the whole instead",
+            why=f"HTTP {response.status} does not continue at byte {self._offset:,}; the whole file is requested",
         )
 
     def _fresh(self, chunk: Chunk) -> Chunk:
@@ -246,20 +250,15 @@ class _ResumingBody:
         self._skip -= len(chunk) - len(fresh)
         self._offset += len(fresh)
         if self._offset > self._limit:
-            raise WrongSize(self._name, why=f"more than the promised {self._limit:,} bytes come; we stopped")
+            raise WrongSize(
+                self._name, why=f"more than the announced {self._limit:,} bytes arrive; the download was stopped"
+            )
         return fresh
 
     def _check_end(self) -> None:
         if self._skip or (self._size is not None and self._offset < self._size):
             raise Truncated(self._name, why=f"the body ended {self._progress}")
-        self._complete = True
-
-    def _check_total(self, total: int, reply: Reply) -> None:
-        _check_total(self._name, total, size=self._size, limit=self._limit, media_type=reply.media_type)
-
-    @property
-    def _name(self) -> str:
-        return str(self._url)[:300]
+        self._is_complete = True
 
     @property
     def _progress(self) -> str:

@@ -2,98 +2,90 @@
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Final, Literal
 
 import msgspec
 import trio
 
-from mirrorsync.errors import Malformed, MirrorsyncError, NoChangelog, NoListing, ProjectGone, StalePage
+from mirrorsync.errors import MirrorsyncError, NoChangelog, NoListing, ProjectGone, StalePage
 from mirrorsync.model.change import ChangeBatch, Listed, SnapshotPart
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.objects import Chunk, Remote
 from mirrorsync.model.page import PageRequest, PageResult, ProjectPage, Unchanged
 from mirrorsync.simple.decode import PageDecoder
-from mirrorsync.upstream import legacy
+from mirrorsync.upstream.extras import ABSENT, JSON_TYPE, TraceReader, release_data, usable_etag
 from mirrorsync.upstream.file_body import fetch_all, open_body
-from mirrorsync.upstream.http import errors as answers
-from mirrorsync.upstream.http.arrivals import Arrivals
-from mirrorsync.upstream.http.client import Client, Question
+from mirrorsync.upstream.http.batch import fetch_together
+from mirrorsync.upstream.http.client import MIB, Client
+from mirrorsync.upstream.http.errors import wrong_type
 from mirrorsync.upstream.http.inflate import Inflater
-from mirrorsync.upstream.http.pipeline import Fields
-from mirrorsync.upstream.http.response import PAGE_LIMIT, ROOT_LIMIT, Ask, Reply
-from mirrorsync.upstream.http.retry import is_worth_retrying
+from mirrorsync.upstream.http.message import Request, Response
 from mirrorsync.upstream.http.url import Url, parse
 from mirrorsync.upstream.root_list import RootReader
-from mirrorsync.upstream.trace import TraceReader
 
 _log = logging.getLogger(__name__)
 
 SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
-_JSON: Final = SIMPLE_JSON.encode()
-_SERIAL_FIELD: Final = b"x-pypi-last-serial"
+_SIMPLE_HTML: Final = "application/vnd.pypi.simple.v1+html"
+PAGE_LIMIT: Final = 64 * MIB
+"""Bytes decoded. PyPI's largest page has about ten thousand files of 800 bytes each: under 10 MiB."""
+ROOT_LIMIT: Final = 256 * MIB
+"""Bytes decoded. PyPI's root list has about 40 MB."""
 _PART: Final = 2_000
 """Projects in one part of the root list."""
 _HOP: Final = 256 * 1024
-"""Bytes parsed in one hop to a thread: a hop costs about 150 us, as parsing 10 KiB does."""
-_SMALL_PAGE: Final = 64 * 1024
-"""Bytes as they travel up to which a page is taken as soon as it is here."""
+"""Bytes parsed in one hop to a thread: a hop costs about 150 us, as much as parsing 10 KiB."""
 _LARGE_PAGE: Final = 256 * 1024
-"""Bytes from which decoding a page would hold up everything else for milliseconds."""
+"""Bytes; decoding a larger page would block the event loop for milliseconds."""
 _HOLD_UP: Final = 2.0
-"""Seconds that a page may keep those behind it on its connection waiting, before they are asked for elsewhere."""
+"""Seconds that a page may delay those behind it on its connection, before they are requested elsewhere."""
 _SERIAL_DIGITS: Final = 18
-_ETAG_MAX: Final = 256
-"""Characters: a longer validator is not worth keeping for every project, nor one that no request may carry."""
-_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_NO_SUCH_RESOURCE: Final = _GONE | {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+_NO_SUCH_RESOURCE: Final = ABSENT | {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 _OK: Final = frozenset({HTTPStatus.OK})
-
-
-class _PageAnswer(msgspec.Struct, frozen=True):
-    status: int
-    serial: Serial | None
-    etag: str | None
-    url: str
-    body: bytes
+_PAGE_STATUSES: Final = _OK | ABSENT
+_PAGE_OR_UNCHANGED: Final = _PAGE_STATUSES | {HTTPStatus.NOT_MODIFIED}
 
 
 class SimpleIndex:
     """`ports.Upstream` over the Simple API alone. Source: PEP 503, 691."""
 
     def __init__(self, client: Client, *, base_url: str, identity: str, may_be_mirror: bool = True) -> None:
-        """With `may_be_mirror` false it is never asked for a trace, which only another mirrorsync leaves."""
+        """With `may_be_mirror` false, no trace is requested, because only another mirrorsync has one."""
         self.identity = identity
         self._client = client
         self._base_url = base_url
         self._trace = TraceReader(client, parse(f"{base_url}/mirrorsync/trace.json")) if may_be_mirror else None
         self._decoder = PageDecoder()
-        self._large = trio.CapacityLimiter(1)  # decoding a large page can take 200 MiB
+        self._large = trio.CapacityLimiter(1)
+        """Large pages are decoded one at a time, because each may need about 200 MiB."""
 
     async def last_serial(self) -> Serial | None:
-        """Raise NoChangelog: the Simple API has no journal."""
+        """Raise NoChangelog: the Simple API has no changelog."""
         raise self._no_changelog()
 
     async def changes(self, since: Serial) -> AsyncGenerator[ChangeBatch, None]:  # noqa: ARG002 - the port's
-        """Raise NoChangelog: the Simple API has no journal."""
+        """Raise NoChangelog: the Simple API has no changelog."""
         raise self._no_changelog()
-        yield  # makes this the generator that the port promises
+        yield  # makes this a generator, as the port requires
+
+    def _no_changelog(self) -> NoChangelog:
+        return NoChangelog(f"{self.identity} is read through its pages alone", why="the Simple API has no changelog")
 
     async def snapshot(self) -> AsyncGenerator[SnapshotPart, None]:
-        """Yield the root list in parts of at most 2,000 projects.
+        """Yield the root list in parts of at most 2,000 projects; close it when leaving early.
 
-        It is fetched whole (as it travels, some 10 MB of gzip) before the first part: so it can be asked for again
-        when it is cut, and a slow consumer neither holds a connection nor is cut off. Close it when leaving early.
+        It is fetched whole (about 10 MB of gzip) before the first part. So it can be retried when it is cut, and a slow
+        consumer holds no connection.
         Raises: NoListing (404, HTML), Malformed (cut, not JSON, not a list), Unreachable, Throttled.
         """
         url = self._url("simple")
-        reply_coding, pieces = await self._client.ask(
-            Ask(url=url, headers=_accept(SIMPLE_JSON, "gzip"), statuses=_OK | _GONE), _read_root
-        )
+        request = Request(url=url, headers=_accept(SIMPLE_JSON, "gzip"), wanted=_PAGE_STATUSES)
+        coding, pieces = await self._client.fetch(request, _read_root)
         what = f"root list {url}"
         reader = RootReader(what)
-        inflater = Inflater(what, coding=reply_coding, limit=ROOT_LIMIT)
+        inflater = Inflater(what, coding=coding, limit=ROOT_LIMIT)
         waiting: list[Listed] = []
         decoded = (data for piece in pieces for data in inflater.feed(piece))
         while (listed := await trio.to_thread.run_sync(_read_some, reader, decoded)) is not None:
@@ -104,183 +96,118 @@ class SimpleIndex:
         inflater.end()
         waiting.extend(reader.end())
         if reader.skipped:
-            _log.warning("%s: %d entries are no project names and were left out", what, reader.skipped)
+            _log.warning("%s: %d entries are no project names and were skipped", what, reader.skipped)
         for start in range(0, max(len(waiting), 1), _PART):
             yield SnapshotPart(serial=reader.serial, projects=tuple(waiting[start : start + _PART]))
 
-    @asynccontextmanager
-    async def pages(self, requests: Sequence[PageRequest]) -> AsyncIterator[AsyncIterator[Sequence[PageResult]]]:
+    def pages(
+        self, requests: Sequence[PageRequest]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[PageResult]]]:
         """Request pages together; see `ports.Upstream.pages`."""
-        results = Arrivals[PageResult](len(requests))
-        raised: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            if requests:
-                nursery.start_soon(self._send_together, requests, results, nursery)
-            try:
-                yield results
-            except Exception as error:  # noqa: BLE001 -- raised below, outside the nursery, which would wrap it
-                raised = error
-            nursery.cancel_scope.cancel()
-        if raised is not None:
-            raise raised
+        together = [(request, self._page_request(request)) for request in requests]
+        return fetch_together(self._client, together, self._read_page, PageResult, hold_up=_HOLD_UP)
 
-    async def _send_together(
-        self, requests: Sequence[PageRequest], results: Arrivals[PageResult], nursery: trio.Nursery
-    ) -> None:
-        def take(index: int, outcome: ProjectPage | Unchanged | MirrorsyncError | None) -> None:
-            if outcome is None or (isinstance(outcome, MirrorsyncError) and is_worth_retrying(outcome)):
-                nursery.start_soon(self._send_alone, requests[index], outcome, results)
-            else:
-                results.add(PageResult(request=requests[index], outcome=outcome))
+    def _page_request(self, page: PageRequest) -> Request:
+        # Caches store gzip and identity apart: if one is behind, the other may be current.
+        headers, wanted = _accept(SIMPLE_JSON, "identity" if page.attempt % 2 else "gzip"), _PAGE_STATUSES
+        if page.etag is not None:
+            headers, wanted = (*headers, ("If-None-Match", page.etag)), _PAGE_OR_UNCHANGED
+        return Request(url=self._url("simple", page.name), headers=headers, wanted=wanted)
 
-        await self._client.ask_once([self._question(ask) for ask in requests], take, hold_up=_HOLD_UP)
+    async def _read_page(self, request: PageRequest, response: Response) -> ProjectPage | Unchanged:
+        if response.status in ABSENT:
+            url = response.request.url
+            raise ProjectGone(f"{request.name} has no page", why=f"HTTP {response.status} from {url}")
+        serial = _serial(response)
+        if response.status == HTTPStatus.NOT_MODIFIED:
+            _refuse_stale(request, serial)
+            return Unchanged(name=request.name)
+        if response.media_type != SIMPLE_JSON:
+            raise wrong_type(response.what, found=response.media_type, wanted=SIMPLE_JSON)
+        body = await response.read(PAGE_LIMIT)
+        if len(body) <= _LARGE_PAGE:
+            return self._decode(request, response, serial, body)
+        return await trio.to_thread.run_sync(self._decode, request, response, serial, body, limiter=self._large)
 
-    async def _send_alone(
-        self, request: PageRequest, failed: MirrorsyncError | None, results: Arrivals[PageResult]
-    ) -> None:
-        question = self._question(request)
-        try:
-            page = await self._client.ask(question.ask, question.read, failed=failed)
-        except MirrorsyncError as error:
-            results.add(PageResult(request=request, outcome=error.as_value()))
-        else:
-            results.add(PageResult(request=request, outcome=page))
-
-    def _question(self, ask: PageRequest) -> Question[ProjectPage | Unchanged]:
-        # Caches hold gzip and identity apart: where one is behind, the other may be true.
-        headers = _accept(SIMPLE_JSON, "identity" if ask.attempt % 2 else "gzip")
-        statuses = _OK | _GONE
-        if ask.etag is not None:
-            headers, statuses = (*headers, ("If-None-Match", ask.etag)), statuses | {HTTPStatus.NOT_MODIFIED}
-        url = self._url("simple", ask.name)
-
-        async def read(reply: Reply) -> ProjectPage | Unchanged:
-            answer = await _read_page(reply)
-            if len(answer.body) <= _LARGE_PAGE:
-                return self._judge(ask, answer)
-            return await trio.to_thread.run_sync(self._judge, ask, answer, limiter=self._large)
-
-        def at_once(fields: Fields, body: bytes) -> ProjectPage | Unchanged | None:
-            answer = _page_at_once(str(url), fields, body)
-            return None if answer is None else self._judge(ask, answer)
-
-        return Question(Ask(url=url, headers=headers, statuses=statuses), read, at_once)
-
-    def _judge(self, ask: PageRequest, answer: _PageAnswer) -> ProjectPage | Unchanged:
-        project, at_least = ask.name, ask.at_least
-        if answer.status in _GONE:
-            raise ProjectGone(f"{project} has no page", why=f"HTTP {answer.status} from {answer.url}")
-        if answer.status == HTTPStatus.NOT_MODIFIED:
-            self._refuse_stale(project, answer.serial, at_least)
-            return Unchanged(name=project)
-        page = self._decoder.decode(answer.body, requested=project, page_url=answer.url, etag=answer.etag)
-        if None not in (page.serial, answer.serial) and page.serial != answer.serial:
+    def _decode(self, request: PageRequest, response: Response, in_header: Serial | None, body: bytes) -> ProjectPage:
+        etag = usable_etag(response.header("etag"))
+        page = self._decoder.decode(body, requested=request.name, page_url=str(response.request.url), etag=etag)
+        if None not in (page.serial, in_header) and page.serial != in_header:
             raise StalePage(
-                f"{project}: the page's header says serial {answer.serial} and its body {page.serial}",
-                hint="a cache before the index mixes answers; the page is asked for again",
+                f"{request.name}: the page's header says serial {in_header} and its body {page.serial}",
+                hint="a cache in front of the index mixes responses; the page is requested again",
             )
-        serial = answer.serial if page.serial is None else page.serial
-        self._refuse_stale(project, serial, at_least)
+        serial = in_header if page.serial is None else page.serial
+        _refuse_stale(request, serial)
         return page if page.serial == serial else msgspec.structs.replace(page, serial=serial)
 
     async def release_data(self, project: ProjectName) -> bytes | None:
-        """Return `/pypi/<name>/json` as it is; see `ports.Upstream.release_data`."""
-        url, headers = self._url("pypi", project, "json"), _accept("application/json", "gzip")
-        ask = Ask(url=url, headers=headers, statuses=_OK | _GONE)
-        answer = await self._client.ask(ask, legacy.read)
-        return None if answer.status in _GONE else await trio.to_thread.run_sync(legacy.checked, answer, project)
+        """Return `/pypi/<name>/json` unchanged; see `ports.Upstream.release_data`."""
+        url, headers = self._url("pypi", project, "json"), _accept(JSON_TYPE, "gzip")
+        return await release_data(self._client, Request(url=url, headers=headers, wanted=_PAGE_STATUSES), project)
 
     async def is_absent(self, project: ProjectName) -> bool:
-        """Tell whether two other resources than the JSON page, `/pypi/<name>/json` and the HTML page, are 404 too.
+        """Return True if two other resources than the JSON page, `/pypi/<name>/json` and the HTML page, are 404 too.
 
         Raises: Unreachable, Throttled, Malformed.
         """
         legacy = await self._status("*/*", _NO_SUCH_RESOURCE, "pypi", project, "json")
         if legacy == HTTPStatus.OK:
             return False
-        # 404 there also means: no releases, or quarantined. The page's HTML variant is cached apart from its JSON.
-        return await self._status("text/html", _GONE, "simple", project) in _GONE
+        # Its 404 may also mean no releases, or quarantined. Caches store the HTML page apart from the JSON page.
+        return await self._status("text/html", ABSENT, "simple", project) in ABSENT
 
     async def trace(self) -> bytes:
-        """Return the index's own trace, if it is a mirror of this kind; see `trace.TraceReader.read`."""
+        """Return the index's own trace, if it is a mirrorsync; see `extras.TraceReader.read`."""
         return b"" if self._trace is None else await self._trace.read()
 
     def open(self, remote: Remote) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
-        """Open a body; see `body.open_body`."""
+        """Open a body; see `file_body.open_body`."""
         return open_body(self._client, remote)
 
     async def fetch_all(self, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
-        """Return small bodies whole, or their failures; see `body.fetch_all`."""
+        """Return small bodies whole, or their failures; see `file_body.fetch_all`."""
         return await fetch_all(self._client, remotes)
 
-    async def _status(self, accept: str, statuses: frozenset[int], *path: str) -> int:
-        ask = Ask(url=self._url(*path), headers=_accept(accept, "gzip"), statuses=_OK | statuses)
-        return await self._client.ask(ask, _read_status)
+    async def _status(self, accept: str, wanted: frozenset[int], *path: str) -> int:
+        request = Request(url=self._url(*path), headers=_accept(accept, "gzip"), wanted=_OK | wanted)
+
+        async def read(response: Response) -> int:
+            return response.status
+
+        return await self._client.fetch(request, read)
 
     def _url(self, *path: str) -> Url:
         slash = "/" if path[0] == "simple" else ""
         return parse(f"{self._base_url}/{'/'.join(path)}{slash}")
 
-    def _no_changelog(self) -> NoChangelog:
-        return NoChangelog(f"{self.identity} is read through its pages alone", why="the Simple API has no changelog")
 
-    def _refuse_stale(self, project: ProjectName, serial: Serial | None, at_least: Serial) -> None:
-        if serial is not None and serial < at_least:
-            raise StalePage(
-                f"{project}: the page has serial {serial}, and {at_least} is wanted",
-                why="a cache before the index is behind",
-                hint="it is asked for again; after a day what it has is taken",
-            )
+def _refuse_stale(request: PageRequest, serial: Serial | None) -> None:
+    if serial is not None and serial < request.at_least:
+        raise StalePage(
+            f"{request.name}: the page has serial {serial}, and {request.at_least} is wanted",
+            why="a cache in front of the index is behind",
+            hint="it is requested again; after a day the page is accepted as it is",
+        )
 
 
-async def _read_page(reply: Reply) -> _PageAnswer:
-    if reply.status == HTTPStatus.OK and reply.media_type != SIMPLE_JSON:
-        raise answers.wrong_type(reply.what, found=reply.media_type, wanted=SIMPLE_JSON)
-    body = await reply.body(PAGE_LIMIT)
-    fields = reply.fields
-    serial, etag = _serial(fields.get(_SERIAL_FIELD)), _etag(fields.get(b"etag"))
-    return _PageAnswer(reply.status, serial, etag, str(reply.url), body)
-
-
-def _page_at_once(url: str, fields: Fields, body: bytes) -> _PageAnswer | None:
-    """Return a page as `_read_page` does, if it is a small one and nothing is odd about it."""
-    coding = fields.get(b"content-encoding", b"")
-    if len(body) > _SMALL_PAGE or fields.get(b"content-type") != _JSON or coding not in (b"", b"gzip"):
-        return None
-    inflater = Inflater(url, coding=coding.decode("ascii"), limit=_LARGE_PAGE)
-    try:
-        decoded = b"".join(inflater.feed(body))
-        inflater.end()
-    except Malformed:
-        return None
-    return _PageAnswer(HTTPStatus.OK, _serial(fields.get(_SERIAL_FIELD)), _etag(fields.get(b"etag")), url, decoded)
-
-
-async def _read_root(reply: Reply) -> tuple[str, tuple[bytes, ...]]:
-    if reply.status in _GONE:
-        raise NoListing(f"root list {reply.url}", why=f"HTTP {reply.status}")
-    if reply.media_type in ("text/html", "application/vnd.pypi.simple.v1+html"):
+async def _read_root(response: Response) -> tuple[str, list[bytes]]:
+    what, media_type = f"root list {response.request.url}", response.media_type
+    if response.status in ABSENT:
+        raise NoListing(what, why=f"HTTP {response.status}")
+    if media_type in ("text/html", _SIMPLE_HTML):
         raise NoListing(
-            f"root list {reply.url}",
-            why=f"it comes as {reply.media_type} only, not as {SIMPLE_JSON}",
+            what,
+            why=f"it is only available as {media_type}, not as {SIMPLE_JSON}",
             hint="an index without PEP 691, or a captive portal: open the URL and look",
         )
-    if reply.media_type != SIMPLE_JSON:
-        raise answers.wrong_type(reply.what, found=reply.media_type, wanted=SIMPLE_JSON)
-    return reply.coding, await reply.pieces(ROOT_LIMIT)
+    if media_type != SIMPLE_JSON:
+        raise wrong_type(response.what, found=media_type, wanted=SIMPLE_JSON)
+    return response.coding, await response.read_coded(ROOT_LIMIT)
 
 
-async def _read_status(reply: Reply) -> int:
-    return reply.status
-
-
-def _etag(told: bytes | None) -> str | None:
-    etag = "" if told is None else told.decode("latin-1")
-    return etag if etag and len(etag) <= _ETAG_MAX and etag.isascii() and etag.isprintable() else None
-
-
-def _serial(told: bytes | None) -> Serial | None:
-    text = b"" if told is None else told.strip()
+def _serial(response: Response) -> Serial | None:
+    text = response.headers.get(b"x-pypi-last-serial", b"").strip()
     return Serial(int(text)) if text.isdigit() and len(text) <= _SERIAL_DIGITS else None
 
 
@@ -289,7 +216,7 @@ def _accept(media_type: str, coding: Literal["gzip", "identity"]) -> tuple[tuple
 
 
 def _read_some(reader: RootReader, decoded: Iterator[bytes]) -> list[Listed] | None:
-    """Return the projects in the next `_HOP` bytes, None when there are no more: bounded as decoded, not as sent."""
+    """Return the projects in the next `_HOP` decoded bytes; None if there are no more."""
     listed: list[Listed] = []
     size = 0
     for data in decoded:

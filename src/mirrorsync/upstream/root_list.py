@@ -1,4 +1,4 @@
-"""The root list, read piece by piece: memory is bounded whatever it holds. Pure."""
+"""The root list, parsed piece by piece in bounded memory. Pure."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -14,16 +14,16 @@ _MAJOR: Final = "1"
 _IN_META: Final = ("{", "meta", "{")
 _IN_PROJECT: Final = ("{", "projects", "[", "{")
 _DEEPEST: Final = 64
-"""Nested values that are unknown to us are skipped, but not to any depth."""
+"""Unknown nested values are skipped, up to this depth."""
 _OPENS: Final = frozenset({"start_map", "start_array"})
 _CLOSES: Final = frozenset({"end_map", "end_array"})
 
 
 class RootReader:
-    """Make projects of the root list's JSON as its bytes come. Source: PEP 691.
+    """Parse projects from the root list's JSON as its bytes arrive. Source: PEP 691.
 
-    Events and not ijson's own objects: its C backend (3.6.0) crashes the process on an integer of 4,301 digits, and
-    needs memory by the square of the depth; with `use_float` and without prefixes it does neither.
+    It uses events, not ijson's objects: ijson's C backend (3.6.0) crashes the process on an integer of 4,301 digits,
+    and its memory grows with the square of the depth. With `use_float` and without prefixes it does neither.
     """
 
     def __init__(self, what: str) -> None:
@@ -35,9 +35,9 @@ class RootReader:
         self._project: dict[str, Any] = {}
         self._has_list = False
         self.serial: Serial | None = None
-        """The list's own serial, once it was read."""
+        """The serial of the list itself, once it was parsed."""
         self.skipped = 0
-        """Entries whose name is not a project name."""
+        """Entries without a valid project name."""
 
     def feed(self, data: bytes) -> tuple[Listed, ...]:
         """Return the projects that `data` completes. Raises: Malformed."""
@@ -45,7 +45,7 @@ class RootReader:
         return tuple(self._take())
 
     def end(self) -> tuple[Listed, ...]:
-        """Check that the list is whole; return its last projects. Raises: Malformed."""
+        """Check that the list is complete; return its last projects. Raises: Malformed."""
         self._parse(None)
         listed = tuple(self._take())
         if not self._has_list:
@@ -59,8 +59,8 @@ class RootReader:
             reason = " ".join(str(error).split())[:200]
             raise Malformed(
                 self._what,
-                why=f"not whole JSON ({reason})",
-                hint="a cut connection or a proxy; nothing was taken from it",
+                why=f"incomplete or invalid JSON ({reason})",
+                hint="a cut connection or a proxy; nothing of it was used",
             ) from error
 
     def _take(self) -> Iterable[Listed]:
@@ -102,7 +102,7 @@ class RootReader:
         elif here == _IN_META and self._key == "_last-serial":
             self.serial = self._to_serial(value)
         elif here == _IN_META and self._key == "api-version" and str(value).partition(".")[0] != _MAJOR:
-            raise Malformed(self._what, why=f"api-version {str(value)[:20]!r}; we know {_MAJOR}.x")
+            raise Malformed(self._what, why=f"api-version {str(value)[:20]!r}; this version supports {_MAJOR}.x")
 
     def _listed(self) -> Iterable[Listed]:
         name = self._project.get("name")
@@ -114,7 +114,7 @@ class RootReader:
         yield Listed(name=normalised, display_name=str(name), serial=self._to_serial(self._project.get("_last-serial")))
 
     def _to_serial(self, value: Any) -> Serial | None:
-        """Return a serial that may be text, as other mirrors write it; None when the list tells none."""
+        """Return a serial, which some mirrors write as text; None if the list has none."""
         if value is None:
             return None
         text = str(value) if type(value) is int or isinstance(value, str) else ""

@@ -26,7 +26,6 @@ _HEAVY: Final = {
     "sqlite_utils",
     "ssl",
     "starlette",
-    "tenacity",
     "mirrorsync.app.one_shot",
     "mirrorsync.sync",
     "mirrorsync.upstream",

@@ -26,8 +26,8 @@ async def metered(pypi: PyPI, metrics: Metrics) -> AsyncIterator[Upstream]:
         contact="test@operator.test",
         connections=trio.CapacityLimiter(4),
         allow_http=True,
-        patience=QUICK,
-        meter=metrics,
+        retry_policy=QUICK,
+        metrics=metrics,
     ) as upstream:
         yield upstream
 

@@ -24,7 +24,7 @@ def open_at(url: str, **words: Any) -> AbstractAsyncContextManager[SimpleIndex]:
         "contact": "mirror-admin@example.test",
         "connections": trio.CapacityLimiter(10),
         "allow_http": True,
-        "patience": QUICK,
+        "retry_policy": QUICK,
         "silence": 5.0,
     }
     return open_upstream(index=url, **(usual | words))

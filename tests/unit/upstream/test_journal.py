@@ -5,7 +5,7 @@ import pytest
 from mirrorsync.errors import Malformed
 from mirrorsync.model.change import Change, ChangeBatch
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.upstream.journal import to_batch, to_serial
+from mirrorsync.upstream.pypi import to_batch, to_serial
 
 Row = list[Any]
 

@@ -148,7 +148,9 @@ async def test_calls_keep_their_distance(pypi: PyPI, world: World) -> None:
     gate = AllowedUrls(
         index_hosts=frozenset({pypi.url.removeprefix("http://")}), file_hosts=frozenset(), allow_http=True
     )
-    async with open_client(user_agent="test", connections=trio.CapacityLimiter(5), gate=gate, patience=QUICK) as client:
+    async with open_client(
+        user_agent="test", connections=trio.CapacityLimiter(5), allowed=gate, retry_policy=QUICK
+    ) as client:
         upstream = PyPIUpstream(client, base_url=pypi.url, identity="test", pause=0.2)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(upstream.last_serial)

@@ -1,9 +1,5 @@
-"""Which URLs we go to: pure decisions about hosts, schemes and redirects.
+"""Which URLs may be requested: hosts, schemes and redirects. Pure."""
 
-A decision and the request use the same parsed URL, so that no second parser can read it otherwise.
-"""
-
-from functools import lru_cache
 from typing import Final
 
 import httpx
@@ -11,63 +7,50 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from mirrorsync.errors import Malformed, Refused
-from mirrorsync.upstream.http.url import Url, full, parse
+from mirrorsync.upstream.http.url import Url, authority, full, parse
 
-_SCHEME_PORTS: Final = {"https": 443, "http": 80}
-_NO_URL: Final = (httpx.InvalidURL, ValueError)
-"""ValueError: httpx joins with the standard library, which has its own word for an address like `//[`."""
-
-
-def authority(url: Url) -> str:
-    """Return host, and port where it is not the scheme's own (httpx keeps it in `HTTPS://HOST:443`)."""
-    return _authority(url.scheme, url.raw_host, url.port)
-
-
-@lru_cache(maxsize=64)
-def _authority(scheme: str, raw_host: bytes, port: int | None) -> str:
-    host = raw_host.decode("ascii")
-    bracketed = f"[{host}]" if ":" in host else host
-    return bracketed if port in (None, _SCHEME_PORTS.get(scheme)) else f"{bracketed}:{port}"
+_INVALID_URL: Final = (httpx.InvalidURL, ValueError)
+"""ValueError: httpx joins with the standard library, which raises it for an address such as `//[`."""
 
 
 class AllowedUrls(msgspec.Struct, frozen=True):
-    """What an operator lets us reach. Hosts are `host`, or `host:port` where the port is not the scheme's own."""
+    """The hosts that an operator allows: `host`, or `host:port` if the port is not the scheme's default."""
 
     index_hosts: frozenset[str]
     file_hosts: frozenset[str]
     allow_http: bool = False
 
     def file(self, url: str) -> Url:
-        """Return a file's URL, fit to be requested.
+        """Return the URL of a file if it may be requested.
 
-        Raises: Refused, for another host or port, plain HTTP, credentials, or what is no URL.
+        Raises: Refused, for another host or port, plain HTTP, credentials, or an invalid URL.
         """
         try:
             parsed = parse(url)
         except httpx.InvalidURL as error:
             raise Refused(f"file URL {url[:200]!r} is not a URL", why=str(error)[:200]) from error
-        return self._fit_file(parsed)
+        return self._allowed_file(parsed)
 
     def file_redirect(self, origin: Url, location: str) -> Url:
-        """Return where `origin` redirects to. Raises: Refused, as `file`, and for https to http."""
+        """Return the target of a file's redirect. Raises: Refused, as `file`, and for https to http."""
         try:
             target = full(origin).join(location)
-        except _NO_URL as error:
+        except _INVALID_URL as error:
             raise Refused(f"{_shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
         if origin.scheme == "https" and target.scheme != "https":
             raise Refused(
-                f"{_shown(origin)} redirects to {_shown(target)}", why="that would leave TLS; we did not follow"
+                f"{_shown(origin)} redirects to {_shown(target)}", why="that would leave TLS; it was not followed"
             )
-        return self._fit_file(target)
+        return self._allowed_file(target)
 
     def page_redirect(self, origin: Url, location: str) -> Url:
-        """Return where a page redirects to: the same host, and the same path up to spelling of names.
+        """Return the target of a page's redirect: the same host, and the same path except for the spelling of names.
 
-        Raises: Malformed, for anything else.
+        Raises: Malformed, for any other target.
         """
         try:
             target = full(origin).join(location)
-        except _NO_URL as error:
+        except _INVALID_URL as error:
             raise Malformed(f"{_shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
         leaves_tls = origin.scheme == "https" and target.scheme != "https"
         if (
@@ -78,20 +61,21 @@ class AllowedUrls(msgspec.Struct, frozen=True):
         ):
             raise Malformed(
                 f"{_shown(origin)} redirects to {_shown(target)}",
-                why="the index promises its pages on its own host; we did not follow",
+                why="pages must come from the index's own host; it was not followed",
                 hint="a captive portal or a proxy; or the index has moved: see [upstream] index",
             )
         if _spelling_free(target.path) != _spelling_free(full(origin).path):
             raise Malformed(f"{_shown(origin)} redirects to {_shown(target)}", why="that is another resource")
         return target
 
-    def _fit_file(self, url: Url) -> Url:
+    def _allowed_file(self, url: Url) -> Url:
         if isinstance(url, httpx.URL) and url.userinfo:
             raise Refused(
-                f"file URL on {authority(url)[:100]!r} carries credentials", why="we send none that upstream chose"
+                f"file URL on {authority(url)[:100]!r} carries credentials",
+                why="credentials from upstream are never sent",
             )
         if url.scheme != "https" and not (url.scheme == "http" and self.allow_http):
-            raise Refused(f"{_shown(url)} is not https", hint="[upstream] allow-http, for an index of one's own")
+            raise Refused(f"{_shown(url)} is not https", hint="[upstream] allow-http, for an index of your own")
         if authority(url) not in self.file_hosts:
             raise Refused(
                 f"{_shown(url)} is on {authority(url)[:100]!r}",

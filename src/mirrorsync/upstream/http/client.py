@@ -1,276 +1,173 @@
-"""The one way to the network: bounded, patient, and never where it was not sent."""
+"""The HTTP client of one index and its file hosts: bounded connections, retries, checked redirects."""
 
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
-from http import HTTPStatus
-from typing import Final, Generic, NamedTuple, TypeVar, cast
+from typing import Final, Protocol, TypeVar
 
 import httpx
 import trio
 from msgspec.structs import replace
 
 from mirrorsync.errors import Malformed, MirrorsyncError, Refused
-from mirrorsync.runtime import heartbeat as pulse
-from mirrorsync.upstream.http import errors as answers
-from mirrorsync.upstream.http.allowed_urls import AllowedUrls, authority
-from mirrorsync.upstream.http.pipeline import Call, Fields, Header, Limits
-from mirrorsync.upstream.http.request_metrics import NO_METRICS, RequestMetrics
-from mirrorsync.upstream.http.response import Ask, Reply
-from mirrorsync.upstream.http.retry import RetryPolicy, is_worth_retrying, retry
-from mirrorsync.upstream.http.sender import Asked, Sender
-from mirrorsync.upstream.http.url import Url
+from mirrorsync.runtime.heartbeat import queued
+from mirrorsync.upstream.http import errors
+from mirrorsync.upstream.http.allowed_urls import AllowedUrls
+from mirrorsync.upstream.http.message import Request, Response
+from mirrorsync.upstream.http.retry import RetryPolicy, retry
+from mirrorsync.upstream.http.url import authority
 
 SILENCE: Final = 60.0
 """Seconds without a byte after which a connection counts as dead."""
-_CONNECT_LIMIT: Final = 30.0
-"""Seconds to a connection: ten SYNs' worth."""
-IDLE_LIMIT: Final = 30.0
-"""Seconds that an unused connection is kept; content delivery networks drop them after about a minute."""
+MIB: Final = 1024 * 1024
 _REDIRECTS: Final = 3
 
 _T = TypeVar("_T")
 
 
-class Question(NamedTuple, Generic[_T]):
-    """A request, and what is made of its answer."""
+class Responses(Protocol):
+    """The responses to several requests, in order. Raises: httpx.HTTPError."""
 
-    ask: Ask
-    read: Callable[[Reply], Awaitable[_T]]
-    at_once: Callable[[Fields, bytes], _T | None] | None = None
-    """What is made of a 200 whose body is all here, as it travelled, without waiting; None: `read` is to."""
+    async def next(self) -> Response | None:
+        """Return the next response with its body unread; None if there is none on this connection."""
+
+    def abandon(self) -> None:
+        """Close the connection unless all responses were read."""
+
+
+Send = Callable[[Sequence[Request]], Responses]
+"""Prepare requests to one origin, of which all but a single one are GETs; nothing is sent before `next`."""
+
+
+class RequestMetrics(Protocol):
+    """Counts requests; every call returns at once. `host` is an allowed host, as `authority` returns it."""
+
+    def answered(self, host: str, status: int, size: int, seconds: float) -> None:
+        """Count a finished response, of whose body `size` bytes were read, `seconds` after the request."""
+
+    def unanswered(self, host: str) -> None:
+        """Count a request without a response."""
+
+    def broke(self, host: str) -> None:
+        """Count a response whose body ended early or in silence."""
+
+    def retried(self, error: MirrorsyncError) -> None:
+        """Count a request that is sent again after `error`."""
+
+
+class NoMetrics:
+    """Counts nothing."""
+
+    def answered(self, host: str, status: int, size: int, seconds: float) -> None:
+        """Do nothing."""
+
+    def unanswered(self, host: str) -> None:
+        """Do nothing."""
+
+    def broke(self, host: str) -> None:
+        """Do nothing."""
+
+    def retried(self, error: MirrorsyncError) -> None:
+        """Do nothing."""
+
+
+NO_METRICS: Final = NoMetrics()
 
 
 class Client:
-    """Requests to one index and its file hosts. Made by `open_client`."""
+    """Sends requests to one index and its file hosts. Made by `open_client`."""
 
     def __init__(
         self,
-        sender: Sender,
+        send: Send,
         *,
-        user_agent: str,
-        gate: AllowedUrls,
+        allowed: AllowedUrls,
         connections: trio.CapacityLimiter,
-        patience: RetryPolicy,
-        silence: float,
-        meter: RequestMetrics = NO_METRICS,
+        retry_policy: RetryPolicy,
+        metrics: RequestMetrics = NO_METRICS,
     ) -> None:
-        self._sender = sender
-        self._user_agent = user_agent.encode("ascii")
+        self.send = send
+        self.allowed = allowed
+        self.metrics = metrics
         self._connections = connections
-        self._silence = silence
-        self._meter = meter
-        self.gate = gate
-        self.patience = replace(patience, meter=meter)
+        self._retry_policy = retry_policy
 
-    async def ask(
-        self, ask: Ask, read: Callable[[Reply], Awaitable[_T]], *, failed: MirrorsyncError | None = None
+    async def retry(self, attempt: Callable[[], Awaitable[_T]], *, failed: MirrorsyncError | None = None) -> _T:
+        """Return the result of `attempt`, repeated within this client's budget; see `retry.retry`."""
+        return await retry(self._retry_policy, attempt, failed=failed, on_retry=self.metrics.retried)
+
+    async def fetch(
+        self, request: Request, read: Callable[[Response], Awaitable[_T]], *, failed: MirrorsyncError | None = None
     ) -> _T:
-        """Return what `read` makes of the answer; both are repeated together while that is worth it.
+        """Send `request` and return what `read` makes of the response; both are retried together.
 
-        `failed`: how a first attempt ended just now, which counts.
-
-        Raises: what `exchange` and `read` raise, with the number of attempts.
+        `failed` is the error of a first attempt that the caller has just made; it counts.
+        Raises: what `open` and `read` raise, with the number of attempts.
         """
 
         async def attempt() -> _T:
-            async with self.exchange(ask) as reply:
-                return await read(reply)
+            async with self.open(request) as response:
+                return await read(response)
 
-        return await retry(self.patience, attempt, failed=failed)
-
-    async def ask_all(self, questions: Sequence[Question[_T]]) -> list[_T | MirrorsyncError]:
-        """Return what came of each question, or its failure, in their order; all are GETs of one origin.
-
-        They are sent together on one connection. What has no answer there, or is to be asked again, is asked alone.
-        Cancellation: the connection is closed.
-        """
-        results: list[_T | MirrorsyncError | None] = [None] * len(questions)
-
-        async def settle(index: int) -> None:
-            first = results[index]
-            failed = first if isinstance(first, MirrorsyncError) else None
-            try:
-                results[index] = await self.ask(questions[index].ask, questions[index].read, failed=failed)
-            except MirrorsyncError as error:
-                results[index] = error.as_value()
-
-        await self.ask_once(questions, results.__setitem__)
-        open_ones = [
-            index
-            for index, first in enumerate(results)
-            if first is None or (isinstance(first, MirrorsyncError) and is_worth_retrying(first))
-        ]
-        if open_ones:
-            async with trio.open_nursery() as nursery:
-                for index in open_ones:
-                    nursery.start_soon(settle, index)
-        return cast("list[_T | MirrorsyncError]", results)
-
-    async def ask_once(
-        self,
-        questions: Sequence[Question[_T]],
-        take: Callable[[int, _T | MirrorsyncError | None], None],
-        *,
-        hold_up: float = math.inf,
-    ) -> None:
-        """Send GETs of one origin together, once; `take` is given each one's index and what came of it, as it comes.
-
-        That is None where no answer came, where it came from another place, or where an answer before it took longer
-        than `hold_up` seconds: such a question is to be asked alone. Cancellation: the connection is closed.
-        """
-        volley = self._sender.volley([self._call(ask, ask.url, self._silence) for ask, _, _ in questions])
-        place = object()
-        with pulse.queued():
-            await self._connections.acquire_on_behalf_of(place)
-        rest = iter(range(len(questions)))
-        patience = trio.CancelScope(deadline=trio.current_time() + hold_up)
-
-        async def let_go() -> None:
-            with patience:
-                await trio.sleep_forever()
-            for index in rest:
-                take(index, None)
-
-        try:
-            if hold_up == math.inf:
-                await self._take_answers(volley, questions, rest, take)
-            else:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(let_go)
-                    await self._take_answers(volley, questions, rest, take, patience)
-                    nursery.cancel_scope.cancel()
-        finally:
-            volley.close()
-            self._connections.release_on_behalf_of(place)
-        for index in rest:
-            take(index, None)
-
-    async def _take_answers(
-        self,
-        volley: Asked,
-        questions: Sequence[Question[_T]],
-        rest: Iterator[int],
-        take: Callable[[int, _T | MirrorsyncError | None], None],
-        patience: trio.CancelScope | None = None,
-    ) -> None:
-        """Take `rest`, one by one, until the connection gives no more; each answer renews `patience`."""
-        hold_up = 0.0 if patience is None else patience.deadline - trio.current_time()
-        asked_at = time.perf_counter()
-        for index in rest:
-            question = questions[index]
-            result: _T | MirrorsyncError | None = None
-            try:
-                goes_on = await volley.advance()
-                if goes_on:
-                    result = self._take_at_once(question, volley, asked_at)
-                    if result is None:
-                        result = await self._take(question, volley, asked_at)
-                    asked_at = time.perf_counter()  # the next one's answer comes behind this one's
-            except httpx.HTTPError as error:
-                goes_on = False
-                self._meter.unanswered(authority(question.ask.url))
-                if index == 0:
-                    result = answers.transport_error(error, question.ask.what, silence=self._silence)
-            except MirrorsyncError as error:  # the certificates cannot be read
-                goes_on, result = False, error.as_value()
-            take(index, result)
-            if not goes_on:
-                return
-            if patience is not None:
-                patience.deadline = trio.current_time() + hold_up
-
-    def _take_at_once(self, question: Question[_T], volley: Asked, asked_at: float) -> _T | MirrorsyncError | None:
-        """Return what comes of an answer that is all here, None where it is not, or wants a closer look."""
-        response = volley.whole()
-        if question.at_once is None or response is None or response.status != HTTPStatus.OK:
-            return None
-        body = b"".join(response.body)
-        try:
-            result: _T | MirrorsyncError | None = question.at_once(response.fields, body)
-        except MirrorsyncError as error:
-            result = error.as_value()
-        if result is not None:
-            response.body.clear()
-            volley.ended()
-            pulse.beat()
-            seconds = time.perf_counter() - asked_at
-            self._meter.answered(authority(question.ask.url), response.status, len(body), seconds)
-        return result
-
-    async def _take(self, question: Question[_T], volley: Asked, asked_at: float) -> _T | MirrorsyncError | None:
-        ask, read, _ = question
-        reply = Reply(ask, ask.url, volley.answer(), silence=self._silence, meter=self._meter, asked_at=asked_at)
-        try:
-            if reply.is_wanted:
-                return await read(reply)
-            return reply.refusal() if reply.redirects_to is None else None
-        except MirrorsyncError as error:
-            return error.as_value()
-        finally:
-            await reply.discard()
+        return await self.retry(attempt, failed=failed)
 
     @asynccontextmanager
-    async def exchange(self, ask: Ask) -> AsyncIterator[Reply]:
-        """Send `ask` once and hold its connection until the context ends.
+    async def open(self, request: Request) -> AsyncIterator[Response]:
+        """Send `request` once, follow redirects, and hold the connection until the context ends.
 
         Raises: Unreachable, Throttled, Malformed; for files Missing, Refused.
-        Cancellation: the connection is closed and its place given back.
+        Cancellation: the connection is closed and its slot is free again.
         """
-        silence = self._silence if ask.silence is None else ask.silence
-        place = object()  # not the task: one task may hold a body and ask for a page
-        with pulse.queued():
-            await self._connections.acquire_on_behalf_of(place)
-        try:
-            reply = await self._send(ask, silence)
+        async with self.connection_slot():
+            response, sent_at = await self._follow(request)
             try:
-                yield reply
+                yield response
             finally:
-                await reply.finish()
+                self.count(response, sent_at)
+                await response.body.close()
+
+    @asynccontextmanager
+    async def connection_slot(self) -> AsyncIterator[None]:
+        """Wait for one of the allowed connections, and hold it in this context."""
+        holder = object()  # not the task: one task may hold a body and request a page
+        with queued():
+            await self._connections.acquire_on_behalf_of(holder)
+        try:
+            yield
         finally:
-            self._connections.release_on_behalf_of(place)
+            self._connections.release_on_behalf_of(holder)
 
-    async def _send(self, ask: Ask, silence: float) -> Reply:
-        url = ask.url
+    def count(self, response: Response, sent_at: float) -> None:
+        """Count a finished response; `sent_at` is the time of its request on `time.perf_counter`."""
+        host = authority(response.request.url)
+        if response.is_broken:
+            self.metrics.broke(host)
+        self.metrics.answered(host, response.status, response.size, time.perf_counter() - sent_at)
+
+    async def _follow(self, request: Request) -> tuple[Response, float]:
+        sent = request
         for _ in range(_REDIRECTS + 1):
-            reply = await self._send_once(ask, url, silence)
-            if reply.is_wanted:
-                return reply
+            sent_at = time.perf_counter()
+            response = await self._send_once(sent)
+            if response.is_wanted:
+                return response, sent_at
             try:
-                location = reply.redirects_to
+                location = response.redirect
                 if location is None:
-                    raise reply.refusal()
-                follow = self.gate.file_redirect if ask.kind == "file" else self.gate.page_redirect
-                url = follow(url, location)
+                    raise response.status_error()
+                follow = self.allowed.file_redirect if request.kind == "file" else self.allowed.page_redirect
+                sent = replace(sent, url=follow(sent.url, location), label=request.what)
             finally:
-                await reply.discard()
-        error = Refused if ask.kind == "file" else Malformed
-        raise error(ask.what, why=f"more than {_REDIRECTS} redirects")
+                await response.discard()
+                self.count(response, sent_at)
+        error = Refused if request.kind == "file" else Malformed
+        raise error(request.what, why=f"more than {_REDIRECTS} redirects")
 
-    async def _send_once(self, ask: Ask, url: Url, silence: float) -> Reply:
-        asked_at = time.perf_counter()
+    async def _send_once(self, request: Request) -> Response:
         try:
-            answer = await self._sender.exchange(self._call(ask, url, silence))
+            response = await self.send((request,)).next()
         except httpx.HTTPError as error:
-            self._meter.unanswered(authority(url))
-            raise answers.transport_error(error, ask.what, silence=silence) from error
-        return Reply(ask, url, answer, silence=silence, meter=self._meter, asked_at=asked_at)
-
-    def _call(self, ask: Ask, url: Url, silence: float) -> Call:
-        headers = _headers(authority(url), self._user_agent, ask.headers)
-        if ask.method == "POST":
-            headers = (*headers, (b"Content-Length", b"%d" % len(ask.content)))
-        return Call(method=ask.method, url=url, headers=headers, content=ask.content, limits=_limits(silence))
-
-
-@lru_cache(maxsize=256)
-def _headers(host: str, user_agent: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Header, ...]:
-    told = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
-    return (b"Host", host.encode("ascii")), (b"User-Agent", user_agent), *told
-
-
-@lru_cache(maxsize=8)
-def _limits(silence: float) -> Limits:
-    return Limits(connect=min(silence, _CONNECT_LIMIT), read=silence, write=silence)
+            self.metrics.unanswered(authority(request.url))
+            raise errors.transport_error(error, request.what) from error
+        assert response is not None  # noqa: S101 -- the first response arrives or raises
+        return response

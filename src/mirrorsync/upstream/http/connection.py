@@ -1,7 +1,7 @@
-"""One connection: bytes out, bytes in, each step with its own limit. Plain TCP goes past trio's stream layer.
+"""One connection: send and receive bytes, each step with its own time limit. Plain TCP bypasses trio's streams.
 
-A stream of trio's costs a trip through the scheduler for each send and each receive, ready or not; here only what
-would block waits.
+A trio stream goes through the scheduler for each send and each receive, ready or not. Here only a step that would
+block goes through it.
 """
 
 import math
@@ -19,39 +19,39 @@ import trio
 from mirrorsync.runtime.heartbeat import beat
 
 _RECEIVE: Final = 256 * 1024
-"""Bytes asked of the socket at a time."""
-_PATIENCE: Final = 16
-"""Receives in a row that may find bytes there already, before everybody else gets a turn."""
+"""Bytes requested from the socket at a time."""
+_MOST_IN_A_ROW: Final = 16
+"""Receives in a row that may find bytes ready, before other tasks get a turn."""
 
 _T = TypeVar("_T")
 Origin = tuple[str, bytes, int]
 """Scheme, host, port."""
-Trust = Callable[[], ssl.SSLContext]
-"""Whom to believe. A function, for reading all certificates takes 20 ms, and an index without TLS needs none."""
+TlsContext = Callable[[], ssl.SSLContext]
+"""Returns the TLS settings. A function, because reading all certificates takes 20 ms and plain HTTP needs none."""
 
 
 class Wire(Protocol):
-    """Bytes both ways. Raises: OSError. Cancellation: the wire is to be closed then."""
+    """Bytes in both directions. Raises: OSError. After cancellation, close it."""
 
     @property
     def has_leftovers(self) -> bool:
-        """Whether something has come that nobody has read."""
+        """Whether bytes have arrived that were not read."""
 
     async def send(self, data: bytes, limit: float) -> None:
         """Send all of `data`. Raises: trio.TooSlowError after `limit` seconds."""
 
     async def receive(self, limit: float) -> bytes:
-        """Return what comes next, empty at the end. Raises: trio.TooSlowError after `limit` seconds."""
+        """Return the next bytes, empty at the end. Raises: trio.TooSlowError after `limit` seconds."""
 
     async def receive_into(self, buffer: memoryview, limit: float) -> int:
-        """Put what comes next into `buffer`; return its size, 0 at the end. Raises: as `receive`."""
+        """Receive the next bytes into `buffer`; return their number, 0 at the end. Raises: as `receive`."""
 
     def close(self) -> None:
-        """Close without a farewell: TLS's close_notify would wait for a peer that may not answer."""
+        """Close at once: TLS's close_notify would wait for a peer that may not answer."""
 
 
 class Connection:
-    """A wire to an origin, with what it costs in httpx's words when it breaks."""
+    """A wire to an origin; its failures are httpx's exceptions."""
 
     def __init__(self, origin: Origin, wire: Wire, plain: socket.socket) -> None:
         self.origin = origin
@@ -61,8 +61,8 @@ class Connection:
         self._poll = select.poll()
         self._poll.register(plain.fileno(), select.POLLIN)
 
-    def has_news(self) -> bool:
-        """Tell whether something has come though nothing was asked: an end, or what nobody should send."""
+    def has_unexpected_data(self) -> bool:
+        """Return True if an idle connection has received anything: its end, or bytes that nothing requested."""
         return self._wire.has_leftovers or bool(self._poll.poll(0))
 
     async def send(self, data: bytes, limit: float) -> None:
@@ -75,29 +75,29 @@ class Connection:
             raise httpx.WriteError(str(error)) from error
 
     async def receive(self, limit: float) -> bytes:
-        """Return what comes next, empty at the end. Raises: httpx.ReadTimeout, httpx.ReadError."""
+        """Return the next bytes, empty at the end. Raises: httpx.ReadTimeout, httpx.ReadError."""
         try:
             data = await self._wire.receive(limit)
         except trio.TooSlowError as error:
-            raise httpx.ReadTimeout(f"nothing came for {limit:g} s") from error
+            raise httpx.ReadTimeout(f"no byte for {limit:g} s") from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
         beat()
         return data
 
     async def receive_into(self, buffer: memoryview, limit: float) -> int:
-        """Put what comes next into `buffer`; return its size, 0 at the end. Raises: as `receive`."""
+        """Receive the next bytes into `buffer`; return their number, 0 at the end. Raises: as `receive`."""
         try:
             size = await self._wire.receive_into(buffer, limit)
         except trio.TooSlowError as error:
-            raise httpx.ReadTimeout(f"nothing came for {limit:g} s") from error
+            raise httpx.ReadTimeout(f"no byte for {limit:g} s") from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
         beat()
         return size
 
     def close(self) -> None:
-        """Close without a farewell."""
+        """Close at once, without close_notify."""
         self._wire.close()
 
 
@@ -105,7 +105,7 @@ class _Plain:
     has_leftovers = False
 
     def __init__(self, connected: trio.SocketStream) -> None:
-        # A descriptor of its own: trio's is given up with its stream.
+        # Detached, because trio would close the descriptor together with its stream.
         self._socket = socket.socket(fileno=connected.socket.detach())
         self._socket.settimeout(0)
         self.socket = self._socket
@@ -131,7 +131,7 @@ class _Plain:
 
     async def _received(self, receive: Callable[[], _T], limit: float) -> _T:
         self._ready += 1
-        if self._ready > _PATIENCE:
+        if self._ready > _MOST_IN_A_ROW:
             self._ready = 0
             await trio.lowlevel.checkpoint()
         with suppress(BlockingIOError):
@@ -145,9 +145,9 @@ class _Plain:
                     return receive()
 
     def _acknowledge(self) -> None:
-        """Let the peer know at once what came: it may hold the rest back until then, and we the word for 40 ms.
+        """Acknowledge at once: the peer may hold the rest back until then, and Linux delays it for up to 40 ms.
 
-        Source: RFC 896 and 1122 (4.2.3.2); tcp(7), TCP_QUICKACK, which does not last.
+        Source: RFC 896 and 1122 (4.2.3.2); tcp(7): TCP_QUICKACK is not permanent.
         """
         if sys.platform == "linux":
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -159,7 +159,7 @@ class _Plain:
 
 
 class _Secure:
-    """TLS over a plain wire; what came and was not read yet can be seen, which a stream of trio's hides."""
+    """TLS over a plain wire. Unlike a trio stream, it shows bytes that have arrived and were not read."""
 
     def __init__(self, plain: _Plain, context: ssl.SSLContext, name: str) -> None:
         self._plain = plain
@@ -181,7 +181,7 @@ class _Secure:
 
     async def receive_into(self, buffer: memoryview, limit: float) -> int:
         def read() -> int:
-            return int(self._tls.read(len(buffer), buffer))  # with a buffer, what comes back is a size
+            return int(self._tls.read(len(buffer), buffer))  # with a buffer, it returns a size
 
         return await self._step(read, limit) or 0
 
@@ -189,7 +189,7 @@ class _Secure:
         self._plain.close()
 
     async def _step(self, step: Callable[[], _T], limit: float) -> _T | None:
-        """Return what `step` does once the peer has said what it needs; None when the peer has ended."""
+        """Return the result of `step`, repeated while it needs bytes; None at the end of the connection."""
         while True:
             try:
                 result = step()
@@ -198,7 +198,7 @@ class _Secure:
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 if step == self._tls.do_handshake:
                     raise
-                return None  # without close_notify, too: whether a body is whole, its own length and digest tell
+                return None  # even without close_notify: a body has its own length and digest
             else:
                 await self._flush(limit)
                 return result
@@ -212,14 +212,14 @@ class _Secure:
             await self._plain.send(self._outgoing.read(), limit)
 
 
-async def connect(origin: Origin, trust: Trust, limit: float) -> Connection:
-    """Open a connection: every address of the host, IPv6 and IPv4 side by side. Source: RFC 8305.
+async def connect(origin: Origin, tls: TlsContext, limit: float) -> Connection:
+    """Open a connection to any address of the host, IPv6 and IPv4 in parallel. Source: RFC 8305.
 
-    Raises: httpx.ConnectTimeout, httpx.ConnectError; what `trust` raises.
+    Raises: httpx.ConnectTimeout, httpx.ConnectError; what `tls` raises.
     """
     scheme, host, port = origin
     name = host.decode("ascii").strip("[]")
-    context = trust() if scheme == "https" else None
+    context = tls() if scheme == "https" else None
     try:
         with trio.fail_after(limit):
             plain = _Plain(await trio.open_tcp_stream(name, port))

@@ -1,14 +1,15 @@
-"""Content codings undone with the decoded size bounded, never the encoded one trusted."""
+"""Content codings, undone with a bound on the decoded size."""
 
 import zlib
 from collections.abc import Iterator
 from typing import Final
 
 from mirrorsync.errors import Malformed
+from mirrorsync.model.objects import Chunk
 from mirrorsync.upstream.http.errors import CutShort
 
 _PIECE: Final = 256 * 1024
-"""Bytes that one step may grow to: a bomb of 1,000:1 costs this much memory, not its own size."""
+"""Bytes decoded in one step: a bomb of 1,000:1 costs this much memory, not its own size."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MIB: Final = 1024 * 1024
 
@@ -22,19 +23,19 @@ class Inflater:
         self._size = 0
         self._begun = False
         if coding not in ("", "identity", "gzip", "x-gzip"):
-            raise Malformed(what, why=f"content coding {coding[:40]!r}, which we did not offer")
+            raise Malformed(what, why=f"content coding {coding[:40]!r}, which the request does not accept")
         self._zlib = zlib.decompressobj(_GZIP) if "gzip" in coding else None
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
+    def feed(self, chunk: Chunk) -> Iterator[bytes]:
         """Yield `chunk` decoded, in pieces of bounded size.
 
-        Raises: Malformed, when it is not gzip or more than `limit` bytes come of it.
+        Raises: Malformed, if it is not gzip or decodes to more than `limit` bytes.
         """
         if self._zlib is None:
-            yield self._counted(chunk)
+            yield self._counted(bytes(chunk))
             return
         while chunk:
-            if self._zlib.eof:  # a further member; PyPI sends one, RFC 1952 allows many
+            if self._zlib.eof:  # another member; PyPI sends one, RFC 1952 allows many
                 self._zlib = zlib.decompressobj(_GZIP)
             self._begun = True
             try:
@@ -46,12 +47,12 @@ class Inflater:
                 yield self._counted(piece)
 
     def end(self) -> None:
-        """Check that nothing is outstanding. Raises: CutShort."""
+        """Check that the coding is complete. Raises: CutShort."""
         if self._zlib is not None and not self._zlib.eof and self._begun:
             raise CutShort(self._what, why=f"its gzip ends in the middle, after {self._size:,} decoded bytes")
 
     def _counted(self, piece: bytes) -> bytes:
         self._size += len(piece)
         if self._size > self._limit:
-            raise Malformed(self._what, why=f"more than {self._limit / _MIB:g} MiB, which no such answer has")
+            raise Malformed(self._what, why=f"more than {self._limit / _MIB:g} MiB, more than any such response has")
         return piece

@@ -1,95 +1,31 @@
-"""Requests that travel together, and their answers one after the other."""
+"""Pipelining: several requests are sent together on one connection, and their responses arrive in the same order."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Final
 
 import httpx
-import msgspec
 
 from mirrorsync.model.objects import Chunk
-from mirrorsync.upstream.http.http1 import BadResponse, Response, ResponseParser
+from mirrorsync.upstream.http.http1 import BadResponse, ResponseParser, serialise
+from mirrorsync.upstream.http.message import Request, Response
 from mirrorsync.upstream.http.pool import Connection, ConnectionPool
-from mirrorsync.upstream.http.url import Url
+from mirrorsync.upstream.http.url import SCHEME_PORTS
 
-_SAFE: Final = frozenset({"GET", "HEAD"})
 _DIED: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 _BLOCK: Final = 2**20
-"""Bytes of a large body that are read before they are handed on: hashing and writing them costs one thread hop."""
-_BREAKS: Final = frozenset(b"\r\n\0 ")
-
-Header = tuple[bytes, bytes]
-Fields = Mapping[bytes, bytes]
-"""Headers by their lower-case names; one that came twice is joined by a comma (RFC 9110 5.3)."""
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """Seconds without progress after which a step is given up."""
-
-    connect: float
-    read: float
-    write: float
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One request, whole."""
-
-    method: str
-    url: Url
-    headers: tuple[Header, ...]
-    """Among them Host, and Content-Length where there is content."""
-    content: bytes
-    limits: Limits
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A response whose body is still on the wire."""
-
-    status: int
-    reason: bytes
-    fields: Fields
-    body: "Body"
-    """Iterated over once; closed when it is left before its end."""
-    headers: Sequence[Header] = ()
-    """As they came, where that was asked for."""
-
-
-class Body(httpx.AsyncByteStream):
-    """A response's body. Raises: httpx.HTTPError. Left before its end, its connection is closed."""
-
-    is_at_end = False
-    """Whether all of it was taken."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Iterate over the bytes as they come."""
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Return the next bytes."""
-        if data := await self.more():
-            return data
-        raise StopAsyncIteration
-
-    async def more(self) -> bytes:
-        """Return the next bytes; empty at the end."""
-        raise NotImplementedError
-
-    async def block(self) -> Chunk:
-        """Return the next bytes in large pieces; empty at the end."""
-        raise NotImplementedError
+"""Bytes of a large body that are collected before they are returned, because hashing them costs one thread hop."""
 
 
 class Pipeline:
-    """Requests that go out together on one connection; their answers come in the same order (RFC 9112 9.3.2).
+    """Requests to one origin on one connection (RFC 9112 9.3.2), and the body of the current response.
 
-    The first goes alone on a new connection: only once it is answered whole, by a peer that keeps the connection,
-    the others follow at once. To be closed by whoever leaves it early.
+    On a new connection the first request is sent alone. The others follow together once it is answered whole by a peer
+    that keeps the connection. Close it when leaving early.
     """
 
-    def __init__(self, connections: ConnectionPool, calls: Sequence[Call], *, keeps_headers: bool = False) -> None:
-        self._connections = connections
-        self._keeps_headers = keeps_headers
-        self._calls = calls
+    def __init__(self, pool: ConnectionPool, requests: Sequence[Request]) -> None:
+        self._pool = pool
+        self._requests = requests
         self._sent = 0
         self._taken = 0
         self._connection: Connection | None = None
@@ -98,82 +34,82 @@ class Pipeline:
         self._past = 0
         """Bytes of the body that were read past the parser."""
         self._broke: httpx.HTTPError | None = None
-        url = calls[0].url
-        self._origin = (url.scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
+        url = requests[0].url
+        self._origin = (url.scheme, url.raw_host, url.port or SCHEME_PORTS[url.scheme])
+        self._silence = pool.silence if requests[0].silence is None else requests[0].silence
 
-    async def advance(self) -> bool:
-        """Go on to the next answer, leaving what is left of the one before; False when this connection gives no more.
+    async def next(self) -> Response | None:
+        """Return the next response once its head has arrived; None if this connection yields no more.
 
-        Raises: httpx.HTTPError.
+        Raises: httpx.HTTPError. Cancellation: the connection is closed.
         """
         if not self._taken:
             await self._begin()
-            return True
+        elif not await self._continue():
+            return None
         response = self._response
-        if self._taken == len(self._calls) or self._connection is None or response is None or not response.complete:
-            return False
-        try:
-            if self._taken == self._sent:
-                together = self._connections.takes_volleys(self._origin)
-                rest = self._calls[self._sent : None if together else self._sent + 1]
-                self._sent += len(rest)
-                self._parser.expect(len(rest))
-                await self._connection.send(b"".join(map(_serialise, rest)), rest[0].limits.write)
-            await self._head()
-        except BaseException as error:
-            if isinstance(error, httpx.HTTPError):
-                self._connections.strike(self._origin)
-            self.close()
-            raise
-        return True
+        if response is not None and response.is_complete and not response.buffer:
+            self._end()
+        return response
 
     async def _begin(self) -> None:
-        call = self._calls[0]
         while True:
-            self._connection, reused = await self._connections.take(self._origin, call.limits.connect)
-            together = reused and self._connections.takes_volleys(self._origin)
-            outgoing = self._calls if together else self._calls[:1]
+            self._connection, is_reused = await self._pool.take(self._origin, self._silence)
+            together = is_reused and self._pool.may_pipeline(self._origin)
+            outgoing = self._requests if together else self._requests[:1]
             self._sent = len(outgoing)
-            self._parser = ResponseParser(
-                has_body=call.method != "HEAD", expected=self._sent, keeps_headers=self._keeps_headers
-            )
+            self._parser = ResponseParser(self._sent)
             try:
-                await self._connection.send(b"".join(map(_serialise, outgoing)), call.limits.write)
-                await self._head()
+                await self._send(outgoing)
+                await self._receive_head()
             except BaseException as error:
-                self.close()
-                # The peer closed it while it was idle: nothing of the request was answered, so it is asked anew.
-                if reused and self._parser.untouched and call.method in _SAFE and isinstance(error, _DIED):
+                self._close()
+                # The peer closed it while it was idle. No byte of a response arrived, so a GET is safe to repeat.
+                is_safe = self._requests[0].method == "GET" and self._parser.is_untouched
+                if is_reused and is_safe and isinstance(error, _DIED):
                     continue
                 raise
             return
 
-    async def _head(self) -> None:
-        parser = self._parser
+    async def _continue(self) -> bool:
+        response = self._response
+        is_last = self._taken == len(self._requests)
+        if is_last or self._connection is None or response is None or not response.is_complete:
+            return False
+        try:
+            if self._taken == self._sent:
+                together = self._pool.may_pipeline(self._origin)
+                rest = self._requests[self._sent : None if together else self._sent + 1]
+                self._sent += len(rest)
+                self._parser.expect(len(rest))
+                await self._send(rest)
+            await self._receive_head()
+        except BaseException as error:
+            if isinstance(error, httpx.HTTPError):
+                self._pool.pipeline_broke(self._origin)
+            self._close()
+            raise
+        return True
+
+    async def _send(self, requests: Sequence[Request]) -> None:
+        assert self._connection is not None  # noqa: S101 -- opened by `_begin`
+        data = b"".join([serialise(request, self._pool.user_agent) for request in requests])
+        await self._connection.send(data, self._silence)
+
+    async def _receive_head(self) -> None:
+        responses = self._parser.responses
         if self._response is not None:
-            parser.responses.popleft()
+            responses.popleft()
         self._response = None
-        while not (parser.responses and parser.responses[0].has_head):
+        while not (responses and responses[0].has_head):
             await self._receive()
+        response = self._response = responses[0]
+        response.request, response.body, response.silence = self._requests[self._taken], self, self._silence
         self._taken += 1
-        self._response = response = parser.responses[0]
-        if response.complete and not response.body:
-            self.ended()
-
-    def whole(self) -> Response | None:
-        """Return the answer if all of it is here."""
-        response = self._response
-        return response if response is not None and response.complete else None
-
-    def answer(self) -> Answer:
-        """Return the answer, to be read from the wire."""
-        response = self._response
-        assert response is not None  # noqa: S101 -- `advance` went to it
-        return Answer(response.status, response.reason, response.fields, _Body(self, response), response.headers)
 
     async def _receive(self) -> None:
-        assert self._connection is not None  # noqa: S101 -- whoever reads has an open one
-        data = await self._connection.receive(self._calls[0].limits.read)
+        assert self._connection is not None  # noqa: S101 -- the callers check it
+        data = await self._connection.receive(self._silence)
         try:
             if data:
                 self._parser.feed(data)
@@ -182,116 +118,81 @@ class Pipeline:
         except BadResponse as error:
             raise httpx.RemoteProtocolError(str(error)) from error
 
-    async def more(self) -> bytes:
-        """Return the next bytes of the answer that was given last; empty at its end. Raises: httpx.HTTPError."""
+    # --- the body of the current response ----------------------------------------------------------------------------
+
+    async def chunk(self) -> Chunk:
+        """Return the next bytes of the current body; empty at its end.
+
+        A large body of announced length is read past the parser, straight into one block.
+        Raises: httpx.HTTPError. Cancellation: the connection is closed.
+        """
         response = self._response
-        while response is not None:
-            if response.body:
-                data = response.body[0] if len(response.body) == 1 else b"".join(response.body)
-                response.body.clear()
-                return data
-            if response.complete or self._connection is None:
-                break
-            try:
+        try:
+            while response is not None and not response.is_complete and not response.buffer and self._connection:
+                if len(self._requests) == 1 and (left := self._parser.body_left):
+                    return await self._block(left)
                 await self._receive()
-            except BaseException:
-                self.close()
-                raise
-        self.ended()
+        except BaseException:
+            self._close()
+            raise
+        if response is not None and response.buffer:
+            data = response.buffer[0] if len(response.buffer) == 1 else b"".join(response.buffer)
+            response.buffer.clear()
+            return data
+        self._end()
         return b""
 
-    async def block(self) -> Chunk:
-        """As `more`, in large pieces that go past the parser where the body's length is told."""
-        response, left = self._response, self._parser.body_left
-        if response is None or response.body or response.complete or len(self._calls) > 1 or not left:
-            return await self.more()
-        buffer = bytearray(min(left - self._past, _BLOCK))
-        filled = 0
-        try:
-            with memoryview(buffer) as view:
-                filled = await self._fill(view)
-        except BaseException:
-            self.close()
-            raise
+    async def _block(self, left: int) -> Chunk:
+        """Return a block of the body, of which `left` bytes had not arrived when the parser read last."""
+        block = bytearray(min(left - self._past, _BLOCK))
+        with memoryview(block) as view:
+            filled = await self._fill(view)
         self._past += filled
         if self._past == left:
             self._parser.end_elsewhere()
-        del buffer[filled:]
-        return buffer
+        del block[filled:]
+        return block
 
     async def _fill(self, view: memoryview) -> int:
-        """Fill `view`, or what comes of it before an error, which the next call raises."""
+        """Fill `view`; before an error, return what has arrived, and raise the error in the next call."""
         filled = 0
-        if self._broke is not None:
-            raise self._broke
-        while filled < len(view) and self._connection is not None:
+        while filled < len(view) and self._broke is None and self._connection is not None:
             try:
                 with view[filled:] as rest:
-                    received = await self._connection.receive_into(rest, self._calls[0].limits.read)
+                    received = await self._connection.receive_into(rest, self._silence)
                 if not received:
                     raise httpx.RemoteProtocolError("the connection ended within the body")
+                filled += received
             except httpx.HTTPError as error:
                 self._broke = error
-                break
-            filled += received
         if self._broke is not None and not filled:
             raise self._broke
         return filled
 
-    def ended(self) -> None:
-        """Give the connection back after the last answer, and close it where no other can follow."""
+    async def close(self) -> None:
+        """Release the connection after the current body; it is closed if the body was not read to its end."""
+        response = self._response
+        if response is None or not response.is_complete or response.buffer:
+            self._close()
+        else:
+            self._end()
+
+    def abandon(self) -> None:
+        """Close the connection unless it was given back."""
+        self._close()
+
+    def _end(self) -> None:
+        """After a complete body: close a connection that cannot carry another, give it back after the last one."""
         connection, response = self._connection, self._response
         if connection is None or response is None:
             return
         if not response.keeps_alive:
-            self.close()
-        elif self._taken == len(self._calls):
+            self._close()
+        elif self._taken == len(self._requests):
             self._connection = None
-            self._connections.give_back(connection)
+            self._pool.give_back(connection)
 
-    def close(self) -> None:
-        """Close the connection, unless it was given back."""
+    def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-class _Body(Body):
-    """A response's body. Read to its end, its connection is kept; left before it, its connection is closed."""
-
-    def __init__(self, volley: Pipeline, response: Response) -> None:
-        self._volley = volley
-        self._response = response
-
-    async def more(self) -> bytes:
-        if self.is_at_end:
-            return b""
-        data = await self._volley.more()
-        self.is_at_end = self._response.complete and not self._response.body
-        return data
-
-    async def block(self) -> Chunk:
-        """Return the next bytes in large pieces, empty at the end. Raises: httpx.HTTPError."""
-        return await self._volley.block()
-
-    async def aclose(self) -> None:
-        if not self._response.complete or self._response.body:
-            self._volley.close()
-        else:
-            self._volley.ended()
-
-
-def _serialise(call: Call) -> bytes:
-    """Return the request as it travels. Raises: LocalProtocolError, when a value would break out of its line."""
-    method, target = call.method.encode("ascii"), call.url.raw_path
-    if not _BREAKS.isdisjoint(method + target):
-        raise httpx.LocalProtocolError("the method or the target holds a blank or a line end")
-    return b"%s %s%s%s" % (method, target, _head(call.headers), call.content)
-
-
-@lru_cache(maxsize=64)
-def _head(headers: tuple[Header, ...]) -> bytes:
-    lines = b"\r\n".join([b" HTTP/1.1", *(b"%s: %s" % header for header in headers)])
-    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers) or b"\0" in lines:
-        raise httpx.LocalProtocolError("a header holds a line end")
-    return lines + b"\r\n\r\n"

@@ -1,103 +1,72 @@
-"""Asking again: the one place where a failed request is repeated."""
+"""Retries: the only place where a failed request is sent again."""
 
+import random
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeVar
 
 import msgspec
-import tenacity
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Recovery
-from mirrorsync.upstream.http.request_metrics import NO_METRICS, RequestMetrics
 
 _T = TypeVar("_T")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
-    """How long one request is tried."""
+    """The retry budget of one request."""
 
     attempts: int = 4
     seconds: float = 60.0
-    """In all: no attempt starts later than this after the first."""
+    """No attempt starts later than this after the first."""
     first_wait: float = 1.0
-    """Seconds before the second attempt; doubled for each further one, and as much again at random."""
+    """Seconds before the second attempt; doubled before each further one. Up to `first_wait` is added at random."""
     longest_wait: float = 20.0
-    meter: RequestMetrics = NO_METRICS
-    """Hears of each further attempt."""
+
+    def wait(self, error: MirrorsyncError, attempts: int) -> float:
+        """Return the seconds to wait after `attempts` failed attempts, the last of them with `error`."""
+        backoff = min(self.first_wait * 2 ** (attempts - 1), self.longest_wait)
+        # Random, because otherwise all clients with the same Retry-After return at the same moment.
+        jitter = random.uniform(0.0, self.first_wait)  # noqa: S311 -- no secret depends on it
+        return (backoff if error.retry_after is None else error.retry_after) + jitter
 
 
-def is_worth_retrying(error: BaseException) -> bool:
-    """Tell whether the same request may succeed shortly."""
+def is_retryable(error: BaseException) -> bool:
+    """Return True if the same request may succeed shortly."""
     return isinstance(error, MirrorsyncError) and error.recovery is Recovery.RETRY
 
 
 async def retry(
-    patience: RetryPolicy, work: Callable[[], Awaitable[_T]], *, failed: MirrorsyncError | None = None
+    policy: RetryPolicy,
+    attempt: Callable[[], Awaitable[_T]],
+    *,
+    failed: MirrorsyncError | None = None,
+    on_retry: Callable[[MirrorsyncError], None] = lambda _: None,
 ) -> _T:
-    """Return what `work` returns, tried until it does or `patience` ends; then its last error, with the count.
+    """Return the result of `attempt`, which is repeated within the budget; then raise its last error with the count.
 
-    Upstream's wish to be left alone for n seconds is obeyed; where n exceeds the budget its error is raised at
-    once, so that the caller defers. Time is trio's clock. `failed`: a first attempt was made elsewhere, just now.
-    Cancellation: between and within attempts.
+    A Retry-After is obeyed; if it exceeds the budget, the error is raised at once so that the caller defers.
+    `failed` is the error of a first attempt that the caller has just made; it counts.
+    Time is trio's clock. Cancellation: between and within attempts.
     """
     started = trio.current_time()
-    try:
-        if failed is not None:
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            if failed is None:
+                return await attempt()
             raise failed
-        return await work()
-    except MirrorsyncError as error:
-        if not is_worth_retrying(error):
-            raise
-        first = error
-    return await _go_on(patience, work, first, started)
-
-
-async def _go_on(
-    patience: RetryPolicy, work: Callable[[], Awaitable[_T]], first: MirrorsyncError, started: float
-) -> _T:
-    """Go on after a first attempt that failed; tenacity's retrying costs as much as a request, and most need none."""
-    failed: list[MirrorsyncError] = [first]
-
-    async def attempt() -> _T:
-        if failed:
-            raise failed.pop()
-        return await work()
-
-    jitter = tenacity.wait_random(0, patience.first_wait)
-    backoff = tenacity.wait_exponential(multiplier=patience.first_wait, max=patience.longest_wait) + jitter
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, MirrorsyncError) else None
-        # Everyone who was told the same number would else come back in the same instant.
-        return backoff(state) if asked is None else asked + jitter(state)
-
-    def stop(state: tenacity.RetryCallState) -> bool:
-        spent = trio.current_time() - started
-        return state.attempt_number >= patience.attempts or spent + state.upcoming_sleep > patience.seconds
-
-    retrying = tenacity.AsyncRetrying(
-        sleep=trio.sleep,
-        stop=stop,
-        wait=wait,
-        retry=tenacity.retry_if_exception(is_worth_retrying),
-        before_sleep=partial(_tell, patience.meter),
-        reraise=True,
-    )
-    try:
-        return await retrying(attempt)
-    except MirrorsyncError as error:
-        attempts = retrying.statistics.get("attempt_number", 1)
-        if attempts == 1:
-            raise
-        raise _with_count(error, attempts, trio.current_time() - started) from error
-
-
-def _tell(meter: RequestMetrics, state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, MirrorsyncError):
-        meter.retried(error)
+        except MirrorsyncError as error:
+            if not is_retryable(error):
+                raise
+            wait, spent = policy.wait(error, attempts), trio.current_time() - started
+            if attempts >= policy.attempts or spent + wait > policy.seconds:
+                if attempts == 1:
+                    raise
+                raise _with_count(error, attempts, spent) from error
+            on_retry(error)
+        failed = None
+        await trio.sleep(wait)
 
 
 def _with_count(error: MirrorsyncError, attempts: int, seconds: float) -> MirrorsyncError:
