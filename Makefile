@@ -9,8 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Additional arguments, for example for pytest: make test ARGS="-k serial -x"
 ARGS ?=
-# Test processes.
-WORKERS ?= 2
+# Test processes: one more than processors, because many tests wait for processes and timers.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 SCRIPTS := scripts/demo
 # The tests create and sync hundreds of small mirrors; a file system in memory, if there is one, saves minutes.
 TEMPORARY := $(shell test -w /dev/shm && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
