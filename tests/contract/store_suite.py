@@ -186,9 +186,7 @@ class StoreSuite:
         assert await body_at(store, PATH) == b"the older"
         assert leftovers() == 0
 
-    async def test_a_small_object_replaces_what_stood_there_and_of_two_of_one_path_one_stands(
-        self, store: Store
-    ) -> None:
+    async def test_small_object_replaces_the_earlier_one_at_its_path(self, store: Store) -> None:
         await put(store, PATH, LARGE)
         both = [Small(path=PATH, expect=expect(body), body=body) for body in (SMALL, SMALL[::-1])]
         assert await store.store_all(both) == [len(SMALL)] * 2
@@ -319,7 +317,7 @@ class StoreSuite:
         await store.settle()
         assert await body_at(store, PATH) == SMALL
 
-    async def test_more_than_is_free_is_not_to_be_expected_and_to_ask_promises_nothing(self, store: Store) -> None:
+    async def test_more_than_the_free_space_is_refused_without_reserving_it(self, store: Store) -> None:
         free = await store.free_bytes()
         if free is not None:
             with pytest.raises(LowSpace):

@@ -31,7 +31,7 @@ class TestMemoryStore(StoreSuite):
         assert await body_at(store, PATH) == SMALL
         assert await store.stat(PAGE) is None
 
-    async def test_a_power_cut_takes_nothing_of_what_was_stored_or_published_together(self, store: MemoryStore) -> None:
+    async def test_power_cut_loses_nothing_that_was_stored_or_published_together(self, store: MemoryStore) -> None:
         await store.store_all([Small(path=PATH, expect=expect(SMALL), body=SMALL)])
         await store.publish_all([(PAGE, SMALL)])
         store.lose_power()

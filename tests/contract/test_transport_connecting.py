@@ -207,9 +207,7 @@ async def test_a_certificate_for_another_address_is_refused(kind: Kind, certific
 
 @needs_openssl
 @every_kind
-async def test_a_peer_that_leaves_without_tls_farewell_is_fine_once_its_answer_is_whole(
-    kind: Kind, certificates: Certificates
-) -> None:
+async def test_missing_tls_close_is_accepted_after_a_complete_response(kind: Kind, certificates: Certificates) -> None:
     async def leaves(talk: Talk) -> None:
         await talk.send(echo(await talk.request()))
 
@@ -242,7 +240,7 @@ async def test_a_body_that_is_cut_inside_tls_is_an_error(kind: Kind, certificate
 @needs_openssl
 @every_kind
 @pytest.mark.parametrize("end", [Talk.end, rudely])
-async def test_a_body_without_a_length_ends_with_its_tls_connection_even_without_farewell(
+async def test_body_without_length_ends_with_its_tls_connection(
     kind: Kind, certificates: Certificates, end: Any
 ) -> None:
     # Both take it, as browsers do: what such a body promised is checked by its digest.

@@ -20,7 +20,7 @@ def single(scenario: Scenario) -> Scenario:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_after_every_single_death_the_next_runs_reach_upstream_and_no_promise_is_ever_broken(model: Cut) -> None:
+def test_invariants_hold_and_runs_recover_after_each_single_crash(model: Cut) -> None:
     counts = explore(single(SCENARIOS[0]), (model,), picks=2)
     assert counts.deaths > 20
 

@@ -138,7 +138,7 @@ def test_a_page_is_durable_before_anything_is_recorded_of_it(order: Order) -> No
     assert order.committed_between(recorded, len(order.calls) * 3)
 
 
-def test_the_root_index_is_durable_before_it_is_recorded_and_named_after_the_pages_are_recorded(order: Order) -> None:
+def test_root_index_is_published_after_its_pages_are_recorded(order: Order) -> None:
     pages = max(page.call.end for page in order.at("web/simple/sample/"))
     roots = [
         renamed for renamed in order.at("web/simple/index.") or order.at("web/simple/") if "sample" not in renamed.path

@@ -59,9 +59,7 @@ def whole(operator: Operator, *names: str) -> None:
     assert operator.status()["unmet"] == []
 
 
-def test_a_disk_that_fills_up_in_a_first_sync_ends_it_and_more_room_completes_it(
-    operator: Operator, world: World
-) -> None:
+def test_disk_that_fills_during_the_first_sync_halts_it_until_freed(operator: Operator, world: World) -> None:
     for number in range(10):
         world.upload(f"project-{number}", "1.0", body=_LARGE)
     with small_disk(operator.directory, "size=2m") as disk:
@@ -74,7 +72,7 @@ def test_a_disk_that_fills_up_in_a_first_sync_ends_it_and_more_room_completes_it
         whole(operator, *operator.unmet())
 
 
-def test_a_disk_without_any_room_stops_a_mirror_that_stands_and_it_stays_true(operator: Operator, world: World) -> None:
+def test_full_disk_halts_a_complete_mirror_which_stays_consistent(operator: Operator, world: World) -> None:
     world.upload("alpha", "1.0", body=_LARGE)
     world.upload("beta", "1.0")
     with small_disk(operator.directory, "size=8m") as disk:
@@ -149,7 +147,7 @@ def test_a_directory_that_may_not_be_written_is_named_and_taken_up_again(
     whole(operator)
 
 
-def test_below_min_free_downloads_wait_while_yanks_and_removals_come_through(operator: Operator, world: World) -> None:
+def test_below_min_free_only_downloads_wait(operator: Operator, world: World) -> None:
     for name in ("alpha", "beta", "gamma"):
         world.upload(name, "1.0")
     with small_disk(operator.directory, "size=20m") as disk:

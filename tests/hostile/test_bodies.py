@@ -100,9 +100,7 @@ async def test_a_size_that_is_not_the_files_is_refused(siege: Siege, pypi: PyPI)
 
 
 @pytest.mark.parametrize("where", ["page", "file", "sidecar"])
-async def test_a_body_that_is_not_what_it_should_be_fails_alone_and_leaves_nothing(
-    tmp_path: Path, pypi: PyPI, where: str
-) -> None:
+async def test_wrong_body_fails_its_project_alone_and_leaves_no_file(tmp_path: Path, pypi: PyPI, where: str) -> None:
     siege = Siege(tmp_path / "around", pypi, silence=0.3)
     victims = _PAGES if where == "page" else _FILES
     if where == "sidecar":  # short enough to be put together from many cut answers; endless ones have their own test

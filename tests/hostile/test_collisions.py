@@ -18,7 +18,7 @@ def _claim(pypi: PyPI, thief: str, file: WorldFile, **keys: Any) -> None:
     place_in(pypi, thief, page_of(thief, entry_of(pypi, file, **keys)))
 
 
-async def test_of_two_promises_for_one_path_the_first_is_kept_and_the_other_refused(siege: Siege, pypi: PyPI) -> None:
+async def test_second_digest_for_one_path_is_refused(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     _claim(pypi, "thief", file, hashes={"sha256": digest_of("other")})
     await siege.sync(["honest"])
@@ -143,9 +143,7 @@ async def test_a_link_in_the_place_of_a_directory_is_never_followed_and_is_told(
 
 
 @pytest.mark.parametrize("where", ["a directory of files", "a project's directory"])
-async def test_a_link_that_is_planted_later_is_not_followed_when_files_are_removed(
-    tmp_path: Path, pypi: PyPI, where: str
-) -> None:
+async def test_symlink_planted_later_is_not_followed_by_a_removal(tmp_path: Path, pypi: PyPI, where: str) -> None:
     siege = Siege(tmp_path / "around", pypi)
     file = pypi.world.upload("victim", "1.0")
     await siege.sync()

@@ -73,7 +73,7 @@ async def test_markup_in_a_files_name_stays_a_name(siege: Siege, pypi: PyPI, nam
     assert name in siege.stored()
 
 
-async def test_a_display_name_in_the_journal_or_the_root_list_is_a_name_or_nothing(pypi: PyPI, siege: Siege) -> None:
+async def test_display_name_in_journal_or_root_list_is_validated(pypi: PyPI, siege: Siege) -> None:
     for text in _MARKUP:
         pypi.world.journal_row(text, "create")
         pypi.world.journal_row("alpha", f"add Owner {text}")

@@ -141,9 +141,7 @@ def test_an_answer_however_large_costs_bounded_memory(
     assert operator.broken_links() == []
 
 
-def test_twenty_pages_of_the_worst_kind_at_once_cost_no_more_than_a_small_machine_has(
-    operator: Operator, idle: Peak
-) -> None:
+def test_twenty_worst_case_pages_at_once_fit_into_a_small_memory(operator: Operator, idle: Peak) -> None:
     worst, _ = _PAGES["just few enough brackets"]
     names = [f"victim-{number}" for number in range(20)]
     for name in names:

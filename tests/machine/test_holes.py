@@ -26,7 +26,7 @@ def die_at(sim: Sim, step: str, *, nth: int = 1) -> None:
     assert sim.run(dies_at=number + 1).dead
 
 
-def test_a_sidecar_that_was_stored_just_before_death_is_known_when_its_file_goes() -> None:
+def test_sidecar_stored_just_before_a_crash_is_removed_with_its_file() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=None, content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -37,7 +37,7 @@ def test_a_sidecar_that_was_stored_just_before_death_is_known_when_its_file_goes
     sim.converge()
 
 
-def test_a_sidecar_that_upstream_lacked_for_a_while_is_not_swept_from_under_its_page() -> None:
+def test_sidecar_that_upstream_lacked_for_a_while_is_not_swept() -> None:
     world = World()
     world.upload("pkg", "1.0")
     sim = Sim(world)
@@ -50,7 +50,7 @@ def test_a_sidecar_that_upstream_lacked_for_a_while_is_not_swept_from_under_its_
     sim.converge()
 
 
-def test_a_sidecar_that_was_replaced_and_given_back_is_what_its_page_promises() -> None:
+def test_sidecar_that_was_replaced_and_restored_matches_its_page() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -63,7 +63,7 @@ def test_a_sidecar_that_was_replaced_and_given_back_is_what_its_page_promises() 
     sim.converge()
 
 
-def test_a_sidecar_that_changes_while_its_first_page_is_unrecorded_breaks_no_promise() -> None:
+def test_sidecar_that_changes_before_its_first_page_is_recorded() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -74,7 +74,7 @@ def test_a_sidecar_that_changes_while_its_first_page_is_unrecorded_breaks_no_pro
     sim.converge()
 
 
-def test_a_sidecar_that_changes_while_another_page_is_unrecorded_breaks_no_promise() -> None:
+def test_sidecar_that_changes_before_a_later_page_is_recorded() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -87,7 +87,7 @@ def test_a_sidecar_that_changes_while_another_page_is_unrecorded_breaks_no_promi
     sim.converge()
 
 
-def test_what_only_the_root_list_tells_of_a_quarantine_is_not_claimed_before_it_is_served() -> None:
+def test_quarantine_known_from_the_root_list_is_not_claimed_early() -> None:
     world = World()
     world.upload("pkg", "1.0")
     world.upload("other", "1.0")
@@ -114,7 +114,7 @@ def test_the_serial_of_a_root_list_that_is_not_believed_is_not_claimed() -> None
     sim.converge()
 
 
-def test_a_project_that_a_cut_list_once_left_out_is_missed_again_when_it_goes() -> None:
+def test_project_once_cut_from_the_root_list_can_still_be_removed() -> None:
     world = World()
     for name in ("pkg", "other", "third"):
         world.upload(name, "1.0")
@@ -129,7 +129,7 @@ def test_a_project_that_a_cut_list_once_left_out_is_missed_again_when_it_goes() 
     sim.converge(4)
 
 
-def test_a_sidecar_that_changes_under_two_names_breaks_neither_pages_promise() -> None:
+def test_sidecar_that_changes_under_two_names_matches_both_pages() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)

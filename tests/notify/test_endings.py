@@ -75,9 +75,7 @@ async def test_a_command_that_needs_longer_than_the_last_words_of_a_pass_is_told
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_a_command_that_does_not_end_in_its_own_time_is_known_not_to_be_told(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+async def test_command_that_exceeds_its_time_limit_counts_as_failed(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     mirror = a_mirror(tmp_path, pypi, notify={"command": a_hook(tmp_path, 60), "command-timeout": "1s"})
     await mirror.sync()
@@ -116,9 +114,7 @@ async def test_what_is_cut_short_is_written_down_as_not_told_and_said(mirror: Mi
     assert [announcement.everything for announcement in listener.heard] == [("index",)]
 
 
-async def test_a_daemon_that_stops_lets_what_is_being_told_end_and_tells_what_is_still_due(
-    mirror: Mirror, world: World
-) -> None:
+async def test_stopping_daemon_completes_and_flushes_its_notifications(mirror: Mirror, world: World) -> None:
     listener = Listener("listener", needs=0.5, most=1)
     await mirror.sync()
     world.upload("alpha", "1.1")

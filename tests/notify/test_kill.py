@@ -28,7 +28,7 @@ def names(operator: Operator, version: str) -> bool:
 
 
 @pytest.mark.parametrize("command", ["sync", "run"])
-def test_killed_after_the_page_is_public_and_before_that_is_recorded_the_purge_goes_out(
+def test_page_published_before_a_kill_is_purged_after_it(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn, command: str
 ) -> None:
     world.upload("alpha", "1.0")

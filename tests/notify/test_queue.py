@@ -158,7 +158,7 @@ async def test_what_a_dead_run_may_have_made_public_is_told_of_by_the_next(path:
         assert await waiting(next_life, A) == ()
 
 
-async def test_what_changes_ten_times_is_told_of_once_and_again_when_it_changes_again(state: State) -> None:
+async def test_ten_changes_of_a_page_give_one_notification(state: State) -> None:
     for serial in range(50, 60):
         await publish(state, 1, serial)
     await publish(state, 2)

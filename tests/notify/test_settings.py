@@ -29,7 +29,7 @@ def test_nobody_is_told_unless_somebody_is_named() -> None:
     assert notify_config(settings()).sinks == ()
 
 
-def test_everybody_who_is_named_is_told_under_a_name_of_their_own_without_a_secret() -> None:
+def test_each_sink_has_a_name_of_its_own_without_a_secret() -> None:
     telling = notify_config(
         settings(
             notify={
@@ -64,9 +64,7 @@ def test_everybody_who_is_named_is_told_under_a_name_of_their_own_without_a_secr
         ["http://10.0.0.1", "http://10.0.0.1/", "http://10.0.0.2", "http://10.0.0.1/a"],
     ],
 )
-async def test_caches_of_one_host_have_names_of_their_own_and_none_changes_for_another_hosts_sake(
-    caches: list[str], tmp_path: Path
-) -> None:
+async def test_caches_of_one_host_have_distinct_and_stable_names(caches: list[str], tmp_path: Path) -> None:
     names = [sink.name for sink in notify_config(settings(purge={"caches": caches})).sinks]
     assert len(set(names)) == len(names) == len({cache.rstrip("/") for cache in caches})
     assert ("varnish 10.0.0.2" in names) == ("http://10.0.0.2" in caches)

@@ -163,9 +163,7 @@ async def test_a_cache_is_emptied_of_what_may_have_changed_anywhere(
     assert [(heard.method, heard.path) for heard in standin.heard] == expected
 
 
-async def test_everything_is_one_key_and_leaves_the_files_alone_where_only_pages_changed(
-    standin: StandIn, secret: Path
-) -> None:
+async def test_flood_of_pages_purges_one_key_and_no_files(standin: StandIn, secret: Path) -> None:
     whole = Announcement(everything=("index",), changes=(file("gone-1.0.tar.gz"),))
     await Fastly(api=standin.url, service="SERVICE", token_file=secret).announce(whole)
     await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(whole)

@@ -100,7 +100,7 @@ async def test_a_project_that_is_new_and_one_that_is_gone_are_told_of(
     assert standin.paths("PURGE") == [*ALPHA, *ROOT]
 
 
-async def test_compressed_siblings_and_legacy_documents_are_told_of_where_there_are_any(
+async def test_siblings_and_legacy_documents_are_notified_where_they_exist(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
@@ -109,7 +109,7 @@ async def test_compressed_siblings_and_legacy_documents_are_told_of_where_there_
     assert [path for path in standin.paths("PURGE") if "alpha" in path] == [*ALPHA, *siblings, "/pypi/alpha/json"]
 
 
-async def test_a_cache_that_is_down_holds_up_neither_the_mirror_nor_the_other_cache(
+async def test_unreachable_cache_delays_neither_mirror_nor_other_caches(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
@@ -222,7 +222,7 @@ async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
     assert mirror.observer.notices[1:] == ["listener receives changes again; none was lost"]
 
 
-async def test_a_pass_after_a_clock_was_set_back_tells_all_the_same_even_without_upstream(
+async def test_notifications_go_out_after_the_clock_was_set_back(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")

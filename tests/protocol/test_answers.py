@@ -54,7 +54,7 @@ WRONG_PAGES: dict[str, Fault] = {
 
 # case 24
 @pytest.mark.parametrize("kind", WRONG_PAGES)
-async def test_an_answer_that_is_not_the_page_changes_nothing_and_holds_up_nobody_else(
+async def test_response_that_is_not_the_page_delays_no_other_project(
     kind: str, mirror: Mirror, pypi: PyPI, world: World, hurried: MockClock
 ) -> None:
     del hurried
@@ -191,9 +191,7 @@ def of_the_future(page: dict[str, Any]) -> None:
 
 
 # case 28
-async def test_a_page_of_a_later_minor_version_is_served_with_all_that_we_do_not_know(
-    mirror: Mirror, pypi: PyPI
-) -> None:
+async def test_page_of_a_later_minor_version_keeps_its_unknown_keys(mirror: Mirror, pypi: PyPI) -> None:
     pypi.faults.add("^/simple/alpha/$", Edited(of_the_future))
     totals = await mirror.sync()
     assert totals.errors == 0

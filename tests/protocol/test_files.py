@@ -50,9 +50,7 @@ async def test_a_file_that_comes_back_is_the_one_that_was_kept(mirror: Mirror, p
 
 
 # case 19
-async def test_a_kept_file_is_hashed_again_before_it_is_named_and_fetched_if_it_rotted(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_kept_file_is_verified_before_a_page_names_it_again(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     world.quarantine_release("alpha", "1.0")
     await mirror.sync()
@@ -108,7 +106,7 @@ async def test_another_digest_at_the_same_place_is_refused_and_what_stands_stays
 
 # case 22
 @pytest.mark.parametrize("code", [403, 404])
-async def test_a_file_that_its_host_has_not_yet_is_tried_for_hours_and_holds_up_nothing_else(
+async def test_file_missing_for_hours_is_retried_and_delays_nothing_else(
     code: int, mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -166,7 +164,7 @@ async def test_a_body_that_is_not_what_the_page_promises_is_never_public(
 
 
 # case 23
-async def test_a_body_that_breaks_goes_on_where_it_broke_or_begins_again_without_range(
+async def test_interrupted_body_resumes_or_restarts_without_ranges(
     mirror: Mirror, pypi: PyPI, world: World, hurried: MockClock
 ) -> None:
     del hurried
@@ -300,7 +298,7 @@ async def test_files_become_public_before_their_page_and_pages_before_the_root(m
 
 
 # case 38
-async def test_provenance_that_comes_later_is_a_change_of_the_page_and_is_linked_at_upstreams_own(
+async def test_later_provenance_changes_the_page_and_links_to_upstream(
     tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, audit={"period": "1d"})

@@ -94,7 +94,7 @@ async def test_an_answer_that_is_exactly_full_is_not_the_end(mirror: Mirror, pyp
 
 
 # case 6
-async def test_a_rate_limit_that_comes_as_a_success_is_waited_out_with_a_second_to_spare(
+async def test_rate_limit_with_status_200_is_waited_out_plus_a_second(
     mirror: Mirror, pypi: PyPI, world: World, hurried: MockClock
 ) -> None:
     await mirror.sync()
@@ -129,7 +129,7 @@ async def test_a_rate_limit_that_does_not_end_is_told_and_changes_nothing(
     [Status(503, body=b"<html>guru meditation</html>", media_type="text/html"), TruncatedXML(), TruncatedXML(0.0)],
     ids=["503 of HTML", "half of the XML", "no XML"],
 )
-async def test_a_journal_that_fails_once_is_asked_again_and_one_that_goes_on_failing_keeps_the_cursor(
+async def test_failing_journal_is_retried_and_never_moves_the_cursor(
     fault: Status, tmp_path: Path, pypi: PyPI, world: World, hurried: MockClock
 ) -> None:
     del hurried
@@ -186,9 +186,7 @@ async def test_more_than_50000_rows_are_read_at_the_true_size_of_a_page(
 
 
 # case 33
-async def test_beyond_a_million_serials_the_root_list_is_read_and_the_journal_goes_on_where_it_stood_then(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_cursor_too_far_behind_is_renewed_from_the_root_list(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     world.skip_serials(1_000_001)
     world.upload("alpha", "1.1")
@@ -211,7 +209,7 @@ async def test_beyond_a_million_serials_the_root_list_is_read_and_the_journal_go
 
 
 # case 33
-async def test_a_cursor_that_was_lost_is_made_again_from_the_root_list_and_unchanged_pages_stay(
+async def test_lost_cursor_is_rebuilt_from_the_root_list_without_new_pages(
     mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -259,7 +257,7 @@ async def test_a_first_list_that_a_cache_kept_is_completed_from_the_journal(
 
 
 # case 34
-async def test_a_list_from_a_cache_loses_nothing_when_the_journal_was_too_far_away(
+async def test_stale_root_list_loses_nothing_when_the_cursor_is_renewed(
     mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -276,7 +274,7 @@ async def test_a_list_from_a_cache_loses_nothing_when_the_journal_was_too_far_aw
 
 # case 35
 @pytest.mark.parametrize("left", [3, 0], ids=["a restored journal", "an empty journal"])
-async def test_a_journal_that_ends_before_our_cursor_stops_the_run_and_changes_nothing(
+async def test_journal_that_ends_before_the_cursor_halts_the_run(
     left: int, mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -297,9 +295,7 @@ async def test_a_journal_that_ends_before_our_cursor_stops_the_run_and_changes_n
 
 
 # case 36
-async def test_a_journal_that_no_parser_can_read_is_made_up_for_by_the_root_list_and_then_passed(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_unparsable_journal_is_replaced_by_the_root_list(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     world.upload("alpha", "1.1")
     world.journal_row("bad\x01name", "create")

@@ -28,9 +28,7 @@ from tests.support.pypi.world import World
 
 
 # case 12
-async def test_a_404_that_a_cache_kept_from_before_the_project_was_made_is_asked_again(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_stale_404_of_a_new_project_is_retried(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     synced = world.last_serial
     pypi.hold("newcomer")  # 404, for a minute a layer
@@ -51,7 +49,7 @@ async def test_a_404_that_a_cache_kept_from_before_the_project_was_made_is_asked
 
 # case 12
 @pytest.mark.parametrize("projects", [[], ["alpha", "beta"]], ids=["everything", "named projects"])
-async def test_one_page_that_is_404_for_hours_removes_nothing_that_upstream_still_has(
+async def test_page_that_is_404_for_hours_removes_no_listed_project(
     projects: list[str], tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": projects})
@@ -74,9 +72,7 @@ async def test_one_page_that_is_404_for_hours_removes_nothing_that_upstream_stil
 
 
 # case 13
-async def test_an_old_page_after_a_removal_brings_nothing_back_and_goes_at_the_first_404(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_stale_page_after_a_removal_restores_nothing(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.hold("alpha")
     world.remove_project("alpha")
@@ -117,7 +113,7 @@ async def test_an_old_page_of_what_was_removed_before_we_knew_it_is_never_served
 # case 14
 @pytest.mark.parametrize("spelling", ["alpha", "ALPHA", "Alpha"])
 @pytest.mark.parametrize("passes", [1, 2], ids=["in one pass", "in two passes"])
-async def test_what_was_removed_and_made_again_is_judged_by_its_page_and_loses_every_old_file(
+async def test_recreated_project_follows_its_page_and_loses_its_old_files(
     spelling: str, passes: int, mirror: Mirror, world: World
 ) -> None:
     await mirror.sync()
@@ -177,9 +173,7 @@ async def test_a_project_without_files_keeps_its_page(shape: Shape, tmp_path: Pa
 
 
 # case 15
-async def test_a_project_without_files_has_no_release_data_and_is_not_gone_for_that(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_project_without_files_and_release_data_is_not_removed(tmp_path: Path, pypi: PyPI, world: World) -> None:
     world.create("bare")
     mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": ["bare"]}, content={"legacy-json": True})
     await mirror.sync()
@@ -191,7 +185,7 @@ async def test_a_project_without_files_has_no_release_data_and_is_not_gone_for_t
 
 # case 16
 @pytest.mark.parametrize("shape", [Shape(), Shape(xmlrpc=False)], ids=["journal", "list only"])
-async def test_what_the_list_leaves_out_for_quarantine_keeps_an_empty_page_and_comes_back_without_a_download(
+async def test_quarantined_project_keeps_an_empty_page_and_its_stored_files(
     shape: Shape, tmp_path: Path, world: World
 ) -> None:
     with PyPI(world, shape=shape) as pypi:
@@ -228,9 +222,7 @@ async def test_many_quarantined_projects_are_no_mass_removal(tmp_path: Path, pyp
 
 
 # case 17
-async def test_removals_beyond_the_limits_wait_for_a_person_and_everything_else_goes_on(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_removals_beyond_the_limits_wait_for_consent(tmp_path: Path, pypi: PyPI, world: World) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-projects": 1})
     await mirror.sync()
     for name in ("alpha", "beta"):

@@ -20,7 +20,7 @@ LADDER = (60.0, 300.0, 600.0, 1800.0, 3600.0, 3600.0)
 
 
 # case 8
-async def test_a_page_that_lags_is_asked_for_on_a_ladder_and_published_never_older(
+async def test_stale_page_is_retried_with_back_off_and_never_published(
     mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -54,7 +54,7 @@ async def test_a_page_that_lags_is_asked_for_on_a_ladder_and_published_never_old
 
 # case 8
 @pytest.mark.parametrize("variant", ["gzip", "identity"])
-async def test_a_page_that_lags_in_one_coding_only_is_had_in_the_other_within_the_pass(
+async def test_page_stale_in_one_encoding_is_fetched_in_the_other(
     variant: str, mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -121,7 +121,7 @@ async def test_a_page_that_never_reaches_its_row_is_accepted_after_25_hours(
 
 # case 9
 @pytest.mark.parametrize("feed", ["auto", "json"])
-async def test_the_25_hours_pass_although_the_root_list_repeats_what_the_page_does_not_say(
+async def test_25_hours_pass_even_if_the_root_list_contradicts_the_page(
     feed: str, tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": feed}, audit={"list-interval": "1h"})
@@ -151,9 +151,7 @@ async def test_a_name_that_an_administrator_made_anew_with_serial_0_is_mirrored(
 
 
 # case 9
-async def test_a_serial_that_upstreams_own_list_confirms_to_be_lower_is_accepted_at_once(
-    mirror: Mirror, world: World
-) -> None:
+async def test_lower_serial_that_the_root_list_confirms_is_accepted_at_once(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.1")
     await mirror.sync()
     serial = regress(world, "alpha")
@@ -167,7 +165,7 @@ async def test_a_serial_that_upstreams_own_list_confirms_to_be_lower_is_accepted
 
 
 # case 9
-async def test_a_serial_that_went_back_is_accepted_after_25_hours_where_no_list_is_read(
+async def test_lower_serial_without_a_root_list_is_accepted_after_25_hours(
     tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": ["alpha"]})
@@ -226,7 +224,7 @@ async def test_an_invitation_that_the_caches_never_hear_of_leaves_nothing_unmet(
 
 
 # case 10
-async def test_the_daily_list_does_not_demand_of_a_page_what_only_an_invitation_moved(
+async def test_root_list_demands_no_serial_that_only_an_invitation_moved(
     mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -296,9 +294,7 @@ async def test_a_sidecar_whose_digest_changes_is_a_change_of_the_page(mirror: Mi
 
 
 # case 17
-async def test_a_project_that_a_cached_list_still_names_and_whose_page_is_gone_is_gone(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_project_with_a_404_in_a_stale_root_list_is_removed(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.hold_root()
     world.remove_project("alpha")
@@ -332,9 +328,7 @@ async def test_a_first_list_that_names_what_is_gone_holds_nothing_up_for_long(
 
 
 # case 18
-async def test_a_project_that_a_cached_list_does_not_name_yet_is_served_all_the_same(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_project_missing_from_a_stale_root_list_is_served(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.hold_root()
     world.upload("newcomer", "1.0")

@@ -89,7 +89,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             Edit("state/ledger.py", _INTENDED, _REHEARSED),
             Edit("state/ledger.py", "\n            outcomes.record(connection, cleaned, now, grace)\n", _RECORDED_LATE),
         ),
-        caught_by=(_HELD + "test_a_stored_file_whose_page_never_came_is_known_and_goes_when_upstream_drops_it",),
+        caught_by=(_HELD + "test_stored_file_without_a_page_is_removed_with_its_release",),
     ),
     "one 404 is believed": Sabotage(
         edits=(
@@ -120,7 +120,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     ),
     "files are not settled before a page names them": Sabotage(
         edits=(Edit("sync/project.py", _SETTLED, ""),),
-        caught_by=(_HELD + "test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded",),
+        caught_by=(_HELD + "test_files_are_durable_before_pages_and_pages_before_records",),
     ),
     "names are not flushed": Sabotage(
         edits=(
@@ -150,7 +150,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     ),
     "what stands is not forgotten before another page is published": Sabotage(
         edits=(Edit("sync/project.py", "    if marked:\n", "    if not changed:\n"),),
-        caught_by=(_HELD + "test_a_page_of_which_its_death_left_no_record_is_compared_and_not_believed",),
+        caught_by=(_HELD + "test_unrecorded_page_is_compared_after_a_crash",),
     ),
     "the sweep deletes what came back": Sabotage(
         edits=(
@@ -170,9 +170,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
                 "metadata = file.core_metadata",
             ),
         ),
-        caught_by=(
-            "tests/sync/test_indexes.py::test_a_sidecar_that_upstream_lost_is_not_advertised_and_holds_nothing_up",
-        ),
+        caught_by=("tests/sync/test_indexes.py::test_sidecar_that_upstream_lost_is_not_advertised",),
     ),
     "the limits on removals are ignored": Sabotage(
         edits=(Edit("sync/removal.py", "if exceeds and not policy.allow_removals:", "if not exceeds and exceeds:"),),

@@ -16,9 +16,7 @@ def fill(world: World, count: int = 10) -> None:
         world.upload(f"project-{number}", "1.0", metadata=None)
 
 
-async def test_an_archived_project_and_a_backfilled_sidecar_are_found_within_a_period(
-    mirror: Mirror, world: World
-) -> None:
+async def test_audit_finds_archived_projects_and_backfilled_sidecars(mirror: Mirror, world: World) -> None:
     fill(world)
     await mirror.sync()
     world.archive("project-3")
@@ -32,7 +30,7 @@ async def test_an_archived_project_and_a_backfilled_sidecar_are_found_within_a_p
     assert mirror.problems() == []
 
 
-async def test_the_audit_asks_for_each_project_once_a_period_and_nearly_all_answers_are_304(
+async def test_audit_requests_each_project_once_a_period_mostly_with_304(
     mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     fill(world)

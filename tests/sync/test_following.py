@@ -66,7 +66,7 @@ HAPPENINGS: dict[str, tuple[Callable[[World], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("happening", HAPPENINGS, ids=lambda name: str(name).replace(" ", "-"))
-async def test_after_each_event_the_tree_is_upstreams_again_for_one_request_a_changed_project(
+async def test_each_event_costs_one_request_per_changed_project(
     happening: str, mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     populate(world)
@@ -95,9 +95,7 @@ async def test_a_role_moves_the_serial_and_leaves_the_page_untouched(mirror: Mir
     assert mirror.status()["synced_serial"] == world.last_serial
 
 
-async def test_a_quarantine_hides_the_files_at_once_and_its_lifting_fetches_nothing(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_quarantine_hides_files_and_its_end_downloads_nothing(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     await mirror.sync()
     held = mirror.stored()
@@ -130,9 +128,7 @@ async def test_what_upstream_removed_is_deleted_after_the_grace_and_not_before(m
     assert "project_1-1.0-py3-none-any.whl" in mirror.stored()
 
 
-async def test_a_rename_brings_the_new_name_and_the_old_one_goes_once_it_is_known_to_be_gone(
-    mirror: Mirror, world: World
-) -> None:
+async def test_rename_adds_the_new_name_and_later_removes_the_old_one(mirror: Mirror, world: World) -> None:
     populate(world)
     await mirror.sync()
     world.rename("project-1", "brand-new")
@@ -145,9 +141,7 @@ async def test_a_rename_brings_the_new_name_and_the_old_one_goes_once_it_is_know
     assert mirror.problems() == []
 
 
-async def test_a_project_removed_and_made_again_between_two_syncs_is_judged_by_its_page(
-    mirror: Mirror, world: World
-) -> None:
+async def test_project_recreated_between_two_syncs_follows_its_page(mirror: Mirror, world: World) -> None:
     populate(world)
     await mirror.sync()
     world.remove_project("project-1")

@@ -32,9 +32,7 @@ def shape(request: pytest.FixtureRequest) -> Shape:
     return shapes[str(request.param)]
 
 
-async def test_named_projects_are_mirrored_from_any_index_and_the_root_list_is_never_asked_for(
-    tmp_path: Path, world: World, shape: Shape
-) -> None:
+async def test_named_projects_need_no_root_list(tmp_path: Path, world: World, shape: Shape) -> None:
     populate(world)
     with PyPI(world, shape=shape) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": NAMES})
@@ -97,7 +95,7 @@ async def test_feed_json_never_asks_for_the_journal(tmp_path: Path, pypi: PyPI, 
     assert not [request for request in pypi.requests if request.method == "POST"]
 
 
-async def test_a_root_list_without_serials_is_followed_by_asking_for_each_project(tmp_path: Path, world: World) -> None:
+async def test_root_list_without_serials_leads_to_a_request_per_project(tmp_path: Path, world: World) -> None:
     populate(world)
     with PyPI(world, shape=Shape(xmlrpc=False, serials=False)) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)
@@ -136,9 +134,7 @@ async def test_without_metadata_no_sidecar_is_fetched_or_advertised(tmp_path: Pa
     assert mirror.problems(sidecars=False) == []
 
 
-async def test_a_sidecar_that_upstream_lost_is_not_advertised_and_holds_nothing_up(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_sidecar_that_upstream_lost_is_not_advertised(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     lost = pypi.faults.add(r"project_1-1\.0-py3-none-any\.whl\.metadata$", Status(403))
     totals = await mirror.sync()
@@ -159,7 +155,7 @@ async def test_another_upstream_in_the_same_directory_is_refused(tmp_path: Path,
     assert mirror.problems() == []
 
 
-async def test_a_project_that_is_no_longer_selected_leaves_the_tree_and_comes_back_when_it_is_again(
+async def test_deselected_project_leaves_the_tree_until_selected_again(
     tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     populate(world)

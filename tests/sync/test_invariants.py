@@ -109,9 +109,7 @@ async def test_a_file_that_cannot_be_had_leaves_the_page_as_it_was(mirror: Mirro
     assert mirror.broken_links() == []
 
 
-async def test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_is_recorded(
-    mirror: Mirror, world: World
-) -> None:
+async def test_files_are_durable_before_pages_and_pages_before_records(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     told: list[str] = []
     await watched_sync(mirror, told.append)
@@ -124,9 +122,7 @@ async def test_what_is_durable_is_named_and_what_is_named_is_durable_before_it_i
     assert told[pages[-1] + 1] == "publish_all is done"
 
 
-async def test_a_page_of_which_its_death_left_no_record_is_compared_and_not_believed(
-    mirror: Mirror, world: World
-) -> None:
+async def test_unrecorded_page_is_compared_after_a_crash(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.yank("alpha", "1.0")
@@ -137,9 +133,7 @@ async def test_a_page_of_which_its_death_left_no_record_is_compared_and_not_beli
     assert mirror.problems() == []
 
 
-async def test_a_stored_file_whose_page_never_came_is_known_and_goes_when_upstream_drops_it(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_stored_file_without_a_page_is_removed_with_its_release(mirror: Mirror, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.0")
     world.upload("alpha", "2.0")
     pypi.faults.add(r"/alpha-2\.0.*whl$", Status(404))
@@ -225,9 +219,7 @@ class Meanwhile(Fault, frozen=True):
         return ask(request)
 
 
-async def test_a_page_that_its_death_left_unrecorded_is_not_replaced_by_an_older_one_from_a_cache(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_unrecorded_page_is_not_replaced_by_a_stale_one(mirror: Mirror, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.upload("alpha", "2.0")

@@ -26,9 +26,7 @@ from tests.support.mirror import Mirror
 from tests.support.pypi.world import World
 
 
-async def test_it_is_complete_at_the_moment_when_nothing_is_unmet_whoever_looks_then(
-    mirror: Mirror, world: World
-) -> None:
+async def test_mirror_is_complete_when_nothing_is_unmet(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
@@ -79,7 +77,7 @@ WORK = ProjectRow(
 
 
 @pytest.mark.parametrize("kind", [Unreachable, Throttled, Truncated, LowSpace])
-def test_what_fails_for_all_alike_is_tried_again_within_a_minute_for_some_minutes(kind: type[MirrorsyncError]) -> None:
+def test_common_failure_is_retried_within_a_minute_for_some_minutes(kind: type[MirrorsyncError]) -> None:
     delays = [judge(kind("it failed"), replace(WORK, attempts=number), now=0.0).delay for number in range(20)]
     assert all(20 < (delay or 0) <= 60 for delay in delays[:6])  # 20: a single pass does not wait for it
     assert delays == sorted(delays, key=lambda delay: delay or 0)
@@ -92,6 +90,6 @@ def test_what_is_a_projects_own_fault_waits_as_the_state_says(kind: type[Mirrors
     assert judge(kind("it failed"), WORK, now=0.0).delay is None
 
 
-def test_an_index_followed_from_second_to_second_is_not_left_alone_for_minutes_after_a_trouble() -> None:
+def test_short_poll_interval_limits_the_back_off_after_an_error() -> None:
     tired = PollSchedule(interval=1.0, shortest=0.0, failures=100)
     assert tired.wait(0.0) == 15

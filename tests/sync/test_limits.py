@@ -112,9 +112,7 @@ async def test_a_person_agrees_at_once_to_what_a_list_leaves_out(tmp_path: Path,
     assert mirror.problems() == []
 
 
-async def test_a_root_list_that_leaves_out_one_project_is_not_believed_against_its_page(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_root_list_without_a_project_does_not_outweigh_its_page(tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": "json"})
     await mirror.sync()

@@ -18,7 +18,7 @@ def fill(world: World) -> None:
     world.upload("mixed", "1.0", kind="sdist")
 
 
-async def test_what_finds_no_room_is_not_asked_for_at_any_attempt_and_once_when_there_is_room(
+async def test_project_without_disk_space_is_requested_once_there_is_space(
     tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     fill(world)
@@ -36,7 +36,7 @@ async def test_what_finds_no_room_is_not_asked_for_at_any_attempt_and_once_when_
     assert len(asked) == len(set(asked)) == 11
 
 
-async def test_what_an_earlier_life_left_is_taken_although_there_is_no_room_for_more(
+async def test_stored_file_of_an_earlier_run_is_used_without_disk_space(
     tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     fill(world)

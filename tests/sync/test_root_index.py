@@ -50,7 +50,7 @@ async def respell(context: SyncContext, spelling: str) -> None:
     )
 
 
-async def test_a_root_index_that_was_dear_is_left_alone_for_twenty_times_what_it_cost(
+async def test_costly_root_index_is_rewritten_after_twenty_times_its_cost(
     mirror: Mirror, world: World, mock_clock: MockClock
 ) -> None:
     mock_clock.rate = 1

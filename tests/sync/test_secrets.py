@@ -58,9 +58,7 @@ async def pass_through(mirror: Mirror, port: int) -> None:
 @pytest.mark.parametrize(
     "reason", [f"no entry for operator:{PASSWORD}", f"no entry for whoever says that the password is {PASSWORD}"]
 )
-async def test_a_project_that_a_talkative_proxy_refuses_fails_without_its_password(
-    tmp_path: Path, pypi: PyPI, reason: str
-) -> None:
+async def test_error_of_a_proxy_that_repeats_its_password_is_redacted(tmp_path: Path, pypi: PyPI, reason: str) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": "json"}, select={"projects": ["alpha"]})
     async with repeater(reason) as port:
         await pass_through(mirror, port)

@@ -168,9 +168,7 @@ async def test_an_index_with_a_journal_is_never_asked_for_a_trace(mirror: Mirror
     assert not [request for request in mirror.pypi.requests if "trace" in request.path]
 
 
-async def test_an_index_without_a_trace_is_asked_once_and_the_mirror_is_none_the_worse(
-    tmp_path: Path, world: World
-) -> None:
+async def test_index_without_a_trace_is_requested_once_without_harm(tmp_path: Path, world: World) -> None:
     world.upload("alpha", "1.0")
     with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)

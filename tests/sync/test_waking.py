@@ -61,7 +61,7 @@ def versions(mirror: Mirror, name: str) -> list[str]:
     return versions
 
 
-async def test_what_failed_while_upstream_was_away_is_tried_once_it_is_back_and_what_failed_by_itself_is_not(
+async def test_end_of_an_outage_retries_only_what_failed_because_of_it(
     mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     for name in ("alpha", "beta"):
@@ -84,7 +84,7 @@ async def test_what_failed_while_upstream_was_away_is_tried_once_it_is_back_and_
     assert unmet(mirror)["beta"]["attempts"] == 1
 
 
-async def test_what_failed_while_the_file_host_was_away_is_tried_once_a_file_comes(
+async def test_end_of_a_file_host_outage_retries_its_projects(
     mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     names = {f"project-{number}" for number in range(12)}
@@ -102,7 +102,7 @@ async def test_what_failed_while_the_file_host_was_away_is_tried_once_a_file_com
 
 
 @pytest.mark.parametrize("what", ["a removal", "a page that is unchanged"])
-async def test_what_happens_while_a_page_is_asked_for_is_not_taken_for_what_it_answered(
+async def test_change_during_a_page_request_is_not_taken_as_fetched(
     what: str, mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     world.upload("alpha", "1.0")
@@ -137,7 +137,7 @@ async def test_what_found_no_room_is_tried_once_there_is_room_again(
         assert mirror.problems() == []
 
 
-async def test_a_daemon_that_is_started_takes_it_that_upstream_is_back_and_that_there_is_room(
+async def test_started_daemon_retries_outage_and_disk_space_failures(
     tmp_path: Path, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"min-free": "1 EiB"})

@@ -23,6 +23,7 @@ LONGEST_MODULE = 300
 LONGEST_TESTS = 450
 """A module of tests is a list of sentences or of cases: it is read by looking one up."""
 LONGEST_FUNCTION = 40
+LONGEST_TEST_NAME = 70
 MEDIAN_MODULE = 120
 
 REGISTRIES = {host for index in (PyPI, TestPyPI) for host in (index.netloc, index.file_storage_domain)}
@@ -85,6 +86,14 @@ def test_no_module_is_longer_than_a_reader_can_hold() -> None:
         return LONGEST_TESTS if path.is_relative_to(ROOT / "tests") else LONGEST_MODULE
 
     assert {place(path): lines(path) for path in MODULES if lines(path) > limit(path)} == {}
+
+
+def test_names_of_tests_are_short() -> None:
+    names = [
+        name for path in MODULES for name in re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    ]
+    assert len(names) > 1000
+    assert [name for name in names if len(name) > LONGEST_TEST_NAME] == []
 
 
 def test_half_of_the_modules_are_short() -> None:

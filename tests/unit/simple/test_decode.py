@@ -38,7 +38,7 @@ def test_a_serial_may_be_a_number_or_digits_or_null(told: object, serial: int | 
     assert decoded(page(meta={"api-version": "1.1", "_last-serial": told})).serial == serial
 
 
-def test_a_page_of_the_first_version_has_no_serial_no_sizes_and_no_versions() -> None:
+def test_page_of_version_1_0_has_no_serial_sizes_or_versions() -> None:
     told = {
         "meta": {"api-version": "1.0"},
         "name": "Holy.Grail",

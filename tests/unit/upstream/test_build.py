@@ -96,7 +96,7 @@ async def test_the_usual_variable_makes_it_trusted(
     assert (await page_at(secure)).name == "holy"
 
 
-async def test_certificates_that_cannot_be_read_are_a_bad_configuration_whenever_they_are_needed(
+async def test_unreadable_certificates_are_a_configuration_error(
     secure: str, pypi: PyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")

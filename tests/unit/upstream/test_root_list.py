@@ -56,7 +56,7 @@ def read(body: bytes, *, step: int = 1 << 16) -> tuple[list[Listed], RootReader]
 
 
 @pytest.mark.parametrize("step", [1, 7, 64, 1 << 16])
-def test_projects_come_with_name_spelling_and_serial_however_the_body_is_cut(step: int) -> None:
+def test_projects_have_name_spelling_and_serial_for_any_chunk_size(step: int) -> None:
     listed, reader = read(WHOLE, step=step)
     assert listed == [
         Listed(name=ProjectName("holy-grail"), display_name="Holy.Grail", serial=Serial(4)),

@@ -71,7 +71,7 @@ async def test_what_an_ended_connection_left_unanswered_is_asked_for_elsewhere()
     assert sorted(set(peer.targets)) == list(NAMES)
 
 
-async def test_a_peer_that_closes_after_each_answer_is_asked_one_thing_a_connection() -> None:
+async def test_server_that_closes_each_connection_gets_one_request_each() -> None:
     async def script(talk: Talk) -> None:
         if request := await talk.request():
             await talk.send(answer(request.split(b" ")[1], b"Connection: close"))
