@@ -202,7 +202,7 @@ class Sink(Protocol):
         ...
 
     @property
-    def most(self) -> int:
+    def max_changes(self) -> int:
         """Changes in one announcement, at most."""
         ...
 

@@ -136,11 +136,11 @@ async def sweep(tmp_path: Path, values: int) -> int:
     return cancelled
 
 
-async def test_a_sync_that_is_cancelled_somewhere_leaves_nothing_half_done(tmp_path: Path) -> None:
+async def test_cancelled_sync_leaves_a_valid_mirror(tmp_path: Path) -> None:
     assert await sweep(tmp_path, 24) >= 20
 
 
 @pytest.mark.slow
-async def test_a_sync_that_is_cancelled_anywhere_leaves_nothing_half_done(tmp_path: Path) -> None:
+async def test_sync_cancelled_anywhere_leaves_a_valid_mirror(tmp_path: Path) -> None:
     values = int(os.environ.get("MIRRORSYNC_CANCELS", "400"))
     assert await sweep(tmp_path, values) >= values * 0.8

@@ -20,13 +20,13 @@ def single(scenario: Scenario) -> Scenario:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_invariants_hold_and_runs_recover_after_each_single_crash(model: Cut) -> None:
+def test_recovery_after_a_death_at_every_step(model: Cut) -> None:
     counts = explore(single(SCENARIOS[0]), (model,), picks=2)
     assert counts.deaths > 20
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-"))
-def test_after_some_pairs_of_deaths_the_next_runs_reach_upstream(scenario: Scenario) -> None:
+def test_recovery_after_some_pairs_of_deaths(scenario: Scenario) -> None:
     counts = explore(scenario, MODELS, picks=2, sample=8)
     assert counts.states == 8
 
@@ -34,7 +34,7 @@ def test_after_some_pairs_of_deaths_the_next_runs_reach_upstream(scenario: Scena
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-"))
-def test_after_every_pair_of_deaths_the_next_runs_reach_upstream(
+def test_recovery_after_every_pair_of_deaths(
     scenario: Scenario, model: Cut, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = explore(scenario, (model,), picks=PICKS)

@@ -107,7 +107,7 @@ def order(tmp_path_factory: pytest.TempPathFactory) -> Order:
     return Order(log.read_text(errors="replace"))
 
 
-def test_every_objects_bytes_are_durable_before_it_has_its_name(order: Order) -> None:
+def test_data_is_durable_before_it_has_a_name(order: Order) -> None:
     assert len(order.renames) >= len(("wheel", "sidecar", "three pages", "three roots"))
     late = [
         renamed.path
@@ -117,7 +117,7 @@ def test_every_objects_bytes_are_durable_before_it_has_its_name(order: Order) ->
     assert late == []
 
 
-def test_a_files_name_is_durable_before_a_page_names_it(order: Order) -> None:
+def test_file_name_is_durable_before_a_page_names_it(order: Order) -> None:
     files, pages = order.at("web/packages/"), order.at("web/simple/sample/")
     assert [len(files), len(pages)] == [2, 3]
     for file in files:
@@ -125,20 +125,20 @@ def test_a_files_name_is_durable_before_a_page_names_it(order: Order) -> None:
             assert order.flushed_between(file.call.end, page.call.begin), f"{page.path} before {file.path} is durable"
 
 
-def test_a_file_is_known_durably_before_it_has_its_name(order: Order) -> None:
+def test_file_is_recorded_before_it_has_a_name(order: Order) -> None:
     logged = order.logged(WHEEL)
     for file in order.at("web/packages/"):
         assert order.committed_between(logged, file.call.begin)
 
 
-def test_a_page_is_durable_before_anything_is_recorded_of_it(order: Order) -> None:
+def test_page_is_durable_before_it_is_recorded(order: Order) -> None:
     last = max(page.call.end for page in order.at("web/simple/sample/"))
     recorded = order.logged("", after=last)
     assert order.flushed_between(last, recorded)
     assert order.committed_between(recorded, len(order.calls) * 3)
 
 
-def test_root_index_is_published_after_its_pages_are_recorded(order: Order) -> None:
+def test_root_index_follows_recorded_pages_and_is_durable_when_recorded(order: Order) -> None:
     pages = max(page.call.end for page in order.at("web/simple/sample/"))
     roots = [
         renamed for renamed in order.at("web/simple/index.") or order.at("web/simple/") if "sample" not in renamed.path

@@ -59,7 +59,7 @@ def whole(operator: Operator, *names: str) -> None:
     assert operator.status()["unmet"] == []
 
 
-def test_disk_that_fills_during_the_first_sync_halts_it_until_freed(operator: Operator, world: World) -> None:
+def test_full_disk_ends_a_first_sync_and_more_room_completes_it(operator: Operator, world: World) -> None:
     for number in range(10):
         world.upload(f"project-{number}", "1.0", body=_LARGE)
     with small_disk(operator.directory, "size=2m") as disk:
@@ -72,7 +72,7 @@ def test_disk_that_fills_during_the_first_sync_halts_it_until_freed(operator: Op
         whole(operator, *operator.unmet())
 
 
-def test_full_disk_halts_a_complete_mirror_which_stays_consistent(operator: Operator, world: World) -> None:
+def test_full_disk_stops_a_complete_mirror_which_stays_valid(operator: Operator, world: World) -> None:
     world.upload("alpha", "1.0", body=_LARGE)
     world.upload("beta", "1.0")
     with small_disk(operator.directory, "size=8m") as disk:
@@ -88,9 +88,7 @@ def test_full_disk_halts_a_complete_mirror_which_stays_consistent(operator: Oper
 
 
 @pytest.mark.parametrize("kib", [0, 40, *_more(*range(4, 240, 16))])
-def test_a_state_that_cannot_grow_stops_the_first_sync_and_room_mends_it(
-    operator: Operator, world: World, kib: int
-) -> None:
+def test_full_state_disk_stops_a_first_sync_until_there_is_room(operator: Operator, world: World, kib: int) -> None:
     for number in range(5):
         world.upload(f"project-{number}", "1.0", body=b"x" * 20_000)
     with small_disk(operator.directory, "size=2m") as disk:
@@ -101,7 +99,7 @@ def test_a_state_that_cannot_grow_stops_the_first_sync_and_room_mends_it(
         whole(operator)
 
 
-def test_too_few_inodes_end_a_first_sync_and_more_complete_it(operator: Operator, world: World) -> None:
+def test_too_few_inodes_end_a_first_sync_until_there_are_more(operator: Operator, world: World) -> None:
     for number in range(20):
         world.upload(f"project-{number}", "1.0")
     with small_disk(operator.directory, "size=8m,nr_inodes=70") as disk:
@@ -111,7 +109,7 @@ def test_too_few_inodes_end_a_first_sync_and_more_complete_it(operator: Operator
         whole(operator)
 
 
-def test_a_disk_that_becomes_read_only_ends_the_sync_and_is_taken_up_again(operator: Operator, world: World) -> None:
+def test_read_only_disk_ends_the_sync_and_a_later_one_completes(operator: Operator, world: World) -> None:
     world.upload("fast", "1.0")
     world.upload("slow", "1.0")
     operator.pypi.faults.add("/slow-.*whl$", DelayHeaders(2.0), times=1)
@@ -131,9 +129,7 @@ def test_a_disk_that_becomes_read_only_ends_the_sync_and_is_taken_up_again(opera
 
 
 @pytest.mark.parametrize("place", ["web/simple/alpha", "state", *_more("web/simple", "web/packages", "web", "staging")])
-def test_a_directory_that_may_not_be_written_is_named_and_taken_up_again(
-    operator: Operator, world: World, place: str
-) -> None:
+def test_unwritable_directory_is_named_and_completed_later(operator: Operator, world: World, place: str) -> None:
     world.upload("alpha", "1.0")
     whole(operator)
     world.upload("alpha", "2.0")
@@ -172,9 +168,7 @@ def test_below_min_free_only_downloads_wait(operator: Operator, world: World) ->
 
 
 @pytest.mark.parametrize("files", [20, *_more(13, 14, 15, 17, 24, 28, 32, 40)])
-def test_too_few_open_files_stop_or_defer_and_nothing_false_is_served(
-    operator: Operator, world: World, files: int
-) -> None:
+def test_too_few_file_descriptors_leave_a_valid_tree(operator: Operator, world: World, files: int) -> None:
     for number in range(10):
         for version in range(4):
             world.upload(f"project-{number}", f"{version}.0")
@@ -186,7 +180,7 @@ def test_too_few_open_files_stop_or_defer_and_nothing_false_is_served(
     whole(operator, *operator.unmet())
 
 
-async def test_all_who_share_a_transaction_that_found_no_room_are_told_so(tmp_path: Path) -> None:
+async def test_failed_shared_transaction_fails_every_operation(tmp_path: Path) -> None:
     told: list[StoreFull] = []
 
     async def write(database: Database) -> None:

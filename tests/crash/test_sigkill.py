@@ -116,10 +116,10 @@ def torture(directory: Path, rounds: int, seed: int) -> None:
         assert watcher.passes > rounds
 
 
-def test_killed_at_a_dozen_moments_it_serves_only_truth_and_ends_whole(tmp_path: Path) -> None:
+def test_invariants_hold_through_a_dozen_kills(tmp_path: Path) -> None:
     torture(tmp_path, _ROUNDS, _SEED)
 
 
 @pytest.mark.slow
-def test_killed_hundreds_of_times_it_serves_only_truth_and_ends_whole(tmp_path: Path) -> None:
+def test_invariants_hold_through_hundreds_of_kills(tmp_path: Path) -> None:
     torture(tmp_path, _MANY_ROUNDS, _SEED + 1)

@@ -26,7 +26,7 @@ def die_at(sim: Sim, step: str, *, nth: int = 1) -> None:
     assert sim.run(dies_at=number + 1).dead
 
 
-def test_sidecar_stored_just_before_a_crash_is_removed_with_its_file() -> None:
+def test_sidecar_stored_before_a_death_is_removed_with_its_file() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=None, content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -37,7 +37,7 @@ def test_sidecar_stored_just_before_a_crash_is_removed_with_its_file() -> None:
     sim.converge()
 
 
-def test_sidecar_that_upstream_lacked_for_a_while_is_not_swept() -> None:
+def test_sidecar_that_returns_upstream_is_not_swept() -> None:
     world = World()
     world.upload("pkg", "1.0")
     sim = Sim(world)
@@ -50,7 +50,7 @@ def test_sidecar_that_upstream_lacked_for_a_while_is_not_swept() -> None:
     sim.converge()
 
 
-def test_sidecar_that_was_replaced_and_restored_matches_its_page() -> None:
+def test_sidecar_replaced_and_restored_matches_its_page() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -63,7 +63,7 @@ def test_sidecar_that_was_replaced_and_restored_matches_its_page() -> None:
     sim.converge()
 
 
-def test_sidecar_that_changes_before_its_first_page_is_recorded() -> None:
+def test_sidecar_change_with_an_unrecorded_first_page() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -74,7 +74,7 @@ def test_sidecar_that_changes_before_its_first_page_is_recorded() -> None:
     sim.converge()
 
 
-def test_sidecar_that_changes_before_a_later_page_is_recorded() -> None:
+def test_sidecar_change_with_an_unrecorded_later_page() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)
@@ -87,7 +87,7 @@ def test_sidecar_that_changes_before_a_later_page_is_recorded() -> None:
     sim.converge()
 
 
-def test_quarantine_known_from_the_root_list_is_not_claimed_early() -> None:
+def test_quarantine_seen_only_in_the_root_list_is_served_before_claimed() -> None:
     world = World()
     world.upload("pkg", "1.0")
     world.upload("other", "1.0")
@@ -101,7 +101,7 @@ def test_quarantine_known_from_the_root_list_is_not_claimed_early() -> None:
     sim.converge()
 
 
-def test_the_serial_of_a_root_list_that_is_not_believed_is_not_claimed() -> None:
+def test_serial_of_a_refused_root_list_is_not_claimed() -> None:
     world = World()
     world.upload("pkg", "1.0")
     sim = Sim(world)
@@ -114,7 +114,7 @@ def test_the_serial_of_a_root_list_that_is_not_believed_is_not_claimed() -> None
     sim.converge()
 
 
-def test_project_once_cut_from_the_root_list_can_still_be_removed() -> None:
+def test_project_once_left_out_by_a_list_is_removed_when_gone() -> None:
     world = World()
     for name in ("pkg", "other", "third"):
         world.upload(name, "1.0")
@@ -129,7 +129,7 @@ def test_project_once_cut_from_the_root_list_can_still_be_removed() -> None:
     sim.converge(4)
 
 
-def test_sidecar_that_changes_under_two_names_matches_both_pages() -> None:
+def test_sidecar_that_changes_under_two_project_names() -> None:
     world = World()
     world.upload("pkg", "1.0", metadata=b"Name: pkg\n", content=b"a wheel", filename=WHEEL)
     sim = Sim(world)

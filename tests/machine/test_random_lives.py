@@ -241,13 +241,13 @@ def live(steps: int, *, each: int, always_the_same: bool) -> None:
     )
 
 
-def test_no_short_life_breaks_a_promise() -> None:
+def test_invariants_hold_in_short_random_lives() -> None:
     live(450, each=30, always_the_same=True)
     assert COUNTED["lives"] >= 10
 
 
 @pytest.mark.slow
-def test_no_long_life_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invariants_hold_in_long_random_lives(capsys: pytest.CaptureFixture[str]) -> None:
     live(STEPS, each=50, always_the_same=False)
     with capsys.disabled():
         print(f"\n{dict(COUNTED)}")  # noqa: T201 - the count is what one wants to know

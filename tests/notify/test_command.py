@@ -10,7 +10,7 @@ import trio
 
 from mirrorsync.model.notification import Announcement
 from mirrorsync.notify.command import Command
-from mirrorsync.notify.errors import PurgeError
+from mirrorsync.notify.errors import NotifyError
 from tests.notify.test_sinks import project, told
 from tests.support.process.launch import wait_until
 
@@ -31,7 +31,7 @@ def number_in(path: Path) -> int:
     return int(path.read_text() or 0) if path.exists() else 0
 
 
-async def test_it_gets_a_line_for_each_change_and_the_serial() -> None:
+async def test_command_gets_a_line_for_each_change_and_the_serial() -> None:
     code = "import os, sys; print(os.environ['MIRRORSYNC_SERIAL'], os.environ['MIRRORSYNC_CHANGES'], sys.stdin.read())"
     said = await python(code).announce(told(project("numpy"), project("torch")))
     head, *lines = said.splitlines()
@@ -43,7 +43,7 @@ async def test_it_gets_a_line_for_each_change_and_the_serial() -> None:
     assert '"torch"' in lines[0]
 
 
-async def test_it_is_told_in_one_line_that_anything_may_have_changed() -> None:
+async def test_everything_is_one_line_of_input() -> None:
     said = await Command(["cat"], timeout=10).announce(Announcement(everything=("index",)))
     assert said == '{"kind":"everything","name":"index","paths":[],"key":"simple"}'
 
@@ -54,19 +54,19 @@ async def test_no_shell_reads_its_arguments(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-async def test_a_command_that_does_not_read_and_gets_much_is_no_failure() -> None:
+async def test_command_need_not_read_its_input() -> None:
     await Command(["true"], timeout=10).announce(told(*[project(f"p{number}") for number in range(1000)]))
 
 
-async def test_a_failure_tells_the_code_and_the_last_words() -> None:
-    with pytest.raises(PurgeError, match="ended with 3: the disk is on fire"):
+async def test_failed_command_is_reported_with_code_and_output() -> None:
+    with pytest.raises(NotifyError, match="exited 3: the disk is on fire"):
         await python("print('the disk is on fire'); raise SystemExit(3)").announce(told())
-    with pytest.raises(PurgeError, match="ended by signal 9"):
+    with pytest.raises(NotifyError, match="was killed by signal 9"):
         await python("import os; os.kill(os.getpid(), 9)").announce(told())
 
 
 async def test_a_command_that_is_not_there_is_a_failure() -> None:
-    with pytest.raises(PurgeError, match="cannot be started: No such file"):
+    with pytest.raises(NotifyError, match="cannot be started: No such file"):
         await Command(["/nonexistent/hook"], timeout=1).announce(told())
 
 
@@ -76,20 +76,20 @@ async def test_a_command_that_hangs_is_killed_with_its_children() -> None:
         " time.sleep(600)"
     )
     began = time.monotonic()
-    with pytest.raises(PurgeError, match="did not end in 1 s and was killed") as caught:
+    with pytest.raises(NotifyError, match="did not end in 1 s and was killed") as caught:
         await python(code, timeout=1.0).announce(told())
     assert time.monotonic() - began < 5
     wait_until(lambda: not alive(int(caught.value.why)), "its child is no more")
 
 
-async def test_a_child_that_stays_behind_with_the_pipe_open_holds_nothing_up() -> None:
+async def test_child_process_that_keeps_the_pipe_open_delays_nothing() -> None:
     began = time.monotonic()
     said = await Command(["sh", "-c", "sleep 600 & echo $!"], timeout=30).announce(told())
     assert time.monotonic() - began < 5
     wait_until(lambda: not alive(int(said)), "its child is no more")
 
 
-async def test_endless_output_is_read_and_only_its_end_is_kept() -> None:
+async def test_only_the_end_of_endless_output_is_kept() -> None:
     said = await python("import sys; sys.stdout.write('x' * 5_000_000 + 'the end')").announce(told())
     assert len(said) <= 2000
     assert said.endswith("the end")

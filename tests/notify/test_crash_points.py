@@ -26,7 +26,7 @@ class GreedyCache:
     """Keeps each page, or its absence, until it is purged, and asks for it again in that moment."""
 
     name = "greedy"
-    most = 2
+    max_changes = 2
 
     def __init__(self, sim: Sim) -> None:
         self._sim = sim
@@ -106,13 +106,13 @@ def died_and_healed(
 
 
 @pytest.mark.parametrize("cut", ["kill", "least"])
-def test_after_a_death_at_some_step_a_cache_ends_with_what_the_store_has(cache: GreedyCache, cut: Cut) -> None:
+def test_cache_matches_the_store_after_a_death_at_some_steps(cache: GreedyCache, cut: Cut) -> None:
     every_death(cache, cut, each=5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", ["kill", "least"])
-def test_after_a_death_at_any_step_a_cache_ends_with_what_the_store_has(cache: GreedyCache, cut: Cut) -> None:
+def test_cache_matches_the_store_after_a_death_at_every_step(cache: GreedyCache, cut: Cut) -> None:
     every_death(cache, cut, each=1)
 
 

@@ -28,7 +28,7 @@ def names(operator: Operator, version: str) -> bool:
 
 
 @pytest.mark.parametrize("command", ["sync", "run"])
-def test_page_published_before_a_kill_is_purged_after_it(
+def test_purge_is_sent_after_a_kill_between_publish_and_record(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn, command: str
 ) -> None:
     world.upload("alpha", "1.0")
@@ -49,7 +49,7 @@ def test_page_published_before_a_kill_is_purged_after_it(
     assert names(operator, "1.1")
 
 
-def test_killed_while_a_cache_does_not_answer_its_purge_goes_out_again(
+def test_purge_is_repeated_after_a_kill_while_the_cache_hangs(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")

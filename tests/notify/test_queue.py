@@ -70,7 +70,7 @@ def subject(number: int) -> str:
     return f"simple/{name_of(number)}"
 
 
-async def test_a_sink_that_is_new_hears_that_all_pages_may_have_changed(path: Path) -> None:
+async def test_new_sink_is_told_that_all_pages_may_have_changed(path: Path) -> None:
     async with open_state(path) as state:
         await state.outbox.keep_for([A])
         assert await due(state) == Delivery(subjects=(), everything=(INDEX,), upto=0, attempts=0)
@@ -109,7 +109,7 @@ async def test_a_removal_is_told_of(state: State) -> None:
     assert await waiting(state) == (subject(3),)
 
 
-async def test_a_failure_before_anything_stood_is_not_told_of_until_it_is_public(state: State) -> None:
+async def test_failure_of_a_new_project_is_not_queued(state: State) -> None:
     await state.raise_wanted([raised(9, 60)], Serial(60))
     await intend(state, 9, page(9, 2), 60)
     failure = Failed(name=name_of(9), error="no", hint="", delay=None)
@@ -117,13 +117,13 @@ async def test_a_failure_before_anything_stood_is_not_told_of_until_it_is_public
     assert await waiting(state) == ()
 
 
-async def test_a_failure_after_a_page_may_have_been_replaced_is_told_of(state: State) -> None:
+async def test_failure_after_a_possible_publish_is_queued(state: State) -> None:
     await state.about_to_publish([(name_of(1), Serial(50))])
     await state.record([Failed(name=name_of(1), error="half of it", hint="", delay=None)], NOW, GRACE)
     assert await waiting(state) == (subject(1),)
 
 
-async def test_a_sidecar_that_takes_anothers_place_is_told_of_with_its_page(state: State) -> None:
+async def test_replaced_sidecar_is_queued_with_its_page(state: State) -> None:
     old = page(1, 3)
     wheel = next(file for file in old if file.core_metadata is not None)
     other = msgspec.structs.replace(wheel, core_metadata=bytes(32))
@@ -145,7 +145,7 @@ async def test_the_root_index_and_deleted_files_are_told_of(state: State) -> Non
     assert await waiting(state) == (ROOT, f"packages/00/00/{'00' * 30}/gone-1.0.whl")
 
 
-async def test_what_a_dead_run_may_have_made_public_is_told_of_by_the_next(path: Path, state: State) -> None:
+async def test_changes_of_a_dead_run_are_announced_by_the_next(path: Path, state: State) -> None:
     await publish(state, 1)
     await state.about_to_publish([(name_of(2), Serial(50))])
     await state.outbox.about_to_publish_root()
@@ -158,7 +158,7 @@ async def test_what_a_dead_run_may_have_made_public_is_told_of_by_the_next(path:
         assert await waiting(next_life, A) == ()
 
 
-async def test_ten_changes_of_a_page_give_one_notification(state: State) -> None:
+async def test_repeated_changes_are_queued_once_until_delivered(state: State) -> None:
     for serial in range(50, 60):
         await publish(state, 1, serial)
     await publish(state, 2)
@@ -167,7 +167,7 @@ async def test_ten_changes_of_a_page_give_one_notification(state: State) -> None
     assert await waiting(state) == (subject(1),)
 
 
-async def test_what_changes_while_it_is_told_of_is_told_of_again(state: State) -> None:
+async def test_change_during_an_announcement_is_queued_again(state: State) -> None:
     await publish(state, 1)
     delivery = await due(state)
     assert delivery is not None
@@ -186,7 +186,7 @@ async def test_a_batch_has_its_size_and_the_rest_follows(state: State) -> None:
     assert await waiting(state) == (subject(3),)
 
 
-async def test_one_sink_that_fails_keeps_its_list_and_the_other_goes_on(state: State) -> None:
+async def test_failing_sink_keeps_its_queue_and_others_proceed(state: State) -> None:
     await publish(state, 1)
     await state.outbox.not_told(A, "it is down", NOW + 10)
     assert await waiting(state, A) == ()
@@ -200,7 +200,7 @@ async def test_one_sink_that_fails_keeps_its_list_and_the_other_goes_on(state: S
     assert (later.subjects, later.attempts) == ((subject(1), subject(2)), 1)
 
 
-async def test_a_flood_becomes_one_word_for_whoever_is_behind(state: State) -> None:
+async def test_flood_becomes_one_announcement_of_everything(state: State) -> None:
     for number in (1, 2, 3):
         await publish(state, number)
     await tell(state, B)
@@ -233,7 +233,7 @@ async def test_what_all_were_told_of_is_forgotten(path: Path, state: State) -> N
     assert await waiting(state, A) == await waiting(state, B) == (subject(1),)
 
 
-async def test_a_broken_sinks_list_never_outgrows_the_flood_limit(path: Path, state: State) -> None:
+async def test_queue_of_a_failing_sink_is_bounded(path: Path, state: State) -> None:
     await state.outbox.not_told(A, "it is down", NOW + 1e9)
     for number in range(500):
         await state.swept([Condemned(place=number.to_bytes(32), filename="gone.whl")])
@@ -242,7 +242,7 @@ async def test_a_broken_sinks_list_never_outgrows_the_flood_limit(path: Path, st
         assert rows(path) <= 21
 
 
-async def test_sinks_that_are_configured_no_more_are_forgotten_with_their_list(path: Path, state: State) -> None:
+async def test_removed_sinks_are_forgotten_with_their_queue(path: Path, state: State) -> None:
     await publish(state, 1)
     await tell(state, B)
     await state.about_to_publish([(name_of(2), Serial(50))])
@@ -276,7 +276,7 @@ async def busy_telling(state: State) -> None:
     await state.queue_depth()
 
 
-async def test_nothing_that_telling_asks_of_the_state_walks_a_table(path: Path) -> None:
+async def test_queue_statements_scan_no_table(path: Path) -> None:
     async with open_database(path) as database:
         fill(database._connection, 200, owed=False)
     said: list[str] = []
@@ -293,7 +293,7 @@ async def test_nothing_that_telling_asks_of_the_state_walks_a_table(path: Path) 
         assert walked == []
 
 
-async def test_where_nobody_is_told_no_statement_and_no_commit_is_spent_on_it(path: Path) -> None:
+async def test_without_sinks_the_queue_costs_no_statement(path: Path) -> None:
     async with open_database(path) as database:
         fill(database._connection, 5, owed=False)
         said: list[str] = []
@@ -309,7 +309,7 @@ async def test_where_nobody_is_told_no_statement_and_no_commit_is_spent_on_it(pa
         assert [each for each in said if "change" in each or "sink" in each] == []
 
 
-async def test_telling_costs_no_commit_of_its_own_when_a_page_is_brought_up(path: Path) -> None:
+async def test_queueing_a_change_costs_no_extra_commit(path: Path) -> None:
     async with open_database(path) as database:
         fill(database._connection, 5, owed=False)
         state = await settled(State(database), A)
@@ -319,7 +319,7 @@ async def test_telling_costs_no_commit_of_its_own_when_a_page_is_brought_up(path
         assert await waiting(state) == (StorePath(subject(1)),)
 
 
-def test_a_database_of_a_version_that_told_nobody_has_nothing_waiting(tmp_path: Path) -> None:
+def test_database_without_a_queue_has_nothing_waiting(tmp_path: Path) -> None:
     with closing(connect(tmp_path / "old.sqlite3")) as connection:
         connection.executescript(f"{_FIRST} PRAGMA user_version = 1;")
         assert report(connection) == ()

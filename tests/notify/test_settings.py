@@ -29,7 +29,7 @@ def test_nobody_is_told_unless_somebody_is_named() -> None:
     assert notify_config(settings()).sinks == ()
 
 
-def test_each_sink_has_a_name_of_its_own_without_a_secret() -> None:
+def test_each_configured_sink_has_its_own_name_without_secrets() -> None:
     telling = notify_config(
         settings(
             notify={
@@ -64,7 +64,7 @@ def test_each_sink_has_a_name_of_its_own_without_a_secret() -> None:
         ["http://10.0.0.1", "http://10.0.0.1/", "http://10.0.0.2", "http://10.0.0.1/a"],
     ],
 )
-async def test_caches_of_one_host_have_distinct_and_stable_names(caches: list[str], tmp_path: Path) -> None:
+async def test_caches_at_one_host_have_distinct_stable_names(caches: list[str], tmp_path: Path) -> None:
     names = [sink.name for sink in notify_config(settings(purge={"caches": caches})).sinks]
     assert len(set(names)) == len(names) == len({cache.rstrip("/") for cache in caches})
     assert ("varnish 10.0.0.2" in names) == ("http://10.0.0.2" in caches)
@@ -92,14 +92,14 @@ async def test_caches_of_one_host_have_distinct_and_stable_names(caches: list[st
         ({"fastly": {"token": "hidden"}}, "not a known key"),
     ],
 )
-def test_what_cannot_be_right_is_refused_in_one_sentence(sections: dict[str, dict[str, Any]], says: str) -> None:
+def test_invalid_setting_is_refused_in_one_sentence(sections: dict[str, dict[str, Any]], says: str) -> None:
     with pytest.raises(BadConfig, match=says) as caught:
         settings(**sections)
     assert caught.value.hint
     assert "hidden" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_secret_is_a_file_beside_the_configuration_or_a_credential() -> None:
+def test_secret_is_a_file_or_a_systemd_credential() -> None:
     assert settings(fastly={"service": "S", "token-file": "token"}).fastly.token_file == Path("/etc/token")
     assert settings(fastly={"service": "S", "token-file": "credential:t"}).fastly.token_file == Path(
         "/etc/credential:t"

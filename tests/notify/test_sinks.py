@@ -17,7 +17,7 @@ from mirrorsync.model.notification import Announcement, PublicChange
 from mirrorsync.model.retry_after import retry_after
 from mirrorsync.notify.cache import Cache
 from mirrorsync.notify.cloudflare import Cloudflare
-from mirrorsync.notify.errors import PurgeError
+from mirrorsync.notify.errors import NotifyError
 from mirrorsync.notify.fastly import Fastly
 from mirrorsync.notify.webhook import Webhook
 from mirrorsync.ports import Sink
@@ -47,11 +47,11 @@ def write(path: Path, text: str) -> None:
 
 def every_kind(url: str, secret: Path) -> list[Sink]:
     return [
-        Webhook("webhook 1 (hooks.test)", f"{url}/hook?token=in-the-url", secret, patience=0.3),
-        Fastly(api=url, service="SERVICE", token_file=secret, patience=0.3),
-        Cloudflare(api=url, zone="ZONE", token_file=secret, patience=0.3),
-        Cache("varnish", url, patience=0.3),
-        Cache("nginx", url, patience=0.3),
+        Webhook("webhook 1 (hooks.test)", f"{url}/hook?token=in-the-url", secret, time_limit=0.3),
+        Fastly(api=url, service="SERVICE", token_file=secret, time_limit=0.3),
+        Cloudflare(api=url, zone="ZONE", token_file=secret, time_limit=0.3),
+        Cache("varnish", url, time_limit=0.3),
+        Cache("nginx", url, time_limit=0.3),
     ]
 
 
@@ -76,7 +76,7 @@ async def test_a_webhook_gets_what_changed_as_signed_json(standin: StandIn, secr
     assert tarball["paths"] == [f"/packages/ab/ab/{PLACE[4:]}/numpy-1.0.tar.gz"]
 
 
-async def test_a_webhooks_signature_is_an_hmac_over_the_time_and_the_body(standin: StandIn, secret: Path) -> None:
+async def test_webhook_signature_is_an_hmac_of_time_and_body(standin: StandIn, secret: Path) -> None:
     await Webhook("webhook", standin.url, secret).announce(told())
     (heard,) = standin.heard
     match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", heard.headers["x-mirrorsync-signature"])
@@ -92,7 +92,7 @@ async def test_a_webhooks_signature_is_an_hmac_over_the_time_and_the_body(standi
     assert other.hexdigest() != match[2]
 
 
-async def test_a_new_secret_in_the_file_is_used_without_a_restart(standin: StandIn, secret: Path) -> None:
+async def test_changed_secret_is_used_without_a_restart(standin: StandIn, secret: Path) -> None:
     sink = Fastly(api=standin.url, service="SERVICE", token_file=secret)
     await sink.announce(told())
     write(secret, "another-one")
@@ -117,7 +117,7 @@ async def test_cloudflare_purges_by_tag_at_most_30_at_once(standin: StandIn, sec
     assert standin.heard[0].headers["authorization"] == f"Bearer {SECRET}"
 
 
-async def test_cloudflare_purges_by_the_urls_of_every_site_at_most_30_at_once(standin: StandIn, secret: Path) -> None:
+async def test_cloudflare_purges_at_most_30_urls_per_request(standin: StandIn, secret: Path) -> None:
     sites = ("https://mirror.test", "https://other.test")
     sink = Cloudflare(api=standin.url, zone="ZONE", token_file=secret, sites=sites)
     await sink.announce(told(*[project(f"p{number}") for number in range(5)]))
@@ -129,12 +129,12 @@ async def test_cloudflare_purges_by_the_urls_of_every_site_at_most_30_at_once(st
 
 async def test_cloudflares_success_false_is_a_failure(standin: StandIn, secret: Path) -> None:
     standin.says = Says(body=b'{"success": false, "errors": [{"code": 1012, "message": "no such zone"}]}')
-    with pytest.raises(PurgeError, match="no such zone"):
+    with pytest.raises(NotifyError, match="no such zone"):
         await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(told())
 
 
 @pytest.mark.parametrize("kind", ["varnish", "nginx"])
-async def test_a_cache_is_asked_to_purge_each_address_for_each_host(standin: StandIn, kind: str) -> None:
+async def test_cache_purges_each_path_for_each_host(standin: StandIn, kind: str) -> None:
     sink = Cache(kind, standin.url, sites=("https://mirror.test", "https://other.test:8443"))  # type: ignore[arg-type] # pytest's str
     await sink.announce(told())
     asked = [(heard.method, heard.path, heard.headers["host"]) for heard in standin.heard]
@@ -143,7 +143,7 @@ async def test_a_cache_is_asked_to_purge_each_address_for_each_host(standin: Sta
     ]
 
 
-async def test_a_cache_that_has_nothing_cached_is_no_failure(standin: StandIn) -> None:
+async def test_purging_an_uncached_address_is_a_success(standin: StandIn) -> None:
     standin.says = Says(status=404, body=b"not in cache")
     await Cache("nginx", standin.url).announce(told())
     assert len(standin.heard) == 4
@@ -156,14 +156,14 @@ async def test_a_cache_that_has_nothing_cached_is_no_failure(standin: StandIn) -
         (lambda url, _: Cache("nginx", url), [("PURGE", "/simple/*"), ("PURGE", "/pypi/*"), ("PURGE", "/packages/*")]),
     ],
 )
-async def test_a_cache_is_emptied_of_what_may_have_changed_anywhere(
+async def test_cache_purges_whole_scopes(
     standin: StandIn, secret: Path, make: Callable[[str, Path], Sink], expected: list[tuple[str, str]]
 ) -> None:
     await make(standin.url, secret).announce(Announcement(everything=("index", "files")))
     assert [(heard.method, heard.path) for heard in standin.heard] == expected
 
 
-async def test_flood_of_pages_purges_one_key_and_no_files(standin: StandIn, secret: Path) -> None:
+async def test_everything_purges_the_key_of_its_scope_only(standin: StandIn, secret: Path) -> None:
     whole = Announcement(everything=("index",), changes=(file("gone-1.0.tar.gz"),))
     await Fastly(api=standin.url, service="SERVICE", token_file=secret).announce(whole)
     await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(whole)
@@ -176,16 +176,16 @@ async def test_flood_of_pages_purges_one_key_and_no_files(standin: StandIn, secr
     ]
 
 
-async def test_too_many_requests_is_a_failure_that_says_when_to_come_back(standin: StandIn, sink: Sink) -> None:
+async def test_429_is_a_failure_with_its_retry_after(standin: StandIn, sink: Sink) -> None:
     standin.says = Says(status=429, headers={"Retry-After": "17"})
-    with pytest.raises(PurgeError, match="429") as caught:
+    with pytest.raises(NotifyError, match="429") as caught:
         await sink.announce(told())
     assert caught.value.retry_after == 17
 
 
-async def test_a_server_error_is_a_failure_with_the_answers_first_words(standin: StandIn, sink: Sink) -> None:
+async def test_server_error_is_a_failure_that_quotes_the_body(standin: StandIn, sink: Sink) -> None:
     standin.says = Says(status=500, body=f"overloaded, {SECRET} in-the-url ".encode() + b"x" * 1_000_000)
-    with pytest.raises(PurgeError, match="500") as caught:
+    with pytest.raises(NotifyError, match="500") as caught:
         await sink.announce(told())
     assert "overloaded" in caught.value.why
     assert len(caught.value.why) < 300
@@ -193,22 +193,22 @@ async def test_a_server_error_is_a_failure_with_the_answers_first_words(standin:
 
 async def test_a_redirect_is_not_followed(standin: StandIn, sink: Sink) -> None:
     standin.says = Says(status=307, headers={"Location": f"{standin.url}/elsewhere"})
-    with pytest.raises(PurgeError, match="307"):
+    with pytest.raises(NotifyError, match="307"):
         await sink.announce(told())
     assert len(standin.heard) == 1
 
 
-async def test_silence_is_a_failure_after_the_patience(standin: StandIn, sink: Sink) -> None:
+async def test_silent_sink_fails_after_the_time_limit(standin: StandIn, sink: Sink) -> None:
     standin.says = Says(hangs=True)
     began = time.monotonic()
-    with pytest.raises(PurgeError, match=r"no answer in 0\.3 s"):
+    with pytest.raises(NotifyError, match=r"does not answer within 0\.3 s"):
         await sink.announce(told())
     assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("kind", range(len(KINDS)), ids=KINDS)
 async def test_nobody_at_the_address_is_a_failure(kind: int, secret: Path) -> None:
-    with pytest.raises(PurgeError, match="cannot be reached"):
+    with pytest.raises(NotifyError, match="cannot be reached"):
         await every_kind("http://127.0.0.1:9", secret)[kind].announce(told())
 
 
@@ -217,12 +217,12 @@ async def test_no_error_holds_a_secret(standin: StandIn, sink: Sink, status: int
     url = f"{standin.url}/hook?token=in-the-url"
     echo = [heard_secret for heard_secret in (SECRET, url) if isinstance(sink, Webhook) or heard_secret == SECRET]
     standin.says = Says(status=status, body=" ".join(echo).encode() if not isinstance(sink, Cache) else b"")
-    with pytest.raises(PurgeError) as caught:
+    with pytest.raises(NotifyError) as caught:
         await sink.announce(told())
     assert_silent(caught.value)
     write(secret, "")
     if not isinstance(sink, Cache):
-        with pytest.raises(PurgeError, match="is empty") as caught:
+        with pytest.raises(NotifyError, match="is empty") as caught:
             await sink.announce(told())
         assert_silent(caught.value)
 
@@ -238,7 +238,7 @@ async def test_a_secret_may_be_a_credential_of_systemds(
 ) -> None:
     sink = Fastly(api=standin.url, service="SERVICE", token_file=Path("/etc/mirrorsync/credential:secret"))
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    with pytest.raises(PurgeError, match="CREDENTIALS_DIRECTORY is not set"):
+    with pytest.raises(NotifyError, match="CREDENTIALS_DIRECTORY is not set"):
         await sink.announce(told())
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secret.parent))
     await sink.announce(told())
@@ -265,11 +265,11 @@ def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most() -> None:
         ("SSL_CERT_FILE", "/nonexistent/roots.pem", "No such file"),
     ],
 )
-async def test_an_environment_that_allows_no_request_is_a_failure_like_any_other(
+async def test_unusable_proxy_environment_is_a_sink_failure(
     standin: StandIn, secret: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(PurgeError, match=says) as caught:
+    with pytest.raises(NotifyError, match=says) as caught:
         await Webhook("webhook 1 (hooks.test)", f"{standin.url}/hook", secret).announce(told())
     assert variable in caught.value.hint
     assert "hidden-word" not in f"{caught.value}"

@@ -66,8 +66,8 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     "a page is published before its files are there": Sabotage(
         edits=(Edit("sync/project.py", _STORED, _PUBLISHED_EARLY + _STORED),),
         caught_by=(
-            _HELD + "test_no_page_names_a_file_that_is_still_on_its_way",
-            _HELD + "test_a_file_that_cannot_be_had_leaves_the_page_as_it_was",
+            _HELD + "test_no_page_names_a_file_before_it_is_stored",
+            _HELD + "test_failed_download_leaves_the_page_unchanged",
         ),
     ),
     "a page is published although a file failed": Sabotage(
@@ -76,20 +76,20 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             Edit("sync/project.py", "zip(draft.stored, needs, strict=True)", "zip(draft.stored, needs, strict=False)"),
         ),
         caught_by=(
-            _HELD + "test_a_file_that_cannot_be_had_leaves_the_page_as_it_was",
-            _HELD + "test_what_fails_holds_back_the_claimed_serial_and_nothing_else",
+            _HELD + "test_failed_download_leaves_the_page_unchanged",
+            _HELD + "test_failure_holds_back_only_the_claimed_serial",
         ),
     ),
     "the cursor is claimed although something is unmet": Sabotage(
         edits=(Edit("state/progress.py", "cursor if unmet is None else min(cursor, unmet - 1)", "cursor"),),
-        caught_by=(_HELD + "test_what_fails_holds_back_the_claimed_serial_and_nothing_else",),
+        caught_by=(_HELD + "test_failure_holds_back_only_the_claimed_serial",),
     ),
     "files are stored before they are intended": Sabotage(
         edits=(
             Edit("state/ledger.py", _INTENDED, _REHEARSED),
             Edit("state/ledger.py", "\n            outcomes.record(connection, cleaned, now, grace)\n", _RECORDED_LATE),
         ),
-        caught_by=(_HELD + "test_stored_file_without_a_page_is_removed_with_its_release",),
+        caught_by=(_HELD + "test_stored_file_without_a_page_is_swept_when_upstream_drops_it",),
     ),
     "one 404 is believed": Sabotage(
         edits=(
@@ -99,14 +99,14 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
                 '    if row.name:\n        return "removed upstream: its page is gone"\n',
             ),
         ),
-        caught_by=(_HELD + "test_one_404_removes_nothing_and_neither_do_many_of_one_cache",),
+        caught_by=(_HELD + "test_404s_of_one_cache_remove_nothing",),
     ),
     "many 404s are believed without a second witness": Sabotage(
         edits=(
             Edit("sync/removal.py", "if await context.upstream.is_absent(row.name):", "if row.name:"),
             Edit("sync/removal.py", "    if row.unlisted:\n", "    if not row.unlisted:\n"),
         ),
-        caught_by=(_HELD + "test_one_404_removes_nothing_and_neither_do_many_of_one_cache",),
+        caught_by=(_HELD + "test_404s_of_one_cache_remove_nothing",),
     ),
     "the serial that was asked for is recorded": Sabotage(
         edits=(
@@ -116,7 +116,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
                 "        serial=row.wanted_serial,\n        page_serial",
             ),
         ),
-        caught_by=(_HELD + "test_the_serial_that_counts_is_the_one_that_the_page_carried",),
+        caught_by=(_HELD + "test_recorded_serial_is_the_one_in_the_page",),
     ),
     "files are not settled before a page names them": Sabotage(
         edits=(Edit("sync/project.py", _SETTLED, ""),),
@@ -150,7 +150,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     ),
     "what stands is not forgotten before another page is published": Sabotage(
         edits=(Edit("sync/project.py", "    if marked:\n", "    if not changed:\n"),),
-        caught_by=(_HELD + "test_unrecorded_page_is_compared_after_a_crash",),
+        caught_by=(_HELD + "test_unrecorded_page_is_compared_with_upstream_after_a_death",),
     ),
     "the sweep deletes what came back": Sabotage(
         edits=(
@@ -160,7 +160,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
                 "DELETE FROM condemned WHERE 0 AND place = ? AND filename = ?",
             ),
         ),
-        caught_by=(_HELD + "test_what_comes_back_within_its_grace_is_not_swept_after_it",),
+        caught_by=(_HELD + "test_file_that_returns_within_its_grace_is_not_swept",),
     ),
     "a sidecar that is missing is advertised": Sabotage(
         edits=(
@@ -170,13 +170,13 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
                 "metadata = file.core_metadata",
             ),
         ),
-        caught_by=("tests/sync/test_indexes.py::test_sidecar_that_upstream_lost_is_not_advertised",),
+        caught_by=("tests/sync/test_indexes.py::test_lost_sidecar_is_not_advertised_and_delays_nothing",),
     ),
     "the limits on removals are ignored": Sabotage(
         edits=(Edit("sync/removal.py", "if exceeds and not policy.allow_removals:", "if not exceeds and exceeds:"),),
         caught_by=(
-            _LIMITS + "test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees",
-            _LIMITS + "test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole",
+            _LIMITS + "test_removals_beyond_the_project_limit_wait_for_consent",
+            _LIMITS + "test_page_that_removes_too_much_is_held_back_whole",
         ),
     ),
     "a failure of one page fails the pages that are published with it": Sabotage(

@@ -12,7 +12,7 @@ _TABLES = (_ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
 _NODE = re.compile(r"`(tests/[\w/]+\.py::[\w:]+)`")
 
 
-def test_every_invariant_is_held_by_a_named_test() -> None:
+def test_every_invariant_names_a_test() -> None:
     sections = dict(re.findall(r"^## (I\d)\n(.*?)(?=^## )", _TABLES, re.MULTILINE | re.DOTALL))
     assert sorted(sections) == [f"I{number}" for number in range(1, 9)]
     assert [name for name, section in sections.items() if not _NODE.search(section)] == []
@@ -31,6 +31,6 @@ def test_every_named_test_exists() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_sabotage_is_told_of() -> None:
+def test_every_sabotage_is_documented() -> None:
     told = set(re.findall(r"^\| ([^|`]+) \| I\d", _TABLES, re.MULTILINE))
     assert told == set(SABOTAGES)

@@ -43,7 +43,7 @@ def _tests_of(copy: Path, nodes: tuple[str, ...], scratch: Path) -> "subprocess.
 
 
 @pytest.mark.parametrize("what", SABOTAGES)
-def test_what_is_to_be_broken_stands_where_it_is_looked_for(what: str) -> None:
+def test_sabotaged_source_text_exists_once(what: str) -> None:
     for edit in SABOTAGES[what].edits:
         assert (_SOURCE / edit.file).read_text().count(edit.old) == 1, f"{edit.file}: {edit.old}"
 
@@ -51,7 +51,7 @@ def test_what_is_to_be_broken_stands_where_it_is_looked_for(what: str) -> None:
 @pytest.mark.parametrize(
     "what", [what if what in _QUICK else pytest.param(what, marks=pytest.mark.slow) for what in SABOTAGES]
 )
-def test_what_is_broken_on_purpose_is_noticed(what: str, tmp_path: Path) -> None:
+def test_sabotage_is_noticed(what: str, tmp_path: Path) -> None:
     sabotage = SABOTAGES[what]
     copy = _copy(tmp_path / "src", sabotage)
     done = _tests_of(copy, sabotage.caught_by, tmp_path / "scratch")
@@ -62,7 +62,7 @@ def test_what_is_broken_on_purpose_is_noticed(what: str, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_without_any_sabotage_the_same_tests_pass(tmp_path: Path) -> None:
+def test_named_tests_pass_without_sabotage(tmp_path: Path) -> None:
     copy = _copy(tmp_path / "src", Sabotage(edits=(), caught_by=()))
     nodes = tuple(sorted({node for sabotage in SABOTAGES.values() for node in sabotage.caught_by}))
     done = _tests_of(copy, nodes, tmp_path / "scratch")

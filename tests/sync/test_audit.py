@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.support.mirror import Mirror
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
-from tests.sync.test_following import page_requests
+from tests.sync.test_single_pass import page_requests
 
 DAY = 86400.0
 
@@ -16,7 +16,7 @@ def fill(world: World, count: int = 10) -> None:
         world.upload(f"project-{number}", "1.0", metadata=None)
 
 
-async def test_audit_finds_archived_projects_and_backfilled_sidecars(mirror: Mirror, world: World) -> None:
+async def test_audit_finds_changes_without_a_journal_row(mirror: Mirror, world: World) -> None:
     fill(world)
     await mirror.sync()
     world.archive("project-3")
@@ -56,7 +56,7 @@ async def test_the_audit_is_no_lag_and_is_shown(mirror: Mirror, world: World) ->
     assert status["audit"]["began_at"] is not None
 
 
-async def test_the_old_name_of_a_renamed_project_is_found_by_the_daily_list(mirror: Mirror, world: World) -> None:
+async def test_root_list_finds_the_old_name_of_a_renamed_project(mirror: Mirror, world: World) -> None:
     fill(world)
     await mirror.sync()
     world.rename("project-3", "brand-new")
@@ -78,7 +78,7 @@ async def test_the_list_is_read_once_a_day_and_no_more(tmp_path: Path, pypi: PyP
     assert len([request for request in pypi.requests if request.path == "/simple/"]) == 3
 
 
-async def test_an_event_that_the_journal_lost_is_found_by_the_daily_list(mirror: Mirror, world: World) -> None:
+async def test_root_list_finds_an_event_missing_from_the_journal(mirror: Mirror, world: World) -> None:
     fill(world)
     await mirror.sync()
     world.upload("project-1", "2.0")

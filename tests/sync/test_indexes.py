@@ -12,7 +12,7 @@ from tests.support.pypi.faults import Portal, Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.values import Shape
 from tests.support.pypi.world import World
-from tests.sync.test_following import page_requests, populate
+from tests.sync.test_single_pass import page_requests, populate
 
 NAMES = ["project-0", "Project.1", "empty"]
 NORMAL = ["project-0", "project-1", "empty"]
@@ -32,7 +32,7 @@ def shape(request: pytest.FixtureRequest) -> Shape:
     return shapes[str(request.param)]
 
 
-async def test_named_projects_need_no_root_list(tmp_path: Path, world: World, shape: Shape) -> None:
+async def test_named_projects_are_mirrored_without_the_root_list(tmp_path: Path, world: World, shape: Shape) -> None:
     populate(world)
     with PyPI(world, shape=shape) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": NAMES})
@@ -52,7 +52,7 @@ async def test_named_projects_need_no_root_list(tmp_path: Path, world: World, sh
         assert not [request for request in pypi.requests if request.path == "/simple/"]
 
 
-async def test_an_unchanged_page_costs_a_304_where_the_index_has_etags(tmp_path: Path, world: World) -> None:
+async def test_unchanged_page_costs_a_304(tmp_path: Path, world: World) -> None:
     populate(world)
     with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": NAMES})
@@ -95,7 +95,7 @@ async def test_feed_json_never_asks_for_the_journal(tmp_path: Path, pypi: PyPI, 
     assert not [request for request in pypi.requests if request.method == "POST"]
 
 
-async def test_root_list_without_serials_leads_to_a_request_per_project(tmp_path: Path, world: World) -> None:
+async def test_root_list_without_serials_leads_to_conditional_requests(tmp_path: Path, world: World) -> None:
     populate(world)
     with PyPI(world, shape=Shape(xmlrpc=False, serials=False)) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)
@@ -106,7 +106,7 @@ async def test_root_list_without_serials_leads_to_a_request_per_project(tmp_path
         assert mirror.problems() == []
 
 
-async def test_files_on_another_host_come_only_from_the_hosts_that_are_allowed(tmp_path: Path, world: World) -> None:
+async def test_files_are_downloaded_only_from_allowed_hosts(tmp_path: Path, world: World) -> None:
     populate(world)
     with PyPI(world, shape=Shape(files_elsewhere=True)) as pypi:
         refused = Mirror(tmp_path / "refused", pypi, upstream={"file-hosts": ["elsewhere.test"]})
@@ -134,7 +134,7 @@ async def test_without_metadata_no_sidecar_is_fetched_or_advertised(tmp_path: Pa
     assert mirror.problems(sidecars=False) == []
 
 
-async def test_sidecar_that_upstream_lost_is_not_advertised(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_lost_sidecar_is_not_advertised_and_delays_nothing(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     lost = pypi.faults.add(r"project_1-1\.0-py3-none-any\.whl\.metadata$", Status(403))
     totals = await mirror.sync()
@@ -155,7 +155,7 @@ async def test_another_upstream_in_the_same_directory_is_refused(tmp_path: Path,
     assert mirror.problems() == []
 
 
-async def test_deselected_project_leaves_the_tree_until_selected_again(
+async def test_deselected_project_is_removed_and_returns_when_selected(
     tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     populate(world)
@@ -170,7 +170,7 @@ async def test_deselected_project_leaves_the_tree_until_selected_again(
     assert not pypi.seen("/packages/")
 
 
-async def test_other_content_settings_render_every_page_anew_without_fetching(
+async def test_changed_content_settings_rerender_pages_without_downloads(
     tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     populate(world)
@@ -182,7 +182,7 @@ async def test_other_content_settings_render_every_page_anew_without_fetching(
     assert not pypi.seen("/packages/")
 
 
-async def test_the_legacy_document_is_carried_where_it_is_asked_for(tmp_path: Path, pypi: PyPI, world: World) -> None:
+async def test_legacy_document_is_mirrored_if_configured(tmp_path: Path, pypi: PyPI, world: World) -> None:
     populate(world)
     mirror = Mirror(tmp_path / "mirror", pypi, content={"legacy-json": True})
     await mirror.sync()
@@ -198,7 +198,7 @@ async def test_the_legacy_document_is_carried_where_it_is_asked_for(tmp_path: Pa
     assert not list((mirror.web / "pypi").glob("*"))
 
 
-async def test_without_the_setting_no_legacy_document_is_asked_for(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_legacy_document_is_not_requested_by_default(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     await mirror.sync()
     assert not pypi.seen("/json$")

@@ -81,7 +81,7 @@ async def dies(mirror: Mirror, before: str, after: str) -> None:
     assert isinstance(error, Died), repr(error)
 
 
-async def test_no_page_names_a_file_that_is_still_on_its_way(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_no_page_names_a_file_before_it_is_stored(mirror: Mirror, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.upload("alpha", "2.0")
@@ -97,7 +97,7 @@ async def test_no_page_names_a_file_that_is_still_on_its_way(mirror: Mirror, pyp
     assert mirror.problems() == []
 
 
-async def test_a_file_that_cannot_be_had_leaves_the_page_as_it_was(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_failed_download_leaves_the_page_unchanged(mirror: Mirror, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     before = mirror.page("alpha")
@@ -122,7 +122,7 @@ async def test_files_are_durable_before_pages_and_pages_before_records(mirror: M
     assert told[pages[-1] + 1] == "publish_all is done"
 
 
-async def test_unrecorded_page_is_compared_after_a_crash(mirror: Mirror, world: World) -> None:
+async def test_unrecorded_page_is_compared_with_upstream_after_a_death(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.yank("alpha", "1.0")
@@ -133,7 +133,9 @@ async def test_unrecorded_page_is_compared_after_a_crash(mirror: Mirror, world: 
     assert mirror.problems() == []
 
 
-async def test_stored_file_without_a_page_is_removed_with_its_release(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_stored_file_without_a_page_is_swept_when_upstream_drops_it(
+    mirror: Mirror, pypi: PyPI, world: World
+) -> None:
     world.upload("alpha", "1.0")
     world.upload("alpha", "2.0")
     pypi.faults.add(r"/alpha-2\.0.*whl$", Status(404))
@@ -149,9 +151,7 @@ async def test_stored_file_without_a_page_is_removed_with_its_release(mirror: Mi
     assert mirror.problems() == []
 
 
-async def test_what_fails_holds_back_the_claimed_serial_and_nothing_else(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_failure_holds_back_only_the_claimed_serial(mirror: Mirror, pypi: PyPI, world: World) -> None:
     for name in ("alpha", "beta", "gamma"):
         world.upload(name, "1.0")
     await mirror.sync()
@@ -168,9 +168,7 @@ async def test_what_fails_holds_back_the_claimed_serial_and_nothing_else(
     assert [len(mirror.page(name)["versions"]) for name in ("alpha", "beta", "gamma")] == [2, 1, 2]
 
 
-async def test_one_404_removes_nothing_and_neither_do_many_of_one_cache(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_404s_of_one_cache_remove_nothing(mirror: Mirror, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.upload("alpha", "2.0")
@@ -184,7 +182,7 @@ async def test_one_404_removes_nothing_and_neither_do_many_of_one_cache(
     assert mirror.problems() == []
 
 
-async def test_the_serial_that_counts_is_the_one_that_the_page_carried(tmp_path: Path, world: World) -> None:
+async def test_recorded_serial_is_the_one_in_the_page(tmp_path: Path, world: World) -> None:
     world.upload("alpha", "1.0")
     world.upload("alpha", "2.0")
     with PyPI(world, shape=Shape(xmlrpc=False, root_json=False)) as pypi:
@@ -196,7 +194,7 @@ async def test_the_serial_that_counts_is_the_one_that_the_page_carried(tmp_path:
         assert mirror.page("alpha") == served
 
 
-async def test_what_comes_back_within_its_grace_is_not_swept_after_it(mirror: Mirror, world: World) -> None:
+async def test_file_that_returns_within_its_grace_is_not_swept(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.quarantine("alpha")
@@ -219,7 +217,7 @@ class Meanwhile(Fault, frozen=True):
         return ask(request)
 
 
-async def test_unrecorded_page_is_not_replaced_by_a_stale_one(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_unrecorded_page_is_not_replaced_by_an_older_cached_one(mirror: Mirror, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     world.upload("alpha", "2.0")

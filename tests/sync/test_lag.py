@@ -26,7 +26,7 @@ from tests.support.mirror import Mirror
 from tests.support.pypi.world import World
 
 
-async def test_mirror_is_complete_when_nothing_is_unmet(mirror: Mirror, world: World) -> None:
+async def test_mirror_is_complete_as_soon_as_nothing_is_unmet(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
@@ -45,7 +45,7 @@ async def test_mirror_is_complete_when_nothing_is_unmet(mirror: Mirror, world: W
         assert mirror.status()["lag_seconds"] == 100
 
 
-async def test_a_look_at_an_upstream_without_news_makes_it_complete_again(mirror: Mirror, world: World) -> None:
+async def test_poll_without_changes_updates_the_complete_time(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
@@ -77,7 +77,7 @@ WORK = ProjectRow(
 
 
 @pytest.mark.parametrize("kind", [Unreachable, Throttled, Truncated, LowSpace])
-def test_common_failure_is_retried_within_a_minute_for_some_minutes(kind: type[MirrorsyncError]) -> None:
+def test_shared_failures_are_retried_within_a_minute_at_first(kind: type[MirrorsyncError]) -> None:
     delays = [judge(kind("it failed"), replace(WORK, attempts=number), now=0.0).delay for number in range(20)]
     assert all(20 < (delay or 0) <= 60 for delay in delays[:6])  # 20: a single pass does not wait for it
     assert delays == sorted(delays, key=lambda delay: delay or 0)
@@ -86,10 +86,10 @@ def test_common_failure_is_retried_within_a_minute_for_some_minutes(kind: type[M
 
 
 @pytest.mark.parametrize("kind", [WrongDigest, Missing, Malformed])
-def test_what_is_a_projects_own_fault_waits_as_the_state_says(kind: type[MirrorsyncError]) -> None:
+def test_failures_of_one_project_use_the_states_back_off(kind: type[MirrorsyncError]) -> None:
     assert judge(kind("it failed"), WORK, now=0.0).delay is None
 
 
-def test_short_poll_interval_limits_the_back_off_after_an_error() -> None:
+def test_short_poll_interval_limits_the_back_off_after_failures() -> None:
     tired = PollSchedule(interval=1.0, shortest=0.0, failures=100)
     assert tired.wait(0.0) == 15

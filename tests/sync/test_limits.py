@@ -24,9 +24,7 @@ def refusals(mirror: Mirror) -> list[str]:
     return [outcome.error for outcome in mirror.observer.outcomes if isinstance(outcome, Failed)]
 
 
-async def test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_removals_beyond_the_project_limit_wait_for_consent(tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-projects": 2})
     await mirror.sync()
@@ -43,7 +41,7 @@ async def test_beyond_the_limit_of_projects_the_rest_stays_until_a_person_agrees
 
 
 @pytest.mark.parametrize("limit", [{"max-removed-files": 3}, {"max-removed-bytes": "1 KiB"}])
-async def test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole(
+async def test_page_that_removes_too_much_is_held_back_whole(
     limit: dict[str, object], tmp_path: Path, pypi: PyPI, world: World
 ) -> None:
     fill(world)
@@ -59,9 +57,7 @@ async def test_beyond_the_limit_of_files_or_bytes_a_page_is_held_back_whole(
     assert mirror.problems() == []
 
 
-async def test_what_is_quarantined_leaves_its_page_whatever_the_limits_say(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_quarantined_files_leave_the_page_despite_the_limits(tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-files": 0, "max-removed-projects": 0})
     await mirror.sync()
@@ -82,7 +78,7 @@ async def test_what_is_quarantined_leaves_its_page_whatever_the_limits_say(
 
 
 @pytest.mark.parametrize("left", [0, 3, 7])
-async def test_a_root_list_that_is_cut_wipes_nothing(left: int, tmp_path: Path, pypi: PyPI, world: World) -> None:
+async def test_truncated_root_list_removes_nothing(left: int, tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": "json"}, limits={"max-removed-projects": 0})
     await mirror.sync()
@@ -97,7 +93,7 @@ async def test_a_root_list_that_is_cut_wipes_nothing(left: int, tmp_path: Path, 
     assert mirror.problems() == []
 
 
-async def test_a_person_agrees_at_once_to_what_a_list_leaves_out(tmp_path: Path, pypi: PyPI, world: World) -> None:
+async def test_consent_accepts_a_refused_root_list_at_once(tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-projects": 0})
     await mirror.sync()
@@ -123,7 +119,7 @@ async def test_root_list_without_a_project_does_not_outweigh_its_page(tmp_path: 
     assert len(served(mirror)) == 8
 
 
-async def test_the_limits_count_anew_the_next_day(tmp_path: Path, pypi: PyPI, world: World) -> None:
+async def test_limits_start_anew_each_day(tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-projects": 1})
     await mirror.sync()

@@ -18,9 +18,7 @@ def fill(world: World) -> None:
     world.upload("mixed", "1.0", kind="sdist")
 
 
-async def test_project_without_disk_space_is_requested_once_there_is_space(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_file_without_room_is_requested_only_when_there_is_room(tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"min-free": "1 EiB"})
     for _ in range(3):
@@ -36,9 +34,7 @@ async def test_project_without_disk_space_is_requested_once_there_is_space(
     assert len(asked) == len(set(asked)) == 11
 
 
-async def test_stored_file_of_an_earlier_run_is_used_without_disk_space(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_existing_files_are_adopted_without_room_for_more(tmp_path: Path, pypi: PyPI, world: World) -> None:
     fill(world)
     await Mirror(tmp_path / "mirror", pypi).sync()
     for path in (tmp_path / "mirror" / "state").glob("mirrorsync*"):

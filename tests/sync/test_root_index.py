@@ -50,7 +50,7 @@ async def respell(context: SyncContext, spelling: str) -> None:
     )
 
 
-async def test_costly_root_index_is_rewritten_after_twenty_times_its_cost(
+async def test_root_index_is_rewritten_after_twenty_times_its_cost(
     mirror: Mirror, world: World, mock_clock: MockClock
 ) -> None:
     mock_clock.rate = 1
@@ -76,7 +76,7 @@ async def test_costly_root_index_is_rewritten_after_twenty_times_its_cost(
         assert (shown(mirror), pace.is_owed) == (["aLPHA"], False)
 
 
-async def test_the_stamp_of_completeness_waits_for_the_root_index(mirror: Mirror, world: World) -> None:
+async def test_complete_stamp_waits_for_the_root_index(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     stamp = mirror.web / "last-modified"
@@ -106,7 +106,7 @@ async def test_a_form_that_says_nothing_new_stays_untouched(mirror: Mirror, worl
     assert min(stamps(mirror).values()) > max(after.values())
 
 
-async def test_a_form_that_was_cut_or_lost_or_lengthened_is_made_whole(mirror: Mirror, world: World) -> None:
+async def test_damaged_root_index_form_is_rewritten(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     simple = mirror.web / "simple"

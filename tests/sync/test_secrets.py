@@ -58,7 +58,7 @@ async def pass_through(mirror: Mirror, port: int) -> None:
 @pytest.mark.parametrize(
     "reason", [f"no entry for operator:{PASSWORD}", f"no entry for whoever says that the password is {PASSWORD}"]
 )
-async def test_error_of_a_proxy_that_repeats_its_password_is_redacted(tmp_path: Path, pypi: PyPI, reason: str) -> None:
+async def test_proxy_password_is_masked_in_a_project_failure(tmp_path: Path, pypi: PyPI, reason: str) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": "json"}, select={"projects": ["alpha"]})
     async with repeater(reason) as port:
         await pass_through(mirror, port)
@@ -68,7 +68,7 @@ async def test_error_of_a_proxy_that_repeats_its_password_is_redacted(tmp_path: 
     assert b"hunter2" not in written(mirror.directory)
 
 
-async def test_a_run_that_a_talkative_proxy_ends_is_noted_without_its_password(tmp_path: Path, pypi: PyPI) -> None:
+async def test_proxy_password_is_masked_in_a_halted_run(tmp_path: Path, pypi: PyPI) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": "xmlrpc"})
     async with repeater(f"no entry for operator:{PASSWORD}") as port:
         with pytest.raises(MirrorsyncError):
@@ -77,7 +77,7 @@ async def test_a_run_that_a_talkative_proxy_ends_is_noted_without_its_password(t
     assert b"hunter2" not in written(mirror.directory)
 
 
-async def test_a_webhook_that_repeats_its_address_is_noted_as_failing_without_it(tmp_path: Path, pypi: PyPI) -> None:
+async def test_webhook_address_is_masked_in_its_failure(tmp_path: Path, pypi: PyPI) -> None:
     (tmp_path / "secret").write_text("0123456789abcdef" * 2)
     async with repeater("no") as port:
         notify = {"webhooks": [f"http://127.0.0.1:{port}/hooks/{HOOK}"], "webhook-secret-file": f"{tmp_path}/secret"}

@@ -43,7 +43,7 @@ def assert_each_has_its_own(web: Path, projects: int) -> None:
     }
 
 
-async def test_each_page_and_the_root_index_has_a_sibling_that_says_the_same(packed: Mirror, world: World) -> None:
+async def test_every_page_has_an_equal_compressed_sibling(packed: Mirror, world: World) -> None:
     populate(world)
     await packed.sync()
     assert_each_has_its_own(packed.web, projects=2)
@@ -53,9 +53,7 @@ async def test_each_page_and_the_root_index_has_a_sibling_that_says_the_same(pac
     assert_each_has_its_own(packed.web, projects=3)
 
 
-async def test_a_sibling_tells_no_time_so_that_the_same_page_has_the_same(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_sibling_depends_only_on_its_page(tmp_path: Path, pypi: PyPI, world: World) -> None:
     populate(world)
     one, other = (Mirror(tmp_path / name, pypi, content=PACKED) for name in ("one", "other"))
     await one.sync()
@@ -86,7 +84,7 @@ async def test_siblings_come_and_go_with_their_setting(tmp_path: Path, pypi: PyP
     assert plain.problems() == []
 
 
-async def test_no_page_gets_newer_than_a_sibling_that_cannot_be_replaced(packed: Mirror, world: World) -> None:
+async def test_page_is_never_newer_than_its_sibling(packed: Mirror, world: World) -> None:
     populate(world)
     await packed.sync()
     directory = packed.web / "simple" / "alpha"

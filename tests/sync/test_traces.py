@@ -73,7 +73,7 @@ async def test_a_complete_mirror_says_so_in_every_form(mirror: Mirror, world: Wo
     assert mirror.problems() == []
 
 
-async def test_what_is_not_complete_leaves_the_stamps_alone_and_says_why(mirror: Mirror, world: World) -> None:
+async def test_stamps_are_kept_while_the_mirror_is_incomplete(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     stamps = ("lastsync", "last-modified", "mirrorsync/trace.json")
@@ -91,7 +91,7 @@ async def test_what_is_not_complete_leaves_the_stamps_alone_and_says_why(mirror:
     assert document(mirror, "mirrorsync/history.json")["worst"][-1]["lag_seconds"] == 1000
 
 
-async def test_an_upstream_that_does_not_answer_is_seen_on_the_page(mirror: Mirror, world: World) -> None:
+async def test_unreachable_upstream_is_shown_on_the_status_page(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     mirror.clock.forward(7200)
@@ -103,9 +103,7 @@ async def test_an_upstream_that_does_not_answer_is_seen_on_the_page(mirror: Mirr
     assert (mirror.web / "lastsync").read_bytes() == b"1800000000\n"
 
 
-async def test_a_mirror_that_looks_every_six_hours_is_not_out_of_touch_after_two(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_mirror_with_a_long_poll_interval_is_not_late_early(tmp_path: Path, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.0")
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"poll-interval": "6h"})
     await mirror.sync()
@@ -162,13 +160,13 @@ async def test_a_mirror_of_a_mirror_tells_both_hops(tmp_path: Path, mirror: Mirr
         assert hops[1] == document(mirror, "mirrorsync/trace.json")["hops"][0]
 
 
-async def test_an_index_with_a_journal_is_never_asked_for_a_trace(mirror: Mirror, world: World) -> None:
+async def test_index_with_a_journal_is_not_asked_for_a_trace(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
     await mirror.sync()
     assert not [request for request in mirror.pypi.requests if "trace" in request.path]
 
 
-async def test_index_without_a_trace_is_requested_once_without_harm(tmp_path: Path, world: World) -> None:
+async def test_index_without_a_trace_is_requested_once(tmp_path: Path, world: World) -> None:
     world.upload("alpha", "1.0")
     with PyPI(world, shape=Shape(xmlrpc=False)) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)
@@ -186,9 +184,7 @@ async def told(page: Path, word: bytes) -> None:
             await trio.sleep(20)
 
 
-async def test_a_daemon_renews_its_page_though_there_is_no_news(
-    mirror: Mirror, world: World, mock_clock: MockClock
-) -> None:
+async def test_daemon_renews_its_status_without_changes(mirror: Mirror, world: World, mock_clock: MockClock) -> None:
     mock_clock.rate = 400.0
     world.upload("alpha", "1.0")
     await mirror.sync()

@@ -16,7 +16,7 @@ from mirrorsync.app.sinks import notify_config
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import StorePath
-from mirrorsync.notify.errors import PurgeError
+from mirrorsync.notify.errors import NotifyError
 from mirrorsync.notify.secret import read_secret
 from mirrorsync.observe.redaction import SHORTEST_SECRET, mask, secrets_of
 from mirrorsync.observe.run_observer import RunObserver
@@ -52,7 +52,7 @@ def secrets_in(settings: Settings) -> frozenset[str]:
         found |= {path} if _SECRET_PATH.match(path) else set()
     files = (settings.notify.webhook_secret_file, settings.fastly.token_file, settings.cloudflare.token_file)
     for file in filter(None, files):
-        with suppress(PurgeError):  # the first use of the file reports that it cannot be read
+        with suppress(NotifyError):  # the first use of the file reports that it cannot be read
             found.add(read_secret(file, "mirrorsync"))
     return frozenset(one for one in found if len(one) >= SHORTEST_SECRET)
 

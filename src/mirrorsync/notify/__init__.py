@@ -1,1 +1,1 @@
-"""Who is told of what changed in public: caches, CDNs, web addresses and commands. Each is a `sync.sinks.Sink`."""
+"""Notifying of public changes: caches, CDNs, webhooks and commands. Each implements `ports.Sink`."""

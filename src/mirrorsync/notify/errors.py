@@ -1,4 +1,4 @@
-"""Telling somebody of a change that did not work: what, why, and without the secrets."""
+"""Errors of sinks, without their secrets."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -8,27 +8,30 @@ from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.model.retry_after import retry_after
 
 _LONGEST_WAIT: Final = 3600.0
-_SHOWN: Final = 200
-"""Characters of somebody's answer that an error repeats."""
+"""Seconds."""
+_BODY_LIMIT: Final = 200
+"""Characters of a response body that an error quotes."""
 
 
-class PurgeError(MirrorsyncError):
-    """A sink could not be told; what it is to be told waits and is told later."""
+class NotifyError(MirrorsyncError):
+    """A sink could not be notified; the changes are kept and sent again."""
 
     recovery = Recovery.RETRY
 
 
-def refusal(who: str, status: int, answer: bytes, wait: str | None, secrets: Iterable[str]) -> PurgeError:
-    """Return the error that an answer other than success is; `wait` is its Retry-After."""
-    hint = "what is to be told it waits, and is told again by itself"
+def refusal(sink: str, status: int, body: bytes, wait: str | None, secrets: Iterable[str]) -> NotifyError:
+    """Return the error for a response that is no success; `wait` is its Retry-After header."""
+    hint = "the changes are kept, and sent again automatically"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        hint = "its token, secret or access list does not let this mirror in"
+        hint = "its token, secret or access list refuses this mirror"
     elif status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-        hint = "its address, service or zone in the configuration; a cache must allow the method (docs/purging.md)"
-    said = without(answer.decode("utf-8", "replace"), secrets)
-    why = f"it said {said[:_SHOWN]!r}" if said.strip() else ""
-    return PurgeError(
-        f"{who} answers {status}", why=why, hint=hint, retry_after=retry_after(wait, longest=_LONGEST_WAIT)
+        hint = (
+            "check its address, service or zone in the configuration; a cache must allow the method (docs/purging.md)"
+        )
+    text = without(body.decode("utf-8", "replace"), secrets)
+    why = f"it said {text[:_BODY_LIMIT]!r}" if text.strip() else ""
+    return NotifyError(
+        f"{sink} answers {status}", why=why, hint=hint, retry_after=retry_after(wait, longest=_LONGEST_WAIT)
     )
 
 

@@ -1,4 +1,4 @@
-"""A web address that hears of changes: a POST of JSON, signed so that it can tell us from anybody else."""
+"""A webhook: a POST of JSON, signed so that the receiver can verify the sender."""
 
 import hashlib
 import hmac
@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from mirrorsync.model.notification import Announcement
-from mirrorsync.notify.document import document
-from mirrorsync.notify.http import PATIENCE, calling
+from mirrorsync.notify.http import TIME_LIMIT, open_client
 from mirrorsync.notify.secret import secret_from
 
 
@@ -18,10 +19,17 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
     return f"t={timestamp},v1={digest}"
 
 
-class Webhook:
-    """POSTs each announcement to a URL, which is taken for a secret itself: many a service puts its token there."""
+def document(announcement: Announcement) -> bytes:
+    """Return one JSON object: `serial`, `everything` (scopes), `changes` (kind, name, paths, key)."""
+    return msgspec.json.encode(
+        {"serial": announcement.serial, "everything": announcement.everything, "changes": announcement.changes}
+    )
 
-    most = 1000
+
+class Webhook:
+    """POSTs each announcement to a URL, which is treated as a secret: many services put a token into it."""
+
+    max_changes = 1000
 
     def __init__(
         self,
@@ -29,23 +37,23 @@ class Webhook:
         url: str,
         secret_file: Path,
         *,
-        patience: float = PATIENCE,
+        time_limit: float = TIME_LIMIT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self._url = url
         self._secret_file = secret_file
-        self._patience = patience
+        self._time_limit = time_limit
         self._clock = clock
 
     async def announce(self, announcement: Announcement) -> str:
-        """Send it. Raises: PurgeError for any answer but 2xx."""
+        """Send it. Raises: NotifyError for any status but 2xx."""
         secret = await secret_from(self._secret_file, self.name)
         body = document(announcement)
         headers = {
             "Content-Type": "application/json",
             "X-Mirrorsync-Signature": signature(secret, int(self._clock()), body),
         }
-        async with calling(self.name, secrets=(secret, self._url), patience=self._patience) as caller:
-            await caller.expect_success("POST", self._url, headers=headers, body=body)
+        async with open_client(self.name, secrets=(secret, self._url), time_limit=self._time_limit) as client:
+            await client.expect_success("POST", self._url, headers=headers, body=body)
         return ""

@@ -81,7 +81,7 @@ class Notifier:
         outbox = self._context.state.outbox
         try:
             delivery = await outbox.next_delivery(
-                sink.name, self._context.clock(), most=sink.most, flood=self._config.flood
+                sink.name, self._context.clock(), most=sink.max_changes, flood=self._config.flood
             )
             if delivery is None or (delivery.everything and self._had_everything(sink)) or not may_start():
                 return False

@@ -12,7 +12,7 @@ _LONGEST = 30.0
 """Real seconds: a pass that waits for a clock that stands still does not end by itself."""
 
 
-async def test_a_pass_ends_when_its_last_project_does_and_waits_for_no_clock(
+async def test_pass_ends_with_its_last_project(
     mirror: Mirror,
     world: World,
     mock_clock: MockClock,  # noqa: ARG001 -- it stands still

@@ -27,7 +27,7 @@ def stamps(web: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in web.glob("simple/*/index.*")}
 
 
-async def test_a_first_sync_says_exactly_what_upstream_says(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_first_sync_matches_upstream(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     totals = await mirror.sync()
     assert mirror.problems() == []
@@ -37,7 +37,7 @@ async def test_a_first_sync_says_exactly_what_upstream_says(mirror: Mirror, pypi
     assert mirror.status()["unmet"] == []
 
 
-async def test_a_second_sync_asks_once_and_fetches_nothing(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_second_sync_polls_once_and_downloads_nothing(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     await mirror.sync()
     pypi.clear_requests()
@@ -66,7 +66,7 @@ HAPPENINGS: dict[str, tuple[Callable[[World], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("happening", HAPPENINGS, ids=lambda name: str(name).replace(" ", "-"))
-async def test_each_event_costs_one_request_per_changed_project(
+async def test_each_event_is_mirrored_with_one_request_per_changed_project(
     happening: str, mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     populate(world)
@@ -85,7 +85,7 @@ async def test_each_event_costs_one_request_per_changed_project(
     assert mirror.status()["synced_serial"] >= max(0, (world.last_serial or 0) - 7)
 
 
-async def test_a_role_moves_the_serial_and_leaves_the_page_untouched(mirror: Mirror, world: World) -> None:
+async def test_role_change_moves_only_the_serial(mirror: Mirror, world: World) -> None:
     populate(world)
     await mirror.sync()
     before = stamps(mirror.web)
@@ -95,7 +95,7 @@ async def test_a_role_moves_the_serial_and_leaves_the_page_untouched(mirror: Mir
     assert mirror.status()["synced_serial"] == world.last_serial
 
 
-async def test_quarantine_hides_files_and_its_end_downloads_nothing(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_quarantine_hides_files_and_its_end_downloads_none(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     await mirror.sync()
     held = mirror.stored()
@@ -111,7 +111,7 @@ async def test_quarantine_hides_files_and_its_end_downloads_nothing(mirror: Mirr
     assert pypi.seen("/packages/") == []
 
 
-async def test_what_upstream_removed_is_deleted_after_the_grace_and_not_before(mirror: Mirror, world: World) -> None:
+async def test_removed_files_are_deleted_after_the_grace(mirror: Mirror, world: World) -> None:
     populate(world)
     await mirror.sync()
     world.remove_project("project-0")
@@ -128,7 +128,7 @@ async def test_what_upstream_removed_is_deleted_after_the_grace_and_not_before(m
     assert "project_1-1.0-py3-none-any.whl" in mirror.stored()
 
 
-async def test_rename_adds_the_new_name_and_later_removes_the_old_one(mirror: Mirror, world: World) -> None:
+async def test_renamed_project_is_mirrored_and_its_old_name_removed(mirror: Mirror, world: World) -> None:
     populate(world)
     await mirror.sync()
     world.rename("project-1", "brand-new")
@@ -141,7 +141,7 @@ async def test_rename_adds_the_new_name_and_later_removes_the_old_one(mirror: Mi
     assert mirror.problems() == []
 
 
-async def test_project_recreated_between_two_syncs_follows_its_page(mirror: Mirror, world: World) -> None:
+async def test_project_recreated_between_two_syncs_has_its_new_page(mirror: Mirror, world: World) -> None:
     populate(world)
     await mirror.sync()
     world.remove_project("project-1")
@@ -151,7 +151,7 @@ async def test_project_recreated_between_two_syncs_follows_its_page(mirror: Mirr
     assert mirror.problems() == []
 
 
-async def test_a_long_series_of_events_in_one_pass_ends_true(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_many_events_in_one_pass_are_mirrored(mirror: Mirror, pypi: PyPI, world: World) -> None:
     populate(world)
     await mirror.sync()
     pypi.clear_requests()

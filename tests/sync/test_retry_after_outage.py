@@ -61,7 +61,7 @@ def versions(mirror: Mirror, name: str) -> list[str]:
     return versions
 
 
-async def test_end_of_an_outage_retries_only_what_failed_because_of_it(
+async def test_only_projects_that_failed_in_the_outage_are_retried_after_it(
     mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     for name in ("alpha", "beta"):
@@ -84,7 +84,7 @@ async def test_end_of_an_outage_retries_only_what_failed_because_of_it(
     assert unmet(mirror)["beta"]["attempts"] == 1
 
 
-async def test_end_of_a_file_host_outage_retries_its_projects(
+async def test_downloads_are_retried_once_the_file_host_is_back(
     mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     names = {f"project-{number}" for number in range(12)}
@@ -102,7 +102,7 @@ async def test_end_of_a_file_host_outage_retries_its_projects(
 
 
 @pytest.mark.parametrize("what", ["a removal", "a page that is unchanged"])
-async def test_change_during_a_page_request_is_not_taken_as_fetched(
+async def test_change_during_a_page_request_stays_unmet(
     what: str, mirror: Mirror, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     world.upload("alpha", "1.0")
@@ -121,7 +121,7 @@ async def test_change_during_a_page_request_is_not_taken_as_fetched(
     assert mirror.problems() == []
 
 
-async def test_what_found_no_room_is_tried_once_there_is_room_again(
+async def test_projects_without_room_are_retried_when_there_is_room(
     tmp_path: Path, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     with small_disk(tmp_path / "mirror", "size=100m") as disk:
@@ -137,7 +137,7 @@ async def test_what_found_no_room_is_tried_once_there_is_room_again(
         assert mirror.problems() == []
 
 
-async def test_started_daemon_retries_outage_and_disk_space_failures(
+async def test_start_retries_projects_that_waited_for_upstream_or_space(
     tmp_path: Path, world: World, pypi: PyPI, hurry: MockClock
 ) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"min-free": "1 EiB"})
@@ -167,5 +167,5 @@ async def test_started_daemon_retries_outage_and_disk_space_failures(
         (TooManyDeletions("too many"), None),
     ],
 )
-def test_nobody_is_woken_before_upstream_wants_it(error: MirrorsyncError, waits_for: str | None) -> None:
+def test_only_shared_failures_are_retried_ahead_of_their_turn(error: MirrorsyncError, waits_for: str | None) -> None:
     assert judge(error, WORK, now=0.0).waits_for == waits_for

@@ -13,13 +13,13 @@ import trio
 from mirrorsync.app.wiring import open_context
 from mirrorsync.errors import ExitCode
 from mirrorsync.notify.cache import Cache
-from mirrorsync.notify.errors import PurgeError
+from mirrorsync.notify.errors import NotifyError
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.notifier import Notifier
 from mirrorsync.sync.policy import NotifyConfig
 from tests.notify.standin import Says, StandIn
+from tests.notify.test_notifier import Listener, a_mirror, depth, followed
 from tests.notify.test_sinks import project, told
-from tests.notify.test_telling import Listener, a_mirror, depth, followed
 from tests.support.mirror import Mirror
 from tests.support.process.cli import Operator, terminate
 from tests.support.process.launch import wait_until
@@ -63,9 +63,7 @@ def said_by_hook(home: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_a_command_that_needs_longer_than_the_last_words_of_a_pass_is_told(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+async def test_command_may_run_longer_than_the_start_limit_of_a_pass(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     mirror = a_mirror(tmp_path, pypi, notify={"command": a_hook(tmp_path, 1.0)})
     await mirror.sync()
@@ -75,7 +73,7 @@ async def test_a_command_that_needs_longer_than_the_last_words_of_a_pass_is_told
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_command_that_exceeds_its_time_limit_counts_as_failed(tmp_path: Path, world: World, pypi: PyPI) -> None:
+async def test_command_that_exceeds_its_timeout_is_a_failure(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     mirror = a_mirror(tmp_path, pypi, notify={"command": a_hook(tmp_path, 60), "command-timeout": "1s"})
     await mirror.sync()
@@ -86,8 +84,8 @@ async def test_command_that_exceeds_its_time_limit_counts_as_failed(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_after_its_last_words_a_pass_begins_to_tell_nothing_more(mirror: Mirror) -> None:
-    listener = Listener("listener", needs=0.5, most=1)
+async def test_pass_starts_no_announcement_after_its_limit(mirror: Mirror) -> None:
+    listener = Listener("listener", needs=0.5, max_changes=1)
     async with untold(mirror, listener) as context:
         await context.state.outbox.about_to_publish_root()
         await context.state.root_published(None, 1)
@@ -98,7 +96,7 @@ async def test_after_its_last_words_a_pass_begins_to_tell_nothing_more(mirror: M
 
 
 @pytest.mark.parametrize("way", ["finish", "run"])
-async def test_what_is_cut_short_is_written_down_as_not_told_and_said(mirror: Mirror, way: str) -> None:
+async def test_announcement_cut_short_is_recorded_and_logged(mirror: Mirror, way: str) -> None:
     listener = Listener("listener", needs=60)
     async with untold(mirror, listener) as context:
         mirror.observer.notices.clear()
@@ -114,8 +112,8 @@ async def test_what_is_cut_short_is_written_down_as_not_told_and_said(mirror: Mi
     assert [announcement.everything for announcement in listener.heard] == [("index",)]
 
 
-async def test_stopping_daemon_completes_and_flushes_its_notifications(mirror: Mirror, world: World) -> None:
-    listener = Listener("listener", needs=0.5, most=1)
+async def test_stopping_daemon_completes_announcements_and_sends_the_rest(mirror: Mirror, world: World) -> None:
+    listener = Listener("listener", needs=0.5, max_changes=1)
     await mirror.sync()
     world.upload("alpha", "1.1")
     await followed(mirror, listener, until=lambda: listener.begun == 2)
@@ -124,7 +122,7 @@ async def test_stopping_daemon_completes_and_flushes_its_notifications(mirror: M
     assert (row.waiting, row.everything) == (0, False)
 
 
-def test_a_hook_that_runs_when_the_daemon_is_stopped_is_not_killed(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_running_hook_is_not_killed_when_the_daemon_stops(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi, notify={"interval": "50ms", "command": a_hook(tmp_path, 2.0)})
     with operator.doing("run") as process:
@@ -133,7 +131,7 @@ def test_a_hook_that_runs_when_the_daemon_is_stopped_is_not_killed(tmp_path: Pat
     assert said_by_hook(tmp_path) == ["began", "ended"] * (len(said_by_hook(tmp_path)) // 2)
 
 
-def test_a_hook_that_a_stopped_pass_kills_is_said_to_be_cut_short(tmp_path: Path, world: World, pypi: PyPI) -> None:
+def test_hook_killed_with_its_pass_is_logged_as_cut_short(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi, notify={"command": a_hook(tmp_path, 60)})
     with operator.doing("sync") as process:
@@ -145,12 +143,12 @@ def test_a_hook_that_a_stopped_pass_kills_is_said_to_be_cut_short(tmp_path: Path
     assert "cut short" in (row.last_error or "")
 
 
-async def test_an_announcement_of_many_answers_has_an_end_however_slow_each_is(
+async def test_announcement_of_many_slow_requests_has_a_time_limit(
     standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mirrorsync.notify.http._PATIENCES", 2)
+    monkeypatch.setattr("mirrorsync.notify.http._LIMITS_PER_ANNOUNCEMENT", 2)
     standin.says = Says(after=0.3)
     began = time.monotonic()
-    with pytest.raises(PurgeError, match="was not told all in 1 s"):
-        await Cache("varnish", standin.url, patience=0.5).announce(told(*[project(f"p{n}") for n in range(50)]))
+    with pytest.raises(NotifyError, match="did not receive everything within 1 s"):
+        await Cache("varnish", standin.url, time_limit=0.5).announce(told(*[project(f"p{n}") for n in range(50)]))
     assert time.monotonic() - began < 5

@@ -12,7 +12,7 @@ import trio
 from mirrorsync.app.wiring import open_context
 from mirrorsync.errors import Unreachable
 from mirrorsync.model.notification import Announcement
-from mirrorsync.notify.errors import PurgeError
+from mirrorsync.notify.errors import NotifyError
 from mirrorsync.state.notification_queue import SinkReport
 from mirrorsync.sync.daemon_loop import DaemonLoop
 from mirrorsync.sync.notifier import Notifier, describe
@@ -32,14 +32,14 @@ ROOT = [f"/simple/{form}" for form in ("", "index.html", "index.v1_html", "index
 class Listener:
     """A sink in this process."""
 
-    def __init__(self, name: str, *, needs: float = 0.0, most: int = 100) -> None:
+    def __init__(self, name: str, *, needs: float = 0.0, max_changes: int = 100) -> None:
         self.name = name
-        self.most = most
+        self.max_changes = max_changes
         self.needs = needs
         """Seconds until it has heard, or has failed."""
         self.begun = 0
         self.heard: list[Announcement] = []
-        self.failure: PurgeError | None = None
+        self.failure: NotifyError | None = None
 
     async def announce(self, announcement: Announcement) -> str:
         self.begun += 1
@@ -64,7 +64,7 @@ async def depth(mirror: Mirror) -> Sequence[SinkReport]:
         return await context.state.queue_depth()
 
 
-async def test_a_pass_tells_a_cache_of_what_it_made_public_and_of_nothing_else(
+async def test_pass_announces_exactly_what_it_published(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
@@ -81,7 +81,7 @@ async def test_a_pass_tells_a_cache_of_what_it_made_public_and_of_nothing_else(
     assert standin.paths("PURGE") == [*ALPHA, *ROOT]
 
 
-async def test_a_project_that_is_new_and_one_that_is_gone_are_told_of(
+async def test_new_and_removed_projects_are_announced(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     wheel = world.upload("alpha", "1.0").filename
@@ -100,7 +100,7 @@ async def test_a_project_that_is_new_and_one_that_is_gone_are_told_of(
     assert standin.paths("PURGE") == [*ALPHA, *ROOT]
 
 
-async def test_siblings_and_legacy_documents_are_notified_where_they_exist(
+async def test_announced_paths_include_siblings_and_legacy_documents(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
@@ -109,7 +109,7 @@ async def test_siblings_and_legacy_documents_are_notified_where_they_exist(
     assert [path for path in standin.paths("PURGE") if "alpha" in path] == [*ALPHA, *siblings, "/pypi/alpha/json"]
 
 
-async def test_unreachable_cache_delays_neither_mirror_nor_other_caches(
+async def test_cache_that_is_down_delays_neither_mirror_nor_other_caches(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
@@ -120,7 +120,7 @@ async def test_unreachable_cache_delays_neither_mirror_nor_other_caches(
         assert mirror.problems() == []
         assert set(standin.paths("PURGE")) >= {*ALPHA, *ROOT}
         assert len(broken.heard) == 1
-        assert [notice for notice in mirror.observer.notices if "answers 503" in notice and "wait" in notice] != []
+        assert [notice for notice in mirror.observer.notices if "answers 503" in notice and "kept" in notice] != []
         world.upload("alpha", "1.1")
         mirror.clock.forward(99)
         await mirror.sync()
@@ -142,7 +142,7 @@ async def test_a_flood_is_told_in_one_word(tmp_path: Path, world: World, pypi: P
     assert standin.paths("PURGE") == []
 
 
-async def test_upstreams_failure_keeps_nobody_from_being_told(
+async def test_announcements_are_sent_while_upstream_fails(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
@@ -174,13 +174,11 @@ async def followed(mirror: Mirror, *sinks: Listener, until: Callable[[], bool]) 
         return time.monotonic() - began
 
 
-async def test_a_daemon_tells_within_a_moment_while_another_listener_hangs(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+async def test_hanging_sink_does_not_delay_another(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     mirror = a_mirror(tmp_path, pypi)
     good, bad = Listener("good"), Listener("bad", needs=3)
-    bad.failure = PurgeError("it gives no answer")
+    bad.failure = NotifyError("it gives no answer")
     versions = iter(("1.1", "1.2"))
     done: list[str] = []
 
@@ -197,14 +195,12 @@ async def test_a_daemon_tells_within_a_moment_while_another_listener_hangs(
     assert mirror.problems() == []
 
 
-async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+async def test_failed_announcement_is_retried_and_logged_once(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     mirror = a_mirror(tmp_path, pypi)
     await mirror.sync()
     listener = Listener("listener")
-    listener.failure = PurgeError("it is down", hint="look at it")
+    listener.failure = NotifyError("it is down", hint="look at it")
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as opened:
         await opened.state.outbox.keep_for([listener.name])
         crier, attempts = Notifier(replace(opened, notify=NotifyConfig(sinks=(listener,)))), []
@@ -222,7 +218,7 @@ async def test_what_fails_is_told_again_after_the_back_off_and_said_once(
     assert mirror.observer.notices[1:] == ["listener receives changes again; none was lost"]
 
 
-async def test_notifications_go_out_after_the_clock_was_set_back(
+async def test_pass_after_a_clock_correction_sends_announcements(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
@@ -254,16 +250,14 @@ async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World
     assert len(listener.heard) == 1
 
 
-def test_a_file_is_told_by_its_quoted_address_and_the_digest_in_its_path() -> None:
+def test_file_is_announced_by_its_quoted_path_and_digest() -> None:
     digits = "0f" * 32
     change = describe(f"packages/0f/0f/{digits[4:]}/a b+c#1.0.whl", Policy(selection=None))  # type: ignore[arg-type] # not asked
     assert change.paths == (f"/packages/0f/0f/{digits[4:]}/a%20b+c%231.0.whl",)
     assert change.key == f"file-{digits}"
 
 
-def test_a_configuration_that_tells_nobody_leaves_no_trace_in_the_state(
-    tmp_path: Path, world: World, pypi: PyPI
-) -> None:
+def test_configuration_without_sinks_leaves_the_queue_empty(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
     assert operator.does("sync").code == 0
@@ -275,7 +269,7 @@ def test_a_configuration_that_tells_nobody_leaves_no_trace_in_the_state(
     assert trio.run(look) == ()
 
 
-async def test_a_legacy_document_is_told_of_though_its_page_stands(
+async def test_changed_legacy_document_is_announced_without_a_new_page(
     tmp_path: Path, world: World, pypi: PyPI, standin: StandIn
 ) -> None:
     world.upload("alpha", "1.0")
