@@ -6,8 +6,8 @@ from mirrorsync.errors import Malformed, MirrorsyncError, Throttled, Unreachable
 from mirrorsync.upstream.http.retry import RetryPolicy, retry
 
 
-class ProjectRow:
-    """Fails with `failures` one after the other, then returns 'done'; remembers when it was tried."""
+class FailingAttempt:
+    """Raise `failures` one after the other, then return "done"; record the time of each call."""
 
     def __init__(self, *failures: MirrorsyncError) -> None:
         self.failures = list(failures)
@@ -25,7 +25,7 @@ def unreachable(count: int) -> list[Unreachable]:
 
 
 async def test_what_fails_three_times_succeeds_the_fourth(autojump_clock: trio.testing.MockClock) -> None:
-    work = ProjectRow(*unreachable(3))
+    work = FailingAttempt(*unreachable(3))
     started = autojump_clock.current_time()
     assert await retry(RetryPolicy(), work) == "done"
     assert 1 + 2 + 4 <= autojump_clock.current_time() - started <= 1 + 2 + 4 + 3
@@ -33,7 +33,7 @@ async def test_what_fails_three_times_succeeds_the_fourth(autojump_clock: trio.t
 
 async def test_the_fourth_failure_is_told_with_count_and_time(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
-    work = ProjectRow(*unreachable(9))
+    work = FailingAttempt(*unreachable(9))
     with pytest.raises(Unreachable, match=r"^index: HTTP 500; 4 attempts in (\d+\.\d) s$") as failed:
         await retry(RetryPolicy(), work)
     assert failed.value.hint == "wait"
@@ -42,7 +42,7 @@ async def test_the_fourth_failure_is_told_with_count_and_time(autojump_clock: tr
 
 async def test_what_will_not_change_is_tried_once(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
-    work = ProjectRow(Malformed("page", why="not JSON"))
+    work = FailingAttempt(Malformed("page", why="not JSON"))
     with pytest.raises(Malformed, match=r"^page: not JSON$"):
         await retry(RetryPolicy(), work)
     assert len(work.tried_at) == 1
@@ -50,14 +50,14 @@ async def test_what_will_not_change_is_tried_once(autojump_clock: trio.testing.M
 
 async def test_retry_after_is_obeyed(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
-    work = ProjectRow(Throttled("index", retry_after=30.0))
+    work = FailingAttempt(Throttled("index", retry_after=30.0))
     assert await retry(RetryPolicy(), work) == "done"
     assert 30 <= work.tried_at[1] - work.tried_at[0] <= 31
 
 
 async def test_a_retry_after_beyond_the_budget_is_handed_on_at_once(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
-    work = ProjectRow(Throttled("index", retry_after=3600.0))
+    work = FailingAttempt(Throttled("index", retry_after=3600.0))
     with pytest.raises(Throttled) as failed:
         await retry(RetryPolicy(), work)
     assert failed.value.retry_after == 3600.0
@@ -66,7 +66,7 @@ async def test_a_retry_after_beyond_the_budget_is_handed_on_at_once(autojump_clo
 
 async def test_no_attempt_starts_after_the_budget(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
-    work = ProjectRow(*(Throttled("index", retry_after=25.0) for _ in range(9)))
+    work = FailingAttempt(*(Throttled("index", retry_after=25.0) for _ in range(9)))
     with pytest.raises(Throttled):
         await retry(RetryPolicy(attempts=100), work)
     assert work.tried_at[-1] - work.tried_at[0] <= 60
@@ -88,6 +88,6 @@ async def test_a_bug_is_not_retried(autojump_clock: trio.testing.MockClock) -> N
 
 async def test_waiting_ends_with_its_scope(autojump_clock: trio.testing.MockClock) -> None:
     with trio.move_on_after(5) as scope:
-        await retry(RetryPolicy(), ProjectRow(Throttled("index", retry_after=50.0)))
+        await retry(RetryPolicy(), FailingAttempt(Throttled("index", retry_after=50.0)))
     assert scope.cancelled_caught
     assert autojump_clock.current_time() < 6

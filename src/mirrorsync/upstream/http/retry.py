@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
+import tenacity
 import trio
 
 from mirrorsync.errors import MirrorsyncError, Recovery
@@ -49,24 +50,50 @@ async def retry(
     Time is trio's clock. Cancellation: between and within attempts.
     """
     started = trio.current_time()
-    attempts = 0
-    while True:
-        attempts += 1
+    if failed is None:
         try:
-            if failed is None:
-                return await attempt()
-            raise failed
+            return await attempt()  # outside of tenacity, which costs as much as a request; most need one attempt
         except MirrorsyncError as error:
-            if not is_retryable(error):
-                raise
-            wait, spent = policy.wait(error, attempts), trio.current_time() - started
-            if attempts >= policy.attempts or spent + wait > policy.seconds:
-                if attempts == 1:
-                    raise
-                raise _with_count(error, attempts, spent) from error
-            on_retry(error)
-        failed = None
-        await trio.sleep(wait)
+            failed = error
+    first: list[MirrorsyncError] = [failed]
+
+    async def next_attempt() -> _T:
+        if first:
+            raise first.pop()
+        return await attempt()
+
+    retrying = _within_budget(policy, started, on_retry)
+    try:
+        return await retrying(next_attempt)
+    except MirrorsyncError as error:
+        attempts = retrying.statistics.get("attempt_number", 1)
+        if attempts == 1:
+            raise
+        raise _with_count(error, attempts, trio.current_time() - started) from error
+
+
+def _within_budget(
+    policy: RetryPolicy, started: float, on_retry: Callable[[MirrorsyncError], None]
+) -> tenacity.AsyncRetrying:
+    def is_spent(state: tenacity.RetryCallState) -> bool:
+        end = trio.current_time() - started + state.upcoming_sleep
+        return state.attempt_number >= policy.attempts or end > policy.seconds
+
+    return tenacity.AsyncRetrying(
+        sleep=trio.sleep,
+        stop=is_spent,
+        wait=lambda state: policy.wait(_error_of(state), state.attempt_number),
+        retry=tenacity.retry_if_exception(is_retryable),
+        before_sleep=lambda state: on_retry(_error_of(state)),
+        reraise=True,
+    )
+
+
+def _error_of(state: tenacity.RetryCallState) -> MirrorsyncError:
+    error = None if state.outcome is None else state.outcome.exception()
+    if not isinstance(error, MirrorsyncError):
+        raise TypeError("only a MirrorsyncError is retried") from error
+    return error
 
 
 def _with_count(error: MirrorsyncError, attempts: int, seconds: float) -> MirrorsyncError:
