@@ -108,7 +108,7 @@ def keys_of(wire: type[msgspec.Struct]) -> frozenset[str]:
 
 def is_later(version: str) -> bool:
     """Tell whether `version`, a valid 1.x, is later than API_VERSION (PEP 629: warn the user)."""
-    return int(version.partition(".")[2]) > int(API_VERSION.partition(".")[2])
+    return version != API_VERSION and int(version.partition(".")[2]) > int(API_VERSION.partition(".")[2])
 
 
 def refuse_version(version: object) -> None:
@@ -116,6 +116,8 @@ def refuse_version(version: object) -> None:
 
     Raises: Unfit.
     """
+    if version == API_VERSION:
+        return
     match = _VERSION(version) if isinstance(version, str) else None
     if match is None:
         raise Unfit("`meta` has no `api-version` of the form 1.4")
@@ -125,7 +127,7 @@ def refuse_version(version: object) -> None:
 
 def is_deep(extra: Mapping[str, Any]) -> bool:
     """Tell whether a value among the unknown keys nests too deeply."""
-    return _is_deeper(extra.values(), _DEPTH_MAX)
+    return bool(extra) and _is_deeper(extra.values(), _DEPTH_MAX)
 
 
 def refuse_deep(extra: Mapping[str, Any]) -> None:
