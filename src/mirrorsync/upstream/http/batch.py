@@ -70,8 +70,8 @@ async def fetch_together(
     async with trio.open_nursery() as nursery:
         batch = _Batch(client, requests, read, result, nursery)
         if requests:
-            nursery.start_soon(batch.run, hold_up)
-            nursery.start_soon(batch.send_rest_alone)
+            nursery.start_soon(batch.run)
+            nursery.start_soon(batch.send_rest_alone, hold_up)
         try:
             yield batch.arrivals
         except Exception as error:  # noqa: BLE001 -- raised below: the nursery would wrap it in a group
@@ -96,27 +96,29 @@ class _Batch(Generic[_Key, _T, _Result]):
         self._result = result
         self._nursery = nursery
         self._is_first = True
-        self._held_up = trio.CancelScope()
-        """Ends when the requests that are left must not wait any longer."""
+        self._progress_at = math.inf
+        """When the last response was settled; infinite while there is no connection yet."""
+        self._run_ended = trio.Event()
         self.arrivals: Arrivals[_Result] = Arrivals(len(requests))
 
-    async def run(self, hold_up: float) -> None:
+    async def run(self) -> None:
         """Send all requests together, and settle those that are answered."""
         async with self._client.connection_slot():
             responses = self._client.send([request for _, request in self._left])
             try:
                 goes_on = True
                 while goes_on and self._left:
-                    self._held_up.deadline = trio.current_time() + hold_up
+                    self._progress_at = trio.current_time()
                     goes_on = await self._settle_next(responses)
             finally:
                 responses.abandon()
-        self._held_up.cancel()
+        self._run_ended.set()
 
-    async def send_rest_alone(self) -> None:
+    async def send_rest_alone(self, hold_up: float) -> None:
         """Wait until the connection yields no more or a response takes too long; then send the rest elsewhere."""
-        with self._held_up:
-            await trio.sleep_forever()
+        while not self._run_ended.is_set() and (waited := trio.current_time() - self._progress_at) < hold_up:
+            with trio.move_on_after(hold_up - max(waited, 0.0)):
+                await self._run_ended.wait()
         while self._left:
             self._settle(*self._left.popleft(), None)
 

@@ -119,12 +119,12 @@ class Response:
     @property
     def coding(self) -> str:
         """The content coding, lower case; empty if there is none."""
-        return (self.header("content-encoding") or "").strip().lower()
+        return self.headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
 
     @property
     def media_type(self) -> str:
         """The content type without parameters, lower case; empty if there is none."""
-        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+        return self.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
 
     @property
     def length(self) -> int | None:
@@ -170,9 +170,11 @@ class Response:
 
     async def _read_whole(self, inflater: Inflater) -> list[bytes]:
         pieces: list[bytes] = []
-        if self.is_complete:  # without a cancel scope: nothing is waited for
-            while chunk := await self.chunk():
-                pieces.extend(inflater.feed(chunk))
+        if self.is_complete:  # nothing to wait for
+            arrived, self.buffer = self.buffer, []
+            for data in arrived:
+                self.size += len(data)
+                pieces.extend(inflater.feed(data))
             return pieces
         with trio.move_on_after(_SLOWEST * self.silence):
             while chunk := await self.chunk():
@@ -182,11 +184,15 @@ class Response:
 
     async def discard(self) -> None:
         """Release the connection: drain a small rest so that it is kept; a large rest closes it."""
-        drained = 0
         try:
-            with suppress(httpx.HTTPError, httpx.StreamError):
-                while (self.length or 0) <= _SMALL >= drained and (chunk := await self.body.chunk()):
-                    drained += len(chunk)
+            if self.buffer or not self.is_complete:
+                await self._drain()
         finally:
-            self.size += drained
             await self.body.close()
+
+    async def _drain(self) -> None:
+        drained = 0
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            while (self.length or 0) <= _SMALL >= drained and (chunk := await self.body.chunk()):
+                drained += len(chunk)
+                self.size += len(chunk)
