@@ -1,4 +1,4 @@
-"""A sync that is cancelled anywhere leaves nothing half done, and the next one completes it."""
+"""A sync that is cancelled at any point leaves a valid mirror, and the next one completes it."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from mirrorsync.store.filesystem import FilesystemStore
 from mirrorsync.sync import single_pass as passes
 from mirrorsync.sync.context import SyncContext
 from tests.crash.scenarios import condemn, go_on, populate
-from tests.machine.sim import DAY, POLICY, TERMS, Quiet
+from tests.machine.sim import DAY, POLICY, TERMS, RecordingObserver
 from tests.machine.world_upstream import WorldUpstream
 from tests.support.mirror import Clock
 from tests.support.oracle import Level, Oracle
@@ -38,7 +38,7 @@ class CancelAt(trio.abc.Instrument):
 
 
 class Real:
-    """A mirror of real files and a real database; only upstream is told straight from its world."""
+    """A mirror with real files and a real database; only upstream is simulated."""
 
     def __init__(self, directory: Path, world: World) -> None:
         self.directory = directory
@@ -46,7 +46,7 @@ class Real:
         self.clock = Clock()
         directory.mkdir(exist_ok=True)
         self.steps = 0
-        """Steps that the tasks of the last sync took."""
+        """Task steps of the last sync."""
 
     @contextlib.asynccontextmanager
     async def context(self) -> AsyncIterator[SyncContext]:
@@ -57,10 +57,12 @@ class Real:
             yield self.made(store, state)
 
     def made(self, store: FilesystemStore, state: State) -> SyncContext:
-        return SyncContext(WorldUpstream(self.world), store, state, POLICY, self.clock, Quiet(), self.clock.sleep)
+        return SyncContext(
+            WorldUpstream(self.world), store, state, POLICY, self.clock, RecordingObserver(), self.clock.sleep
+        )
 
     async def sync(self, *, cancelled_at: int | None = None) -> bool:
-        """Sync; tell whether it was cancelled."""
+        """Sync; return whether it was cancelled."""
         async with self.context() as context:
             await context.store.check()
             prepared = await passes.prepare(context)
@@ -92,7 +94,7 @@ def watching(scope: trio.CancelScope, step: int | None) -> Iterator[CancelAt]:
 
 
 async def stand_before_everything(directory: Path) -> Real:
-    """Return a mirror that has everything before it: an upload, a removal, a quarantine that ends, a sweep."""
+    """Return a mirror with an upload, a removal, the end of a quarantine and a sweep to process."""
     mirror = Real(directory, World())
     populate(mirror.world)
     await mirror.sync()
@@ -110,7 +112,7 @@ async def steps_of_a_whole_sync(directory: Path) -> int:
 
 
 async def cancel_and_complete(mirror: Real, step: int) -> bool:
-    """Cancel a sync at `step`, and then complete it; tell whether it was cancelled indeed."""
+    """Cancel a sync at `step`, and then complete it; return whether it was cancelled."""
     was_cancelled = await mirror.sync(cancelled_at=step)
     assert mirror.problems(Level.ALWAYS) == [], f"cancelled at step {step}"
     mirror.clock.forward(600)
@@ -123,7 +125,7 @@ async def cancel_and_complete(mirror: Real, step: int) -> bool:
 
 
 async def sweep(tmp_path: Path, values: int) -> int:
-    """Cancel at `values` points that lie evenly over a sync; return how many syncs were cancelled indeed."""
+    """Cancel at `values` points, evenly spread over a sync; return how many syncs were cancelled."""
     template = await stand_before_everything(tmp_path / "template")
     steps = await steps_of_a_whole_sync(tmp_path / "whole")
     cancelled = 0

@@ -1,4 +1,4 @@
-"""Small disks of one's own, and processes that may do less than ours."""
+"""Small disks, and processes with fewer rights."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 WITHOUT_OVERRIDE: Sequence[str] = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
-"""Permissions bind even root, when these words stand before a command."""
+"""Prefix of a command for which permissions apply even to root."""
 
 
 class SmallDisk:
@@ -19,11 +19,11 @@ class SmallDisk:
         self.place = place
 
     def remount(self, options: str) -> bool:
-        """Change its options; False where the kernel says that it is busy."""
+        """Change its options; return False if the kernel says that it is busy."""
         return _mount("-o", f"remount,{options}", str(self.place)).returncode == 0
 
     def fill(self, leaving: int) -> Path:
-        """Take all room but so many bytes by a file, and return it."""
+        """Fill the disk with a file except for `leaving` bytes, and return the file."""
         status = os.statvfs(self.place)
         ballast = self.place / "ballast"
         with ballast.open("wb") as file:

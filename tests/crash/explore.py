@@ -1,4 +1,4 @@
-"""Every death of a scenario, and every death of the run that recovers from it, and so on.
+"""All deaths of a scenario, and all deaths of the runs that recover from them, and so on.
 
 What a death before step k leaves is exactly what stood before step k. So one run, with what stands kept before each
 of its steps, is all its deaths at once.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from tests.machine.sim import Cut, Hole, MirrorGauges, Sim
+from tests.machine.sim import Cut, SavedState, Sim, Violation
 from tests.support.pypi.world import World
 
 Happening = Callable[[World], object]
@@ -18,7 +18,7 @@ PAUSE = 600.0
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """What happens upstream before each run; death comes in all but the first `calm` of them."""
+    """What happens upstream before each run; all runs but the first `calm` ones die."""
 
     name: str
     stages: tuple[Happening, ...]
@@ -35,20 +35,20 @@ class Scenario(msgspec.Struct, frozen=True):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """What a death leaves, how it came to that, and how many deaths leave just that."""
+    """The state after a death, what led to it, and the number of deaths that lead to the same state."""
 
-    standing: MirrorGauges
+    standing: SavedState
     history: tuple[str, ...]
     ways: int
 
 
 class Counts(msgspec.Struct):
-    """What a search has seen."""
+    """Statistics of a search."""
 
     deaths: int = 0
-    """Chains of deaths, those included that leave what another left."""
+    """Chains of deaths, including those that lead to the same state."""
     states: int = 0
-    """Different states that recovery was tried from."""
+    """Distinct states from which recovery was tested."""
     steps: int = 0
 
     def __str__(self) -> str:
@@ -56,10 +56,10 @@ class Counts(msgspec.Struct):
 
 
 def explore(scenario: Scenario, models: Sequence[Cut], *, picks: int = 3, sample: int | None = None) -> Counts:
-    """Let every chain of deaths happen, one in each stage after the calm ones, and recover from each.
+    """Test every chain of deaths, one in each stage after the calm ones, and recover from each.
 
     `picks`: random parts that a power cut of the model "any" takes. `sample`: recover from so many states of each
-    stage only. Raises: Hole, with the chain that leads to it.
+    stage only. Raises: Violation, with the chain that leads to it.
     """
     counts = Counts()
     sim, first = Sim(scenario.world(0)), scenario.world(scenario.calm)
@@ -89,7 +89,7 @@ def _thinned(lefts: list[Left], sample: int | None) -> list[Left]:
 def _deaths(
     sim: Sim, world: World, lefts: Iterable[Left], pause: float, cuts: tuple[Sequence[Cut], int]
 ) -> Iterator[Left]:
-    """Return, each once, the states that a death in a run from one of `lefts` can leave."""
+    """Return the distinct states after a death in a run from one of `lefts`."""
     seen: dict[object, Left] = {}
     for left in lefts:
         for label, standing in _steps_of(sim, world, left, pause):
@@ -103,11 +103,11 @@ def _deaths(
     return iter(seen.values())
 
 
-def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tuple[str, MirrorGauges]]:
-    """Run once from `left`; return what stood before each step and at the end."""
+def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tuple[str, SavedState]]:
+    """Run once from `left`; return the state before each step and at the end."""
     sim.resume(left.standing, world)
     sim.clock.forward(pause)
-    kept: list[tuple[str, MirrorGauges]] = []
+    kept: list[tuple[str, SavedState]] = []
 
     def keep(what: str) -> None:
         kept.append((f"after step {len(kept)} ({what})", sim.stand()))
@@ -118,7 +118,7 @@ def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tupl
     return iter(kept)
 
 
-def _cut(sim: Sim, standing: MirrorGauges, cut: Cut, pick: int) -> MirrorGauges:
+def _cut(sim: Sim, standing: SavedState, cut: Cut, pick: int) -> SavedState:
     if cut == "kill":
         return standing
     sim.resume(standing, sim.world)
@@ -126,14 +126,14 @@ def _cut(sim: Sim, standing: MirrorGauges, cut: Cut, pick: int) -> MirrorGauges:
     return sim.stand()
 
 
-def _cuts(models: Sequence[Cut], standing: MirrorGauges, picks: int) -> list[tuple[Cut, int]]:
+def _cuts(models: Sequence[Cut], standing: SavedState, picks: int) -> list[tuple[Cut, int]]:
     if not standing.unsettled:
         return [(models[0], 0)]
     return [(model, pick) for model in models for pick in range(picks if model == "any" else 1)]
 
 
 class _told:  # noqa: N801 - reads as a word in a with statement
-    """Puts the chain of deaths into a Hole that it led to."""
+    """Adds the chain of deaths to a Violation."""
 
     def __init__(self, history: tuple[str, ...]) -> None:
         self._history = history
@@ -142,5 +142,5 @@ class _told:  # noqa: N801 - reads as a word in a with statement
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Hole):
-            raise Hole(f"{error}\n  after: {' | '.join(self._history)}") from error
+        if isinstance(error, Violation):
+            raise Violation(f"{error}\n  after: {' | '.join(self._history)}") from error

@@ -1,4 +1,4 @@
-"""An upstream that never rests: uploads, removals, quarantines, one every few hundredths of a second."""
+"""A busy upstream: uploads, removals, quarantines, one every few hundredths of a second."""
 
 import random
 import threading
@@ -16,7 +16,7 @@ _MOST_RELEASES = 3
 
 
 class Sometimes(Fault, frozen=True):
-    """Another fault, but only for so many requests in a hundred."""
+    """Another fault, for a percentage of requests."""
 
     fault: Fault
     percent: int
@@ -28,7 +28,7 @@ class Sometimes(Fault, frozen=True):
 
 
 class Restless:
-    """Lets things happen in `world`, of which the index's readers hear by its journal."""
+    """Makes random changes in `world`, each with its journal row."""
 
     def __init__(self, world: World, chance: random.Random) -> None:
         self.world = world
@@ -39,7 +39,7 @@ class Restless:
 
     @contextmanager
     def changing(self, *, every: float) -> Iterator[None]:
-        """Let something happen every so many seconds beside the body."""
+        """Make changes at an interval in the background of the body."""
 
         def change_on() -> None:
             while not self._stop.wait(every * self.chance.uniform(0.2, 1.8)):
@@ -55,7 +55,7 @@ class Restless:
             self._stop.clear()
 
     def happen(self) -> None:
-        """Let one thing happen to one project."""
+        """Make one change to one project."""
         name = self.chance.choice(_NAMES)
         with self.world.lock:
             project = self.world.projects.get(name)

@@ -1,4 +1,4 @@
-"""What happens upstream around the deaths."""
+"""Scenarios of upstream events around deaths."""
 
 from tests.crash.explore import PAUSE, Happening, Scenario
 from tests.machine.sim import DAY
@@ -6,7 +6,7 @@ from tests.support.pypi.world import World
 
 
 def populate(world: World) -> None:
-    """State A, to be mirrored in peace."""
+    """State A, mirrored without a death."""
     for name in ("grows", "shrinks", "leaves", "returns", "stays"):
         world.upload(name, "1.0")
     world.upload("shrinks", "1.0", kind="sdist")
@@ -16,13 +16,13 @@ def populate(world: World) -> None:
 
 
 def condemn(world: World) -> None:
-    """Make something to sweep, and something that waits in quarantine."""
+    """Condemn files, and quarantine a project."""
     world.remove_file("shrinks", "shrinks-1.0.tar.gz")
     world.quarantine("returns")
 
 
 def go_on(world: World) -> None:
-    """All that death may interrupt: a file comes, a project goes, a quarantine is lifted while its grace ends."""
+    """Events that a death may interrupt: an upload, a removal, the end of a quarantine while its grace ends."""
     world.backfill_metadata("grows", "grows-0.9-py3-none-any.whl")
     world.upload("grows", "2.0")
     world.remove_project("leaves")
@@ -31,7 +31,7 @@ def go_on(world: World) -> None:
 
 
 def take_back(world: World) -> None:
-    """Undo it all behind the dead mirror's back."""
+    """Undo everything while the mirror is down."""
     world.remove_file("grows", "grows-2.0-py3-none-any.whl")
     world.remove_file("grows", "grows-0.9-py3-none-any.whl")
     world.unyank("stays", "1.0")
@@ -40,12 +40,12 @@ def take_back(world: World) -> None:
 
 
 def nothing(world: World) -> None:
-    """Leave upstream as it was."""
+    """Change nothing."""
     del world
 
 
 def more(world: World) -> None:
-    """Go on in the same direction."""
+    """Make further changes of the same kind."""
     world.remove_project("grows")
     world.upload("shrinks", "1.0", kind="sdist")
     world.add_role("stays")

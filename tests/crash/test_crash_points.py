@@ -11,7 +11,7 @@ from tests.machine.sim import Cut
 
 MODELS: tuple[Cut, ...] = ("kill", "least", "any")
 PICKS = int(os.environ.get("MIRRORSYNC_CUTS", "4"))
-"""Parts, chosen at random, that a power cut takes at each step."""
+"""Random parts that a power cut takes at each step."""
 
 
 def single(scenario: Scenario) -> Scenario:
@@ -39,7 +39,7 @@ def test_recovery_after_every_pair_of_deaths(
 ) -> None:
     counts = explore(scenario, (model,), picks=PICKS)
     with capsys.disabled():
-        print(f"\n{scenario.name}, {model}: {counts}")  # noqa: T201 - the count is what one wants to know
+        print(f"\n{scenario.name}, {model}: {counts}")  # noqa: T201 - the counts are the result
     assert counts.deaths > 1000
 
 

@@ -19,7 +19,7 @@ WHEEL = "sample-1.0-py3-none-any.whl"
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A system call: the lines of the trace at which it began and ended, and what it says."""
+    """A system call: the lines of the trace at which it began and ended, and its text."""
 
     begin: int
     end: int
@@ -43,7 +43,7 @@ def calls(trace: str) -> Iterator[Call]:
 
 
 class Renamed(msgspec.Struct, frozen=True):
-    """A temporary file that got its name."""
+    """A temporary file that was renamed to its path."""
 
     call: Call
     temporary: str
@@ -51,7 +51,7 @@ class Renamed(msgspec.Struct, frozen=True):
 
 
 class Order:
-    """The questions that one asks a trace."""
+    """Queries on a trace."""
 
     def __init__(self, trace: str) -> None:
         self.calls = list(calls(trace))

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or out of inodes: nothing false is served or lost, and it goes on when mended."""
+"""Disks that are full, read-only or without inodes: nothing is lost, and a later sync completes the mirror."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ def operator(tmp_path: Path, pypi: PyPI) -> Operator:
 
 @contextmanager
 def witnessed(operator: Operator) -> Iterator[None]:
-    """Let someone read the tree meanwhile, to whom nothing false may be served."""
+    """Check the invariants in the background of the body."""
     watcher = Watcher(operator.web, operator.pypi.world)
     with watcher.watching():
         yield
@@ -43,14 +43,14 @@ def witnessed(operator: Operator) -> Iterator[None]:
 
 
 def refused(told: Result, *words: str) -> None:
-    """Hold that it ended because it cannot write, with these words for the operator."""
+    """Assert that it ended because it cannot write, with these words for the operator."""
     assert told.code == ExitCode.CANNOT_WRITE, told.said
     assert "\nhint: " in f"\n{told.err}", told.err
     assert all(word in told.err for word in words), told.err
 
 
 def whole(operator: Operator, *names: str) -> None:
-    """Hold that a sync completes the mirror (of `names` that wait for another attempt, at once)."""
+    """Assert that a sync completes the mirror, after one of `names`, which wait for another attempt."""
     if names:
         assert operator.does("sync", *names).code == ExitCode.OK
     told = operator.does("sync")
@@ -113,7 +113,7 @@ def test_read_only_disk_ends_the_sync_and_a_later_one_completes(operator: Operat
     world.upload("fast", "1.0")
     world.upload("slow", "1.0")
     operator.pypi.faults.add("/slow-.*whl$", DelayHeaders(2.0), times=1)
-    # The state has a disk of its own here: the kernel makes nothing read-only that has a file open for writing.
+    # The state has its own disk here: the kernel cannot make a disk read-only while a file is open for writing.
     with small_disk(operator.directory, "size=8m") as disk, small_disk(operator.directory / "state", "size=8m"):
         with witnessed(operator):
             with operator.doing("sync") as process:
@@ -134,7 +134,7 @@ def test_unwritable_directory_is_named_and_completed_later(operator: Operator, w
     whole(operator)
     world.upload("alpha", "2.0")
     world.upload("beta", "1.0")
-    for log in operator.directory.glob("state/*-[sw]*"):  # empty logs, in which SQLite could go on
+    for log in operator.directory.glob("state/*-[sw]*"):  # empty logs, in which SQLite could continue
         log.unlink()
     (operator.directory / place).chmod(0o555)
     with witnessed(operator):

@@ -1,4 +1,4 @@
-"""Real processes, killed without warning while upstream goes on changing: every reader sees the truth at all times."""
+"""Real processes, killed at random while upstream changes: the invariants hold at every moment."""
 
 import os
 import random
@@ -25,17 +25,17 @@ _ROUNDS = 12
 _MANY_ROUNDS = int(os.environ.get("MIRRORSYNC_TORTURE_KILLS", "300"))
 _SEED = int(os.environ.get("MIRRORSYNC_TORTURE_SEED", "20261122"))
 _LATEST = 1.5
-"""Seconds after which a process is killed if it never got as far as was meant."""
+"""Seconds after which a process is killed if it did not get as far as intended."""
 _PATIENT = 20.0
-"""Seconds given to those that are to come to the end of a pass, and publish what they claim."""
+"""Seconds for processes that should complete a pass and publish its serial."""
 
 
-class Counters(msgspec.Struct):
+class KillCounts(msgspec.Struct):
     """What happened in all rounds."""
 
     killed: int = 0
     ended_first: int = 0
-    """Processes that were done before their end came."""
+    """Processes that ended before they were killed."""
     unknown: list[str] = []
 
     def __str__(self) -> str:
@@ -43,12 +43,12 @@ class Counters(msgspec.Struct):
 
 
 class Killer:
-    """Starts mirrorsync, and kills it once it has asked so many things of upstream, and a moment later."""
+    """Starts mirrorsync, and kills it a moment after a certain number of requests."""
 
     def __init__(self, operator: Operator, chance: random.Random) -> None:
         self.operator = operator
         self.chance = chance
-        self.tally = Counters()
+        self.counts = KillCounts()
 
     def round(self, number: int) -> None:
         self.operator.pypi.clear_requests()
@@ -60,17 +60,17 @@ class Killer:
             else:
                 asked = self.chance.choice((0, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30))
                 self._wait(process, lambda: len(self.operator.pypi.requests) >= asked, longest=_LATEST)
-            # Most moments lie close to a step, some anywhere.
+            # Most kills are close to a step, some anywhere.
             time.sleep(self.chance.choice((self.chance.uniform(0, 0.4), *[self.chance.expovariate(1 / 0.02)] * 4)))
             if process.poll() is None:
                 process.kill()
-                self.tally.killed += 1
+                self.counts.killed += 1
                 process.communicate()
             else:
-                self.tally.ended_first += 1
+                self.counts.ended_first += 1
                 told = result_of(process)
                 assert told.code in (ExitCode.OK, ExitCode.UNMET), told.said
-        self.tally.unknown += self.operator.unknown_objects()
+        self.counts.unknown += self.operator.unknown_objects()
 
     def _root(self) -> int:
         """Return when the root index was last replaced."""
@@ -101,18 +101,18 @@ def torture(directory: Path, rounds: int, seed: int) -> None:
                     killer.round(number)
                 assert watcher.violations == [], f"round {number}, seed {seed}"
             pypi.faults.clear()
-            # What failed waits for its next attempt: asked for by name it is tried at once.
+            # Failed projects wait for their next attempt; named ones are tried at once.
             operator.does("sync", *operator.unmet())
             end = operator.does("sync")
-        print(f"{killer.tally}; {restless.happened} changes, {watcher.passes} passes of the watcher, seed {seed}")  # noqa: T201 - pytest -rP shows it
+        print(f"{killer.counts}; {restless.happened} changes, {watcher.passes} passes of the watcher, seed {seed}")  # noqa: T201 - pytest -rP shows it
         assert watcher.violations == [], f"seed {seed}"
-        assert killer.tally.unknown == [], f"seed {seed}"
+        assert killer.counts.unknown == [], f"seed {seed}"
         assert end.code == ExitCode.OK, end.said
         assert operator.staged() == []
         assert operator.problems() == []
         assert operator.unknown_objects() == []
         assert operator.status()["synced_serial"] == world.last_serial
-        assert killer.tally.killed > rounds / 2
+        assert killer.counts.killed > rounds / 2
         assert watcher.passes > rounds
 
 

@@ -1,4 +1,4 @@
-"""Parts that can die: every effect that outlives a process is one step, and death may come before any of them."""
+"""A store and a database for crash tests: each durable effect is one step, and the process may die before any."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,25 +20,25 @@ Object = tuple[bytes, float]
 
 
 class Death(BaseException):
-    """The process is no more. Nothing may handle it."""
+    """The process has died. Nothing may handle it."""
 
     recovery = Recovery.HALT
 
 
 class Life:
-    """Counts the lasting steps of one process, and ends it before step `dies_at`."""
+    """Counts the durable steps of one process, and ends it before step `dies_at`."""
 
     def __init__(self, dies_at: int | None = None) -> None:
         self.dies_at = dies_at
         self.steps = 0
         self.dead = False
         self.told: list[str] = []
-        """What each step was."""
+        """A description of each step."""
         self.watch: Callable[[str], None] = lambda _: None
         """Called after each step."""
 
     def go_on(self) -> None:
-        """Raise Death, if it has come: the dead do nothing."""
+        """Raise Death if the process has died."""
         if self.dead:
             raise Death
 
@@ -54,13 +54,13 @@ class Life:
 
 
 class MortalStore(MemoryStore):
-    """A store in memory that knows what a power cut may take or leave."""
+    """A store in memory that tracks what a power cut may take."""
 
     def __init__(self) -> None:
         super().__init__()
         self.life = Life()
         self.unsettled: dict[StorePath, list[Object | None]] = {}
-        """What stood at each path since it was last made durable, oldest first: a power cut leaves any one of them."""
+        """The versions at each path since it was last durable, oldest first: a power cut leaves any one of them."""
 
     def put(self, path: StorePath, body: bytes) -> None:
         def act() -> None:
@@ -71,7 +71,7 @@ class MortalStore(MemoryStore):
         self.life.step(f"store {path}", act)
 
     def harden(self, paths: Sequence[StorePath]) -> None:
-        # A real flush would take what others left loose with it; nobody may count on that.
+        # A real flush would also flush other changes, but no caller may rely on that.
         loose = [path for path in paths if path in self.unsettled]
 
         def act() -> None:
@@ -106,7 +106,7 @@ class MortalStore(MemoryStore):
         return await super().stat(path)
 
     def cut_power(self, choose: Callable[[list[Object | None]], Object | None]) -> None:
-        """Leave, of each path that was not settled, what `choose` picks from all that stood there since."""
+        """Leave, at each path that is not durable, the version that `choose` picks."""
         for path, versions in self.unsettled.items():
             left = choose(versions)
             if left is None:
@@ -146,7 +146,7 @@ def _name(operation: Operation[T]) -> str:
 
 
 def memory(image: bytes | None = None) -> sqlite3.Connection:
-    """Return a database in memory: a fresh one, or one that goes on from `image`."""
+    """Return a database in memory: a new one, or a copy of `image`."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     if image is not None:
         connection.deserialize(image)

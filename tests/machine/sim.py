@@ -1,4 +1,4 @@
-"""A mirror whose process can be killed and whose power can be cut at any step, watched by the oracle at every one."""
+"""A mirror whose process can be killed, or its power cut, at any step; the oracle checks it after every one."""
 
 import random
 from collections.abc import Callable
@@ -23,18 +23,18 @@ from tests.support.oracle import Level, Memory, Oracle, Terms
 from tests.support.pypi.world import World
 
 Cut = Literal["kill", "least", "any"]
-"""How a process ends: kill -9; a power cut that takes all that was not settled; one that takes any part of it."""
+"""How a process ends: kill -9; a power cut that takes everything not durable; one that takes any part of it."""
 DAY: Final = 86400.0
 TERMS: Final = Terms(mixed_pages=True, serials_restart=True)
 POLICY: Final = Policy(selection=Selection(), removal_grace=DAY, workers=4)
 
 
-class Hole(AssertionError):  # noqa: N818 - a fact about a mirror
+class Violation(AssertionError):  # noqa: N818 - the name of the test's finding
     """An invariant does not hold."""
 
 
-class Quiet(Lines):
-    """Hears, and says nothing."""
+class RecordingObserver(Lines):
+    """Records outcomes and notices."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,8 +48,8 @@ class Quiet(Lines):
         self.notices.append(text)
 
 
-class MirrorGauges(msgspec.Struct, frozen=True):
-    """All that outlives a process."""
+class SavedState(msgspec.Struct, frozen=True):
+    """Everything that outlives a process."""
 
     objects: dict[StorePath, Object]
     unsettled: dict[StorePath, list[Object | None]]
@@ -58,7 +58,7 @@ class MirrorGauges(msgspec.Struct, frozen=True):
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
-        """Equal for states that nothing can tell apart."""
+        """Equal for states that behave the same."""
         connection = memory(self.database)
         tables = ("mirror", "project", "file", "condemned")
         rows = tuple(tuple(map(tuple, connection.execute(f"SELECT * FROM {table}"))) for table in tables)  # noqa: S608 - of constants
@@ -80,25 +80,25 @@ class Sim:
         self.connection = memory()
         self.clock = Clock()
         self.clock.now = 1_800_000_000.0
-        self.observer = Quiet()
+        self.observer = RecordingObserver()
         self.oracle = Oracle(Memory(lambda: self.store.objects), world, TERMS, lambda: self.connection)
         self.steps = 0
-        """Lasting steps so far, each followed by a look of the oracle."""
+        """Durable steps so far, each followed by a check of the oracle."""
 
     @property
     def world(self) -> World:
         return self.upstream.world
 
-    def stand(self) -> MirrorGauges:
-        return MirrorGauges(
+    def stand(self) -> SavedState:
+        return SavedState(
             dict(self.store.objects),
             {path: list(found) for path, found in self.store.unsettled.items()},
             self.connection.serialize(),
             self.clock.now,
         )
 
-    def resume(self, standing: MirrorGauges, world: World) -> None:
-        """Go on from what stood then, before `world`."""
+    def resume(self, standing: SavedState, world: World) -> None:
+        """Continue from a saved state, against `world`."""
         self.upstream = WorldUpstream(world, self.upstream.lies)
         self.oracle.world = world
         self.store.objects = dict(standing.objects)
@@ -108,19 +108,19 @@ class Sim:
         self.clock.now = standing.now
 
     def run(self, *, dies_at: int | None = None, seed: int = 0, keep: Callable[[str], None] | None = None) -> Life:
-        """Run one process to its end or its death; return its life. `keep` hears of each step.
+        """Run one process to its end or its death; return its life. `keep` is called after each step.
 
-        Raises: Hole; MirrorsyncError.
+        Raises: Violation; MirrorsyncError.
         """
         life = Life(dies_at)
         self.store.life = life
         image = self.connection.serialize()
         self.connection.close()
-        self.connection = memory(image)  # what a connection held by itself died with the last process
+        self.connection = memory(image)  # the state of the old connection died with its process
         database = MortalDatabase(self.connection)
         database.life = life
         life.watch = self._watch(keep)
-        self.observer = Quiet()
+        self.observer = RecordingObserver()
         context = SyncContext(
             self.upstream, self.store, State(database), self.policy, self.clock, self.observer, self.clock.sleep
         )
@@ -139,7 +139,7 @@ class Sim:
         return life
 
     def end(self, cut: Cut, pick: random.Random | None = None) -> None:
-        """Do to what stands what this kind of death does; then look at it."""
+        """Apply this kind of death; then check the invariants."""
         if cut == "least":
             self.store.cut_power(lambda versions: versions[0])
         elif cut == "any":
@@ -148,19 +148,19 @@ class Sim:
         self.look(f"after {cut}")
 
     def converge(self, runs: int = 3) -> None:
-        """Run undisturbed, back-offs and graces over; then everything is upstream's. Raises: Hole."""
+        """Run undisturbed, past all back-offs and graces; then everything matches upstream. Raises: Violation."""
         for _ in range(runs):
             self.clock.forward(1.5 * DAY)
             self.run()
         found = self.oracle.problems(Level.SWEPT)
         if found:
-            raise Hole(f"after {runs} undisturbed runs: {found}")
+            raise Violation(f"after {runs} undisturbed runs: {found}")
 
     def look(self, when: str) -> None:
-        """Raises: Hole."""
+        """Raises: Violation."""
         found = self.oracle.problems(Level.ALWAYS)
         if found:
-            raise Hole(f"{when}: {found}")
+            raise Violation(f"{when}: {found}")
 
     def _watch(self, keep: Callable[[str], None] | None) -> Callable[[str], None]:
         self.oracle.restart()

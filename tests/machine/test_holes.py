@@ -1,4 +1,4 @@
-"""The holes that the searches have found, each as the shortest story that leads to it."""
+"""Violations that the random tests have found, each as the shortest sequence that leads to it."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ WHEEL = "pkg-1.0-py3-none-any.whl"
 
 
 def give_sidecar(world: World, metadata: bytes) -> None:
-    """Let the wheel's sidecar be `metadata`, and a row say that something has changed."""
+    """Replace the wheel's sidecar by `metadata`, with a journal row."""
     project, file = world.project("pkg"), world.file("pkg", WHEEL)
     changed = msgspec.structs.replace(file, metadata=metadata)
     project.files[project.files.index(file)] = changed

@@ -1,4 +1,4 @@
-"""Upstream's events, its falsehoods, deaths and waits in any order: the invariants hold, and all of it ends well."""
+"""Random events, faults of upstream, deaths and waits: the invariants hold, and the mirror ends up complete."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from mirrorsync.errors import MirrorsyncError, NoListing, Unreachable
-from tests.machine.sim import DAY, Cut, Hole, Sim
+from tests.machine.sim import DAY, Cut, Sim, Violation
 from tests.machine.world_upstream import FileFault, ListFault, PageFault
 from tests.support.oracle.instant import held_back
 from tests.support.pypi.world import World
@@ -22,7 +22,7 @@ SPELLINGS = st.sampled_from([str.lower, str.upper, str.title])
 VERSIONS = st.sampled_from(["1.0", "2.0", "3.0"])
 CUTS: st.SearchStrategy[Cut] = st.sampled_from(["kill", "least", "any"])
 LIE_LASTS = 20 * 3600.0
-"""Seconds: caches serve an old page for a day at most, and after that what they have is taken."""
+"""Seconds: caches serve an old page for a day at most; after that the mirror accepts it."""
 COUNTED: Counter[str] = Counter()
 
 
@@ -118,7 +118,7 @@ class Lives(RuleBasedStateMachine):
     def lose_serials(self, count: int) -> None:
         self.world.skip_serials(count)
 
-    # --- what it gets wrong --------------------------------------------------------------------------------------
+    # --- faults of upstream --------------------------------------------------------------------------------------
 
     @rule(name=NAMES, fault=st.sampled_from(["stale", "absent", "unreachable"]))
     def lie_about_a_page(self, name: str, fault: PageFault) -> None:
@@ -140,7 +140,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(share=st.integers(1, 4))
     def cut_the_list(self, share: int) -> None:
-        """Leave out a quarter to all of what the mirror serves; of what it never heard it cannot know."""
+        """Leave out a quarter to all of the projects that the mirror serves."""
         served = [row["name"] for row in self.sim.connection.execute("SELECT name FROM project WHERE present = 1")]
         self.sim.upstream.lies.hidden = frozenset(served[: len(served) * share // 4])
 
@@ -155,7 +155,7 @@ class Lives(RuleBasedStateMachine):
     # --- what the mirror does ------------------------------------------------------------------------------------
 
     def excuse(self) -> None:
-        """Let I2 rest where nobody could know better.
+        """Exempt projects from I2 for which the mirror cannot know better.
 
         After a day what a cache has is taken. And without a journal a removal shows in the root list alone: an old
         page that contradicts it is believed until the list is read again, and the quarantined are in no list. Two
@@ -199,17 +199,17 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def promises_hold(self) -> None:
-        """I1, I2 and I4, whatever has just happened upstream."""
+        """I1, I2 and I4 hold after every rule."""
         COUNTED["rules"] += 1
         self.sim.look("after a rule")
 
     def look_at_neighbours(self) -> None:
-        """I7: whoever has not failed is as upstream is now, whatever befell the others."""
+        """I7: every project that has not failed matches upstream."""
         sim = self.sim
         excused = {*sim.oracle.excused, *sim.upstream.lies.pages}
         found = list(held_back(sim.oracle.tree, self.world, sim.connection, excused))
         if found:
-            raise Hole("; ".join(found))
+            raise Violation("; ".join(found))
 
     def teardown(self) -> None:
         self.sim.upstream.lies.stop()
@@ -218,14 +218,14 @@ class Lives(RuleBasedStateMachine):
                 self.sim.clock.forward(32 * DAY)
                 self.sim.run()
         except MirrorsyncError as error:
-            raise Hole(f"upstream is well, and a run ends with {error!r}") from error
+            raise Violation(f"upstream is well, and a run ends with {error!r}") from error
         self.sim.converge(3)
         COUNTED["lives"] += 1
         COUNTED["watched steps"] += self.sim.steps
 
 
 def live(steps: int, *, each: int, always_the_same: bool) -> None:
-    """Run lives of `each` rules, at least `steps` rules in all. Raises: Hole, with the life that led to it."""
+    """Run lives of `each` rules, at least `steps` rules in all. Raises: Violation, with the rules that led to it."""
     COUNTED.clear()
     run_state_machine_as_test(
         Lives,
@@ -236,7 +236,7 @@ def live(steps: int, *, each: int, always_the_same: bool) -> None:
             database=None,
             derandomize=always_the_same,
             suppress_health_check=list(HealthCheck),
-            phases=(Phase.generate,),  # threads make a life hard to repeat exactly, and so to shrink,
+            phases=(Phase.generate,),  # threads prevent exact repetition, and so shrinking
         ),
     )
 
@@ -250,5 +250,5 @@ def test_invariants_hold_in_short_random_lives() -> None:
 def test_invariants_hold_in_long_random_lives(capsys: pytest.CaptureFixture[str]) -> None:
     live(STEPS, each=50, always_the_same=False)
     with capsys.disabled():
-        print(f"\n{dict(COUNTED)}")  # noqa: T201 - the count is what one wants to know
+        print(f"\n{dict(COUNTED)}")  # noqa: T201 - the counts are the result
     assert COUNTED["rules"] >= STEPS

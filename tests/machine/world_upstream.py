@@ -1,4 +1,4 @@
-"""`ports.Upstream` straight from a world, without the wire: quick, and able to tell falsehoods."""
+"""`ports.Upstream` directly on a world, without a network: quick, and with configurable faults."""
 
 import dataclasses
 from collections import Counter
@@ -42,7 +42,7 @@ ListFault = Literal["stale", "absent"]
 
 @dataclasses.dataclass
 class Lies:
-    """What upstream gets wrong for now."""
+    """The present faults of upstream."""
 
     pages: dict[str, PageFault] = dataclasses.field(default_factory=dict)
     """By project."""
@@ -50,7 +50,7 @@ class Lies:
     """By file name."""
     listing: ListFault | None = None
     hidden: frozenset[str] = frozenset()
-    """Projects that the root list leaves out: it was cut, and looks whole."""
+    """Projects that the root list leaves out, although it looks complete."""
     no_journal: bool = False
 
     def stop(self) -> None:
@@ -60,7 +60,7 @@ class Lies:
 
 
 class WorldUpstream:
-    """What an index tells of `world`."""
+    """An index of `world`."""
 
     identity = "test index"
 
@@ -187,7 +187,7 @@ def _pieces(body: bytes, name: str, *, cut: bool) -> Iterator[bytes]:
 
 
 def as_told(page: Page) -> ProjectPage:
-    """Return the page as an upstream adapter hands it on."""
+    """Return the page as an upstream adapter decodes it."""
     return ProjectPage(
         name=project_name(page.name),
         serial=Serial(page.serial),

@@ -1,4 +1,4 @@
-"""Stands in for a cache, a CDN's API or a web address: remembers what it was asked, and answers as it is told."""
+"""A stand-in for a cache, a CDN's API or a webhook: it records requests, and responds as configured."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 _HANG = 30.0
-"""Seconds of a request that is never answered; the server's end ends them all."""
+"""Seconds for which a request is left without a response; closing the server ends it."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -28,18 +28,18 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Says(msgspec.Struct, frozen=True):
-    """How it answers."""
+    """A configured response."""
 
     status: int = 200
     body: bytes = b'{"success": true, "status": "ok"}'
     headers: Mapping[str, str] = {}
     hangs: bool = False
     after: float = 0.0
-    """Seconds that it takes its time."""
+    """Seconds before it responds."""
 
 
 class StandIn:
-    """`says` answers everything, but for the answers in `first`, which come before."""
+    """`first` are its first responses; `says` is every later one."""
 
     def __init__(self) -> None:
         self.heard: list[Heard] = []
@@ -78,12 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(says.body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def handle_one_request(self) -> None:
         try:
             super().handle_one_request()
-        except OSError:  # a client that is killed, or waits no more
+        except OSError:  # the client was killed, or has timed out
             self.close_connection = True
 
 

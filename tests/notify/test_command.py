@@ -1,4 +1,4 @@
-"""A command that hears of changes: what it gets, and that no command can hold us up or flood us."""
+"""Commands as sinks: what they get, and that none can delay or flood the mirror."""
 
 import os
 import sys

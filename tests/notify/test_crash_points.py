@@ -1,4 +1,4 @@
-"""A cache that takes up whatever it lacks, at every step: after any death the next start brings it up to the store."""
+"""A cache that fetches what it lacks at every step: after any death it matches the store again."""
 
 from dataclasses import replace
 
@@ -13,17 +13,17 @@ from mirrorsync.sync.notifier import Notifier
 from mirrorsync.sync.policy import NotifyConfig
 from tests.crash.scenarios import SCENARIOS
 from tests.machine import sim as machine
-from tests.machine.sim import Cut, Hole, MirrorGauges, Sim
+from tests.machine.sim import Cut, SavedState, Sim, Violation
 from tests.support.pypi.world import World
 
 NAMES = ("grows", "shrinks", "leaves", "returns", "stays")
 PAGES = [StorePath(f"simple/{name}/index.v1_json") for name in NAMES] + [StorePath("simple/index.v1_json")]
 LIVES = 3
-"""Undisturbed lives after a death: what failed in one for a page's sake is brought up in the next."""
+"""Undisturbed runs after a death: a project that failed in one is synced in the next."""
 
 
 class GreedyCache:
-    """Keeps each page, or its absence, until it is purged, and asks for it again in that moment."""
+    """Caches each page, or its absence, until it is purged, and then fetches it again at once."""
 
     name = "greedy"
     max_changes = 2
@@ -80,14 +80,14 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> GreedyCache:
 
 
 def lived(cache: GreedyCache, sim: Sim, world: World, *, dies_at: int | None = None) -> int:
-    """Run one life before `world`; return its steps."""
+    """Run one process against `world`; return its steps."""
     sim.resume(sim.stand(), world)
     cache.take_up()
     return sim.run(dies_at=dies_at, keep=cache.take_up).steps
 
 
 def died_and_healed(
-    cache: GreedyCache, sim: Sim, before: tuple[MirrorGauges, World, dict[StorePath, bytes | None]], at: int, cut: Cut
+    cache: GreedyCache, sim: Sim, before: tuple[SavedState, World, dict[StorePath, bytes | None]], at: int, cut: Cut
 ) -> list[StorePath]:
     standing, world, kept = before
     sim.resume(standing, world)
@@ -136,7 +136,7 @@ def every_death(cache: GreedyCache, cut: Cut, *, each: int) -> None:
         try:
             if stale := died_and_healed(cache, sim, before, at, cut):
                 lost[at] = stale
-        except Hole as hole:
+        except Violation as hole:
             raise AssertionError(f"death before step {at}") from hole
     assert lost == {}
     assert cache.purged > purged + steps // each

@@ -1,4 +1,4 @@
-"""Kill -9 between a page's publication and its purge: the purge still goes out, and never before the page is public."""
+"""Kill -9 between a page's publication and its purge: the purge is sent later, and never before the page is public."""
 
 from pathlib import Path
 
@@ -36,14 +36,14 @@ def test_purge_is_sent_after_a_kill_between_publish_and_record(
     assert operator.does("sync").code == ExitCode.OK
     standin.heard.clear()
     world.upload("alpha", "1.1")
-    pypi.faults.add(r"^/pypi/alpha/json", Stall(0))  # the page stands then, and the project is not done yet
+    pypi.faults.add(r"^/pypi/alpha/json", Stall(0))  # the page is public then, but the project is not recorded
     with operator.doing(command) as process:
         wait_until(lambda: names(operator, "1.1"), "the page is public")
         wait_until(lambda: pypi.seen(r"^/pypi/alpha/json"), "the legacy document is asked for")
         process.kill()
         process.communicate()
-    assert standin.paths("PURGE") == []  # it was not known to be whole: a cache would have taken up what it found
-    pypi.stop()  # nothing that upstream says is needed for it
+    assert standin.paths("PURGE") == []  # the page may have been incomplete
+    pypi.stop()  # the purge needs no upstream
     with operator.doing("run"):
         wait_until(lambda: "/simple/alpha/" in standin.paths("PURGE"), "the purge goes out")
     assert names(operator, "1.1")

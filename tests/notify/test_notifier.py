@@ -1,4 +1,4 @@
-"""A mirror that tells: what it makes public reaches every cache; no cache holds up the mirror, or another cache."""
+"""The notifier: every public change reaches every sink; no sink delays the mirror or another sink."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Listener:
         self.name = name
         self.max_changes = max_changes
         self.needs = needs
-        """Seconds until it has heard, or has failed."""
+        """Seconds that an announcement takes."""
         self.begun = 0
         self.heard: list[Announcement] = []
         self.failure: NotifyError | None = None
@@ -71,7 +71,7 @@ async def test_pass_announces_exactly_what_it_published(
     world.upload("beta", "1.0")
     mirror = a_mirror(tmp_path, pypi, standin.url)
     await mirror.sync()
-    assert standin.paths("BAN") == ["/simple/", "/pypi/"]  # a cache that is new to us
+    assert standin.paths("BAN") == ["/simple/", "/pypi/"]  # a new cache
     assert set(standin.paths("PURGE")) >= {*ALPHA, *ROOT}
     standin.heard.clear()
     await mirror.sync()
@@ -159,7 +159,7 @@ async def test_announcements_are_sent_while_upstream_fails(
 
 
 async def followed(mirror: Mirror, *sinks: Listener, until: Callable[[], bool]) -> float:
-    """Let a daemon run until `until()`; return how long it took to stop."""
+    """Run a daemon loop until `until()`; return how long it took to stop."""
     async with open_context(mirror.settings, RecordingObserver()) as context:
         await context.state.outbox.keep_for([sink.name for sink in sinks])
         own = replace(context, notify=NotifyConfig(sinks=sinks, interval=0.02))
@@ -183,7 +183,7 @@ async def test_hanging_sink_does_not_delay_another(tmp_path: Path, world: World,
     done: list[str] = []
 
     def until() -> bool:
-        """Make the next change once the one before is told."""
+        """Make the next change once the previous one is announced."""
         if len(done) < good.subjects.count("alpha"):
             done.append("alpha")
             if version := next(versions, ""):
@@ -252,7 +252,7 @@ async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World
 
 def test_file_is_announced_by_its_quoted_path_and_digest() -> None:
     digits = "0f" * 32
-    change = describe(f"packages/0f/0f/{digits[4:]}/a b+c#1.0.whl", Policy(selection=None))  # type: ignore[arg-type] # not asked
+    change = describe(f"packages/0f/0f/{digits[4:]}/a b+c#1.0.whl", Policy(selection=None))  # type: ignore[arg-type] # not used
     assert change.paths == (f"/packages/0f/0f/{digits[4:]}/a%20b+c%231.0.whl",)
     assert change.key == f"file-{digits}"
 

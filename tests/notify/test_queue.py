@@ -1,4 +1,4 @@
-"""The list of what changed in public: nothing is told before it is public, nothing is forgotten, nothing grows."""
+"""The notification queue: no change is delivered before it is public, none is lost, and the queue is bounded."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -37,7 +37,7 @@ async def state(path: Path) -> AsyncIterator[State]:
 
 
 async def settled(state: State, *sinks: str) -> State:
-    """Let the sinks be known, and told that anything may have changed before."""
+    """Register the sinks, with their first announcement of everything delivered."""
     await state.outbox.keep_for(sinks)
     for sink in sinks:
         await tell(state, sink)
@@ -285,7 +285,7 @@ async def test_queue_statements_scan_no_table(path: Path) -> None:
         await busy_telling(State(Database(connection, path)))
         connection.set_trace_callback(None)
         asked = [each for each in said if each.lstrip().startswith(("SELECT", "UPDATE", "INSERT", "DELETE"))]
-        small = ("sink", "sqlite_s", "change_intended")  # those of the configuration, and what is under way
+        small = ("sink", "sqlite_s", "change_intended")  # tables of the configuration and of work in progress
         walked = [
             each for each in unbounded(connection, asked) if not each.startswith(tuple(f"SCAN {it}" for it in small))
         ]

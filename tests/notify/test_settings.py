@@ -1,4 +1,4 @@
-"""What the configuration may say of who is told, and what it is refused for."""
+"""The settings of sinks, and which of them are refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run that ends while it tells: what has begun is told to its end, what is cut short is known not to be."""
+"""A run that ends during an announcement: it is completed, or recorded as cut short."""
 
 import sys
 import time
@@ -41,7 +41,7 @@ def mirror(tmp_path: Path, world: World, pypi: PyPI) -> Mirror:
 
 @asynccontextmanager
 async def untold(mirror: Mirror, listener: Listener) -> AsyncIterator[SyncContext]:
-    """A mirror, one that is to be told that all of it may have changed, and after that of two projects."""
+    """A mirror with a new sink: it is due an announcement of everything, and then of two projects."""
     await mirror.sync()
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
         await context.state.outbox.keep_for([listener.name])
@@ -49,7 +49,7 @@ async def untold(mirror: Mirror, listener: Listener) -> AsyncIterator[SyncContex
 
 
 def a_hook(home: Path, seconds: float) -> list[str]:
-    """A command that writes down when it begins, and when it ends."""
+    """A command that logs when it begins and ends."""
     code = (
         f"import pathlib, time; log = pathlib.Path({str(home / 'hook')!r}).open('a', buffering=1);"
         f" print('began', file=log); time.sleep({seconds}); print('ended', file=log)"

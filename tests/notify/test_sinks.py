@@ -1,4 +1,4 @@
-"""What each kind of listener gets over the wire, and what follows from each answer."""
+"""The requests of each kind of sink, and what follows from each response."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ from mirrorsync.notify.webhook import Webhook
 from mirrorsync.ports import Sink
 from tests.notify.standin import Says, StandIn
 
-SECRET = "hush-hush-7"  # noqa: S105 -- it is the test's
+SECRET = "hush-hush-7"  # noqa: S105 -- not a real one
 PLACE = "ab" * 32
 
 
@@ -273,5 +273,5 @@ async def test_unusable_proxy_environment_is_a_sink_failure(
         await Webhook("webhook 1 (hooks.test)", f"{standin.url}/hook", secret).announce(told())
     assert variable in caught.value.hint
     assert "hidden-word" not in f"{caught.value}"
-    await Cache("varnish", standin.url).announce(told())  # that asks no proxy, and needs no roots of the environment
+    await Cache("varnish", standin.url).announce(told())  # uses neither a proxy nor certificates of the environment
     assert standin.paths("PURGE") != []

@@ -1,4 +1,4 @@
-"""Ways to break mirrorsync on purpose, and for each the tests that must notice."""
+"""Deliberate faults in mirrorsync, and for each the tests that must fail."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _STORES: Final = "tests/contract/test_stores.py::TestFilesystemStore::"
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """One place in src/mirrorsync that is changed; `old` stands there exactly once."""
+    """One edit in src/mirrorsync; `old` occurs there exactly once."""
 
     file: str
     old: str
@@ -20,7 +20,7 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Sabotage(msgspec.Struct, frozen=True):
-    """What is broken, where, and who must notice."""
+    """A deliberate fault."""
 
     edits: tuple[Edit, ...]
     caught_by: tuple[str, ...]
@@ -188,4 +188,4 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         caught_by=(_BATCHES + "test_batch_is_recorded_after_it_is_published",),
     ),
 }
-"""By what is broken."""
+"""By what they break."""

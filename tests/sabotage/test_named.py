@@ -1,4 +1,4 @@
-"""Every test that docs/invariants.md or a sabotage names exists, and every sabotage is told of."""
+"""Every test that docs/invariants.md or a sabotage names exists, and every sabotage is documented."""
 
 import re
 import subprocess

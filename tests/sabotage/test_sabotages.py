@@ -1,4 +1,4 @@
-"""mirrorsync is broken on purpose, in a copy, and the tests that claim to notice must fail."""
+"""Each sabotage, in a copy of mirrorsync, makes its tests fail."""
 
 import os
 import re

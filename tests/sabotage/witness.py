@@ -1,4 +1,4 @@
-"""A pytest plugin that tells which mirrorsync is under test, so that nobody trusts a sabotage that never took place."""
+"""A pytest plugin that reports which mirrorsync is under test: the sabotaged copy, or another one by mistake."""
 
 import mirrorsync
 

@@ -1,4 +1,4 @@
-"""What no serial tells is found all the same: by asking for every project once a period, and by reading the list."""
+"""The audit finds changes without a serial: it requests every project once a period, and reads the root list."""
 
 import sqlite3
 from pathlib import Path

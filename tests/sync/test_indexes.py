@@ -1,4 +1,4 @@
-"""Indexes that tell less than PyPI: no journal, no root list, no serials, no ETag, no sidecar digests."""
+"""Indexes with less than PyPI: no journal, no root list, no serials, no ETag, no sidecar digests."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The invariants one by one, each where an order of steps or a single word holds it (docs/invariants.md)."""
+"""The invariants one by one, where an order of steps or a single condition ensures them (docs/invariants.md)."""
 
 import json
 from collections.abc import Callable
@@ -24,11 +24,11 @@ _DAY = 86_400.0
 
 
 class Died(BaseException):
-    """The process is no more."""
+    """The process has died."""
 
 
 class Watched:
-    """A store whose steps are told to `hear` before they are done; the rest is the store's own."""
+    """A store that reports each step to `hear` before it takes it."""
 
     def __init__(self, store: Store, hear: Callable[[str], None]) -> None:
         self._store = store
@@ -58,14 +58,14 @@ class Watched:
 
 
 async def watched_sync(mirror: Mirror, hear: Callable[[str], None]) -> None:
-    """Make a pass, each step of the store told to `hear`, which may let the process die."""
+    """Make a pass; `hear` gets each step of the store, and may end the process."""
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
         store: Any = Watched(context.store, hear)
         await passes.sync(replace(context, store=store))
 
 
 async def dies(mirror: Mirror, before: str, after: str) -> None:
-    """Make a pass that dies before its first step `before` that follows a step `after`."""
+    """Make a pass that dies before its first step `before` after a step `after`."""
     told: list[str] = []
 
     def hear(step: str) -> None:
@@ -208,7 +208,7 @@ async def test_file_that_returns_within_its_grace_is_not_swept(mirror: Mirror, w
 
 
 class Meanwhile(Fault, frozen=True):
-    """All is well, but for something that happens just before the answer is made."""
+    """No fault; calls `happen` just before the response is made."""
 
     happen: Callable[[], object]
 
@@ -227,6 +227,6 @@ async def test_unrecorded_page_is_not_replaced_by_an_older_cached_one(mirror: Mi
     served = mirror.page("alpha")
     assert served["versions"] == ["1.0", "2.0", "3.0"]
     pypi.faults.add("^/simple/alpha/", Stale(before=wanted + 1))
-    pypi.faults.add("^/pypi", Status(503))  # the journal's news of 3.0 is not heard yet
+    pypi.faults.add("^/pypi", Status(503))  # the journal rows of 3.0 are not read yet
     await mirror.sync(["alpha"])
     assert mirror.page("alpha") == served

@@ -1,4 +1,4 @@
-"""How far behind a mirror knows itself to be, and how soon it comes back after a trouble that was not its projects'."""
+"""The lag that a mirror reports, and how soon it retries after failures that no project caused."""
 
 import pytest
 from msgspec.structs import replace
@@ -37,7 +37,7 @@ async def test_mirror_is_complete_as_soon_as_nothing_is_unmet(mirror: Mirror, wo
         pool = WorkerPool(context, RemovalBudget(context.policy, now=context.clock()))
         await pool.run(work_feed.until_idle(context, pool))
         assert mirror.status()["lag_seconds"] == 0
-        # A poll that brings something follows at once: nobody has looked, nothing was published.
+        # The next poll follows at once: nothing was published between.
         world.upload("alpha", "3.0")
         await ingest(context)
         assert mirror.status()["lag_seconds"] == 0

@@ -97,7 +97,7 @@ async def test_consent_accepts_a_refused_root_list_at_once(tmp_path: Path, pypi:
     fill(world)
     mirror = Mirror(tmp_path / "mirror", pypi, limits={"max-removed-projects": 0})
     await mirror.sync()
-    world.rename("project-0", "another")  # the journal says nothing of the old name
+    world.rename("project-0", "another")  # the journal has no row for the old name
     mirror.clock.forward(86400)
     await mirror.sync()
     assert any("the root list leaves out 1 projects" in text for text in mirror.observer.notices)

@@ -1,4 +1,4 @@
-"""A disk that is short of room: nothing is asked of upstream's file host that could not be kept."""
+"""Low disk space: no file is requested that could not be stored."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What failed of something that is over is tried as soon as it is over, and nothing else is."""
+"""Projects that failed in an outage, or for lack of disk space, are retried as soon as it is over; others are not."""
 
 # ruff: noqa: ARG001 -- a test has the time that hurries by naming it
 
@@ -28,13 +28,13 @@ from tests.sync.test_lag import WORK
 
 @pytest.fixture
 def hurry() -> MockClock:
-    """Let time pass quickly; not by jumps, for it is real sockets that answer."""
+    """Let time pass quickly, without jumps, because real sockets answer."""
     return MockClock(rate=50.0)
 
 
 @asynccontextmanager
 async def following(mirror: Mirror) -> AsyncIterator[DaemonLoop]:
-    """Let a daemon follow. The wall clock stands still: what is put off stays so until it is woken."""
+    """Run a daemon loop. The wall clock stands still, so that back-offs never end by themselves."""
     async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         follower = DaemonLoop(context, PollSchedule(interval=1.0, shortest=0.0))
         async with trio.open_nursery() as nursery:
@@ -115,7 +115,7 @@ async def test_change_during_a_page_request_stays_unmet(
         else:
             await follower._context.state.recheck([project_name("alpha")])
         await seen(lambda: bool(pypi.seen("^/simple/alpha/")))
-        world.upload("alpha", "2.0")  # the journal tells of it before the page is answered
+        world.upload("alpha", "2.0")  # its journal row precedes the response
         pypi.faults.remove(slow)
         await seen(lambda: versions(mirror, "alpha")[-1:] == ["2.0"])
     assert mirror.problems() == []

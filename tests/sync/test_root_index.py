@@ -1,4 +1,4 @@
-"""The root index: written when it has something new to say, and not more often than it is worth."""
+"""The root index: written after changes, and not more often than it is worth."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def stamps(mirror: Mirror) -> dict[str, int]:
 
 
 async def respell(context: SyncContext, spelling: str) -> None:
-    """Let the ledger say something new of the one project."""
+    """Change the display name of the project in the state."""
     await context.state.database.write(
         lambda connection: (
             connection.execute("UPDATE project SET display_name = ?", (spelling,)),

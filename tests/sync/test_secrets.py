@@ -1,4 +1,4 @@
-"""What a proxy or a listener repeats of a secret: nothing of it is written down, for everybody reads the status."""
+"""Secrets that a proxy or a sink repeats in its errors never reach the state or the public status."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from mirrorsync.sync import single_pass as passes
 from tests.support.mirror import Mirror
 from tests.support.pypi.server import PyPI
 
-PASSWORD = "hunter2-of-the-proxy"  # noqa: S105 -- nobody's
+PASSWORD = "hunter2-of-the-proxy"  # noqa: S105 -- not a real one
 HOOK = "hunter2-of-the-hook"
 
 
@@ -33,7 +33,7 @@ async def repeat(reason: str, stream: trio.SocketStream) -> None:
 
 @asynccontextmanager
 async def repeater(reason: str) -> AsyncIterator[int]:
-    """Serve on loopback; give the port."""
+    """Serve on loopback; yield the port."""
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, partial(repeat, reason), listeners)
@@ -42,7 +42,7 @@ async def repeater(reason: str) -> AsyncIterator[int]:
 
 
 def written(directory: Path) -> bytes:
-    """Return all that stands in the mirror's files: the state, the status, the page for the public."""
+    """Return the content of all files of the mirror: state, status and pages."""
     return b"".join(path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file())
 
 

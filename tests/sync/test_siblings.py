@@ -1,4 +1,4 @@
-"""Compressed siblings: beside each page of the index there is one, and it never says less than the page."""
+"""Compressed siblings: each page of the index has one, which is never older than the page."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A first sync, and then whatever can happen upstream: after each pass the tree says exactly what upstream says."""
+"""A first sync, and then every kind of event: after each pass the tree matches upstream exactly."""
 
 import re
 from collections.abc import Callable
@@ -134,7 +134,7 @@ async def test_renamed_project_is_mirrored_and_its_old_name_removed(mirror: Mirr
     world.rename("project-1", "brand-new")
     await mirror.sync()
     assert mirror.page("brand-new")["files"]
-    # No row tells of the old name: only asking for it can. It is asked, and asked again 3 minutes later.
+    # No journal row names the old name, so its page is requested, and again 3 minutes later.
     await mirror.sync(["project-1"])
     mirror.clock.forward(181)
     await mirror.sync()

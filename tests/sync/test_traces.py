@@ -1,4 +1,4 @@
-"""What a mirror leaves in its tree for others to see, and that it is true."""
+"""The status, stamps and trace that a mirror publishes."""
 
 import json
 from collections.abc import AsyncIterator
@@ -152,7 +152,7 @@ async def test_a_mirror_of_a_mirror_tells_both_hops(tmp_path: Path, mirror: Mirr
     world.upload("alpha", "1.0")
     await mirror.sync()
     async with served(mirror) as url:
-        below = Mirror(tmp_path / "below", Above(url), mirror={"name": "below.test"})  # type: ignore[arg-type]  # it is asked for its URLs alone
+        below = Mirror(tmp_path / "below", Above(url), mirror={"name": "below.test"})  # type: ignore[arg-type]  # only its URLs are used
         await below.sync()
         hops = document(below, "mirrorsync/trace.json")["hops"]
         assert [each["name"] for each in hops] == ["below.test", "operator.test"]
@@ -180,7 +180,7 @@ async def test_index_without_a_trace_is_requested_once(tmp_path: Path, world: Wo
 
 async def told(page: Path, word: bytes) -> None:
     with trio.fail_after(2000):
-        while word not in await trio.Path(page).read_bytes():  # noqa: ASYNC110 -- who reads a page has no event
+        while word not in await trio.Path(page).read_bytes():  # noqa: ASYNC110 -- a published file has no event
             await trio.sleep(20)
 
 

@@ -1,4 +1,4 @@
-"""What is to be brought up next, and when there is nothing left."""
+"""Which projects are synced next, and when a pass ends."""
 
 import threading
 
@@ -9,7 +9,7 @@ from tests.support.mirror import Mirror
 from tests.support.pypi.world import World
 
 _LONGEST = 30.0
-"""Real seconds: a pass that waits for a clock that stands still does not end by itself."""
+"""Real seconds: a pass that waits for the clock, which stands still here, would never end."""
 
 
 async def test_pass_ends_with_its_last_project(
