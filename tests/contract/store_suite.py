@@ -78,7 +78,7 @@ class StoreSuite:
         raise NotImplementedError
 
     @pytest.mark.parametrize("body", [b"", SMALL, LARGE[:MIB], LARGE], ids=["empty", "small", "1 MiB", "large"])
-    async def test_what_is_committed_is_read_back_byte_for_byte(
+    async def test_committed_object_is_read_back_byte_for_byte(
         self, store: Store, leftovers: Callable[[], int], body: bytes
     ) -> None:
         assert await put(store, PATH, body) == len(body)
@@ -113,7 +113,7 @@ class StoreSuite:
         assert leftovers() == 0
 
     @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
-    async def test_a_wrong_digest_leaves_nothing_and_what_stood_there_stays(
+    async def test_wrong_digest_leaves_the_previous_object(
         self, store: Store, leftovers: Callable[[], int], body: bytes
     ) -> None:
         await put(store, PATH, b"the older")
@@ -137,7 +137,7 @@ class StoreSuite:
         assert leftovers() == 0
 
     @pytest.mark.parametrize("promise", [Expect(size=12, sha256=None), Expect(size=None, sha256=None, limit=12)])
-    async def test_a_body_that_is_too_long_is_refused_at_the_chunk_that_exceeds(
+    async def test_too_long_body_is_refused_at_the_exceeding_chunk(
         self, store: Store, leftovers: Callable[[], int], promise: Expect
     ) -> None:
         async with store.stage(PATH, promise) as staged:
@@ -149,16 +149,16 @@ class StoreSuite:
         assert await paths(store) == set()
         assert leftovers() == 0
 
-    async def test_a_body_of_which_nothing_is_promised_is_taken_as_it_is(self, store: Store) -> None:
+    async def test_body_without_expectations_is_accepted(self, store: Store) -> None:
         await put(store, PATH, LARGE, Expect(size=None, sha256=None))
         assert await body_at(store, PATH) == LARGE
 
-    async def test_a_commit_replaces_what_stood_there(self, store: Store) -> None:
+    async def test_commit_replaces_the_previous_object(self, store: Store) -> None:
         await put(store, PATH, LARGE)
         await put(store, PATH, SMALL)
         assert await body_at(store, PATH) == SMALL
 
-    async def test_two_who_store_the_same_path_leave_one_of_their_bodies_whole(self, store: Store) -> None:
+    async def test_two_writers_of_one_path_leave_one_complete_body(self, store: Store) -> None:
         async with trio.open_nursery() as nursery:
             for body in (LARGE, LARGE[::-1]):
                 nursery.start_soon(put, store, PATH, body)
@@ -174,9 +174,7 @@ class StoreSuite:
         assert await store.publish(PAGE, LARGE)
         assert await body_at(store, PAGE) == LARGE
 
-    async def test_each_of_many_small_objects_is_judged_by_itself(
-        self, store: Store, leftovers: Callable[[], int]
-    ) -> None:
+    async def test_small_objects_fail_independently(self, store: Store, leftovers: Callable[[], int]) -> None:
         await put(store, PATH, b"the older")
         bodies = {PATH: SMALL[:-1] + b"!", PAGE: SMALL, store_path("a"): SMALL[:-1], store_path("b"): SMALL + b"!"}
         results = await store.store_all([Small(path=path, expect=expect(SMALL), body=bodies[path]) for path in bodies])
@@ -203,13 +201,13 @@ class StoreSuite:
         assert not await store.publish(PAGE, b"")
         assert await body_at(store, PAGE) == b""
 
-    async def test_an_object_at_the_top_is_an_object_like_any_other(self, store: Store) -> None:
+    async def test_object_at_the_top_level_is_supported(self, store: Store) -> None:
         assert await store.publish(store_path("last-modified"), b"now")
         assert await body_at(store, store_path("last-modified")) == b"now"
         await store.delete(store_path("last-modified"))
         assert await paths(store) == set()
 
-    async def test_reading_what_is_not_there_is_denied(self, store: Store) -> None:
+    async def test_reading_a_missing_object_is_denied(self, store: Store) -> None:
         await put(store, PATH, SMALL)
         for absent in (PAGE, store_path("packages"), store_path("packages", "aa", "none")):
             with pytest.raises(StoreDenied) as caught:
@@ -222,7 +220,7 @@ class StoreSuite:
         assert sum(sizes) == len(LARGE)
         assert 0 < max(sizes) <= MIB
 
-    async def test_a_reading_or_a_listing_may_be_broken_off(self, store: Store) -> None:
+    async def test_reading_and_listing_can_be_abandoned(self, store: Store) -> None:
         await put(store, PATH, LARGE)
         await put(store, PAGE, SMALL)
         async for _ in store.read(PATH):
@@ -238,7 +236,7 @@ class StoreSuite:
         assert await store.stat(store_path("packages", "aa")) is None
         assert await store.stat(store_path("packages", "zz", "none")) is None
 
-    async def test_delete_makes_absent_and_may_be_repeated(self, store: Store) -> None:
+    async def test_delete_can_be_repeated(self, store: Store) -> None:
         beside = StorePath(f"{PATH}.metadata")
         await put(store, PATH, SMALL)
         await put(store, beside, SMALL)
@@ -259,12 +257,12 @@ class StoreSuite:
         assert len(await paths(store)) == len(names) + 2
         assert await paths(store, "simple") == set()
 
-    async def test_a_listing_tells_what_stat_tells(self, store: Store) -> None:
+    async def test_listing_agrees_with_stat(self, store: Store) -> None:
         await put(store, PATH, SMALL)
         assert [found async for found in store.list(store_path("packages"))] == [await store.stat(PATH)]
 
     @pytest.mark.parametrize("name", ["x" * 251 + ".whl", "ü" * 127, "+~!@ $%^&*()[]{};'\",<>?`|=\n", "-rf", "…"])
-    async def test_every_name_that_a_path_can_hold_can_be_stored(self, store: Store, name: str) -> None:
+    async def test_every_valid_path_can_be_stored(self, store: Store, name: str) -> None:
         path = store_path("packages", "aa", name)
         await put(store, path, SMALL)
         assert await body_at(store, path) == SMALL
@@ -273,7 +271,7 @@ class StoreSuite:
         assert await store.stat(path) is None
 
     @pytest.mark.parametrize("body", [SMALL, LARGE], ids=["small", "large"])
-    async def test_cancelled_at_any_await_an_object_is_there_whole_or_not_at_all(
+    async def test_commit_cancelled_at_any_await_is_all_or_nothing(
         self, store: Store, leftovers: Callable[[], int], body: bytes
     ) -> None:
         number = 1
@@ -285,7 +283,7 @@ class StoreSuite:
         assert number > 2
         assert await body_at(store, PATH) == body
 
-    async def test_cancelled_at_any_await_a_page_is_the_old_or_the_new(
+    async def test_publish_cancelled_at_any_await_leaves_the_old_or_new_page(
         self, store: Store, leftovers: Callable[[], int]
     ) -> None:
         number = 1
@@ -297,7 +295,7 @@ class StoreSuite:
             number += 1
         assert await body_at(store, PAGE) == b"new"
 
-    async def test_who_stores_and_who_deletes_side_by_side_do_not_disturb_each_other(self, store: Store) -> None:
+    async def test_storing_and_deleting_in_parallel_do_not_interfere(self, store: Store) -> None:
         async def come_and_go(name: str) -> None:
             for _ in range(20):
                 await put(store, store_path("packages", "aa", "bb", name), SMALL)
@@ -309,7 +307,7 @@ class StoreSuite:
                 nursery.start_soon(come_and_go, str(number))
         assert await paths(store) == {f"packages/aa/bb/{number}" for number in range(16)}
 
-    async def test_check_and_settle_may_come_at_any_time(self, store: Store) -> None:
+    async def test_check_and_settle_can_be_called_at_any_time(self, store: Store) -> None:
         await store.check()
         await put(store, PATH, SMALL)
         await store.settle()
@@ -326,6 +324,6 @@ class StoreSuite:
             await store.expect_room(0 if free is None else free // 2)
         assert await put(store, PATH, SMALL) == len(SMALL)
 
-    async def test_free_space_is_told_in_bytes_or_as_unlimited(self, store: Store) -> None:
+    async def test_free_space_is_in_bytes_or_unlimited(self, store: Store) -> None:
         free = await store.free_bytes()
         assert free is None or free > 0

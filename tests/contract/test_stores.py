@@ -23,7 +23,7 @@ class TestMemoryStore(StoreSuite):
         assert isinstance(store, MemoryStore)
         return lambda: store.staged
 
-    async def test_a_power_cut_takes_at_most_what_was_not_settled(self, store: MemoryStore) -> None:
+    async def test_power_cut_loses_at_most_what_was_not_settled(self, store: MemoryStore) -> None:
         await put(store, PATH, SMALL)
         await store.settle()
         await put(store, PAGE, SMALL)

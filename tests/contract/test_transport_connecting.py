@@ -64,7 +64,7 @@ def black_hole(family: socket.AddressFamily, host: str, port: int = 0) -> Iterat
 
 
 @every_kind
-async def test_a_host_that_gives_no_word_ends_in_a_timeout_of_connecting(kind: Kind) -> None:
+async def test_silent_host_ends_in_a_connect_timeout(kind: Kind) -> None:
     before = descriptors()
     with black_hole(socket.AF_INET, "127.0.0.1") as port:
         async with kind.client(connect=0.1) as client:
@@ -76,7 +76,7 @@ async def test_a_host_that_gives_no_word_ends_in_a_timeout_of_connecting(kind: K
 
 
 @every_kind
-async def test_a_host_that_gives_no_word_of_tls_ends_in_a_timeout_of_connecting(kind: Kind) -> None:
+async def test_silent_tls_handshake_ends_in_a_connect_timeout(kind: Kind) -> None:
     async with open_peer(Talk.left) as peer, kind.client(connect=0.1) as client:
         before = descriptors()
         with pytest.raises(httpx.ConnectTimeout):
@@ -99,7 +99,7 @@ async def test_cancelling_while_connecting_leaks_nothing(kind: Kind, scheme: str
 
 
 @every_kind
-async def test_a_port_where_nobody_listens_is_an_error_of_connecting(kind: Kind) -> None:
+async def test_closed_port_is_a_connect_error(kind: Kind) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         async with kind.client() as client:
@@ -108,7 +108,7 @@ async def test_a_port_where_nobody_listens_is_an_error_of_connecting(kind: Kind)
 
 
 @every_kind
-async def test_a_name_that_is_unknown_is_an_error_of_connecting(kind: Kind) -> None:
+async def test_unknown_host_name_is_a_connect_error(kind: Kind) -> None:
     Names("127.0.0.1")
     async with kind.client() as client:
         with pytest.raises(httpx.ConnectError):
@@ -117,7 +117,7 @@ async def test_a_name_that_is_unknown_is_an_error_of_connecting(kind: Kind) -> N
 
 @every_kind
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28", b""])
-async def test_a_peer_that_speaks_no_tls_is_an_error_of_connecting(kind: Kind, said: bytes) -> None:
+async def test_peer_without_tls_is_a_connect_error(kind: Kind, said: bytes) -> None:
     async def script(talk: Talk) -> None:
         await talk.send(said)
         await trio.sleep(0.02)
@@ -131,7 +131,7 @@ async def test_a_peer_that_speaks_no_tls_is_an_error_of_connecting(kind: Kind, s
 
 
 @every_kind
-async def test_ipv6_is_spoken(kind: Kind) -> None:
+async def test_ipv6_is_supported(kind: Kind) -> None:
     async with open_peer(honest, host="::1") as peer, kind.client() as client:
         assert (await client.get(peer.url("/six"))).content == b"/six"
         assert f"Host: [::1]:{peer.port}\r\n".encode() in peer.heard[0].raw
@@ -139,7 +139,7 @@ async def test_ipv6_is_spoken(kind: Kind) -> None:
 
 @every_kind
 @pytest.mark.parametrize("order", [("::1", "127.0.0.1"), ("127.0.0.1", "::1")], ids=["IPv6 first", "IPv4 first"])
-async def test_a_host_with_a_dead_address_and_a_living_one_is_reached_fast(kind: Kind, order: tuple[str, ...]) -> None:
+async def test_host_with_one_dead_address_is_reached_quickly(kind: Kind, order: tuple[str, ...]) -> None:
     Names(*order)
     async with open_peer(honest) as peer, kind.client() as client:
         with black_hole(socket.AF_INET6, "::1", peer.port):
@@ -151,7 +151,7 @@ async def test_a_host_with_a_dead_address_and_a_living_one_is_reached_fast(kind:
 
 
 @every_kind
-async def test_a_host_whose_every_address_is_dead_ends_in_a_timeout(kind: Kind) -> None:
+async def test_host_with_only_dead_addresses_ends_in_a_timeout(kind: Kind) -> None:
     Names("::1", "127.0.0.1")
     with black_hole(socket.AF_INET, "127.0.0.1") as port, black_hole(socket.AF_INET6, "::1", port):
         async with kind.client(connect=0.4) as client:
@@ -164,7 +164,7 @@ async def test_a_host_whose_every_address_is_dead_ends_in_a_timeout(kind: Kind) 
 
 @needs_openssl
 @every_kind
-async def test_a_good_certificate_is_taken_and_the_name_is_sent(kind: Kind, certificates: Certificates) -> None:
+async def test_good_certificate_is_accepted_and_the_name_is_sent(kind: Kind, certificates: Certificates) -> None:
     Names("127.0.0.1")
     told: list[str | None] = []
     server = certificates.server()
@@ -180,7 +180,7 @@ async def test_a_good_certificate_is_taken_and_the_name_is_sent(kind: Kind, cert
 @needs_openssl
 @every_kind
 @pytest.mark.parametrize("flaw", ["wrong_name", "expired", "unknown_authority"])
-async def test_a_bad_certificate_is_refused_before_a_byte_is_asked(
+async def test_bad_certificate_is_refused_before_the_request(
     kind: Kind, certificates: Certificates, flaw: Flaw
 ) -> None:
     async with open_peer(honest, tls=certificates.server(flaw)) as peer, kind.client(certificates.client()) as client:
@@ -231,7 +231,7 @@ async def rudely(_: Talk) -> None:
 @needs_openssl
 @every_kind
 @pytest.mark.parametrize("end", [Talk.end, rudely])
-async def test_a_body_that_is_cut_inside_tls_is_an_error(kind: Kind, certificates: Certificates, end: Any) -> None:
+async def test_body_cut_inside_tls_is_an_error(kind: Kind, certificates: Certificates, end: Any) -> None:
     async with cut(kind, certificates, answer(b"holy grail")[:-3], end) as (client, url):
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             await client.get(url)
@@ -250,9 +250,7 @@ async def test_body_without_length_ends_with_its_tls_connection(
 
 @needs_openssl
 @pytest.mark.parametrize("kind", [pytest.param(OURS, id="ours")])  # the stock one gives it on, too
-async def test_records_that_come_together_with_an_answer_are_nobodys_answer(
-    kind: Kind, certificates: Certificates
-) -> None:
+async def test_tls_records_after_the_response_are_no_response(kind: Kind, certificates: Certificates) -> None:
     async def script(talk: Talk) -> None:
         await talk.request()
         async with talk.corked():  # one segment, so that the client has read both when it reads the first
@@ -287,7 +285,7 @@ async def test_silence_and_cancellation_inside_tls_leak_nothing(kind: Kind, cert
 
 @needs_openssl
 @every_kind
-async def test_a_large_body_comes_whole_through_tls(kind: Kind, certificates: Certificates) -> None:
+async def test_large_body_is_complete_through_tls(kind: Kind, certificates: Certificates) -> None:
     body = bytes(range(256)) * 16 * 1024
     async with (
         open_peer(says(answer(body)), tls=certificates.server()) as peer,

@@ -34,7 +34,7 @@ def bytewise(raw: bytes) -> tuple[bytes, ...]:
 
 @every_kind
 @pytest.mark.parametrize("case", LAWFUL, ids=lambda case: case.name)
-async def test_an_odd_and_lawful_answer_is_taken(kind: Kind, case: Lawful) -> None:
+async def test_unusual_valid_response_is_accepted(kind: Kind, case: Lawful) -> None:
     async with open_peer(says(case.raw, then=then_honest)) as peer, kind.client() as client:
         response = await client.get(peer.url("/first"))
         assert (response.status_code, response.content) == (200, case.body)
@@ -44,7 +44,7 @@ async def test_an_odd_and_lawful_answer_is_taken(kind: Kind, case: Lawful) -> No
 
 @every_kind
 @pytest.mark.parametrize("case", [case for case in LAWFUL if len(case.raw) < 200], ids=lambda case: case.name)
-async def test_it_does_not_matter_in_which_pieces_an_answer_comes(kind: Kind, case: Lawful) -> None:
+async def test_response_may_arrive_byte_by_byte(kind: Kind, case: Lawful) -> None:
     async with open_peer(says(*bytewise(case.raw), then=then_honest)) as peer, kind.client() as client:
         assert (await client.get(peer.url("/first"))).content == case.body
         assert (await client.get(peer.url("/second"))).content == b"/second"
@@ -52,7 +52,7 @@ async def test_it_does_not_matter_in_which_pieces_an_answer_comes(kind: Kind, ca
 
 @every_kind
 @pytest.mark.parametrize("raw", BODILESS)
-async def test_some_answers_have_no_body_whatever_their_headers_say(kind: Kind, raw: bytes) -> None:
+async def test_204_and_304_have_no_body_despite_their_headers(kind: Kind, raw: bytes) -> None:
     async with open_peer(says(raw, then=then_honest)) as peer, kind.client() as client:
         assert (await client.get(peer.url("/first"))).content == b""
         assert (await client.get(peer.url("/second"))).content == b"/second"
@@ -72,7 +72,7 @@ async def test_headers_are_unchanged_and_exclude_trailers_and_early_hints(kind: 
 
 
 @every_kind
-async def test_blanks_around_a_value_are_no_part_of_it(kind: Kind) -> None:
+async def test_blanks_around_a_header_value_are_stripped(kind: Kind) -> None:
     async with open_peer(says(answer(b"holy", b"X-Blank: \t a b \t "))) as peer, kind.client() as client:
         assert (await client.get(peer.url("/"))).headers["x-blank"] == "a b"
 
@@ -87,7 +87,7 @@ def unlawful() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("kind", "case"), list(unlawful()))
-async def test_an_unlawful_answer_is_refused_and_its_connection_closed(kind: Kind, case: Unlawful) -> None:
+async def test_invalid_response_is_refused_and_its_connection_closed(kind: Kind, case: Unlawful) -> None:
     allowed = case.ours if kind.is_ours else case.stock
     async with open_peer(says(case.raw)) as peer, kind.client(read=0.1 if allowed else 3.0) as client:
         if allowed:
@@ -143,7 +143,7 @@ _STOCK_READS_ON: Final = {"1xx", "chunk size"}
 
 @every_kind
 @pytest.mark.parametrize("what", _ENDLESS)
-async def test_what_has_no_end_is_refused_in_bounded_memory(kind: Kind, what: str) -> None:
+async def test_endless_framing_is_refused_in_bounded_memory(kind: Kind, what: str) -> None:
     begin, again = _ENDLESS[what]
     sent = 0
 
@@ -201,7 +201,7 @@ async def is_smuggled(client: httpx.AsyncClient, url: str) -> None:
 @every_kind
 @pytest.mark.parametrize("arrival", _ARRIVALS)
 @pytest.mark.parametrize("end", _ENDS)
-async def test_bytes_after_the_end_are_nobodys_answer(kind: Kind, arrival: str, end: str) -> None:
+async def test_bytes_after_a_response_are_no_response(kind: Kind, arrival: str, end: str) -> None:
     sent = trio.Event()
 
     async def script(talk: Talk) -> None:

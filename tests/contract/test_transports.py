@@ -42,7 +42,7 @@ async def dies_when_asked_again(talk: Talk) -> None:
 
 
 @every_kind
-async def test_a_connection_is_used_again_after_a_full_body(kind: Kind) -> None:
+async def test_connection_is_reused_after_a_full_body(kind: Kind) -> None:
     async with open_peer(honest) as peer, kind.client() as client:
         for number in range(5):
             assert await get(client, peer, f"/{number}") == b"/%d" % number
@@ -52,7 +52,7 @@ async def test_a_connection_is_used_again_after_a_full_body(kind: Kind) -> None:
 
 @every_kind
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_connection_that_was_closed_while_idle_is_not_used(kind: Kind, method: str) -> None:
+async def test_connection_closed_while_idle_is_not_reused(kind: Kind, method: str) -> None:
     async def closes(talk: Talk) -> None:
         await talk.send(echo(await talk.request()))
 
@@ -65,7 +65,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(kind: Kind, m
 
 
 @every_kind
-async def test_a_get_whose_idle_connection_dies_is_sent_once_more_and_no_more(kind: Kind) -> None:
+async def test_get_on_a_dying_idle_connection_is_repeated_once(kind: Kind) -> None:
     async with open_peer(dies_when_asked_again) as peer, kind.client() as client:
         await get(client, peer, "/first")
         if kind.is_ours:
@@ -94,7 +94,7 @@ async def test_a_post_is_never_sent_twice(kind: Kind, end: Any) -> None:
 
 @every_kind
 @pytest.mark.parametrize("begun", [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
-async def test_a_get_is_not_sent_again_once_its_answer_began(kind: Kind, begun: bytes) -> None:
+async def test_get_is_not_repeated_once_its_response_began(kind: Kind, begun: bytes) -> None:
     async def script(talk: Talk) -> None:
         await talk.send(echo(await talk.request()))
         await talk.request()
@@ -109,7 +109,7 @@ async def test_a_get_is_not_sent_again_once_its_answer_began(kind: Kind, begun: 
 
 @every_kind
 @pytest.mark.parametrize("end", [Talk.end, Talk.reset])
-async def test_a_get_is_not_sent_again_when_its_new_connection_dies(kind: Kind, end: Any) -> None:
+async def test_get_is_not_repeated_when_its_new_connection_dies(kind: Kind, end: Any) -> None:
     async with open_peer(says(then=end)) as peer, kind.client() as client:
         with pytest.raises(_DIED):
             await get(client, peer, "/first")
@@ -117,7 +117,7 @@ async def test_a_get_is_not_sent_again_when_its_new_connection_dies(kind: Kind, 
 
 
 @every_kind
-async def test_sixteen_at_once_are_answered_by_a_peer_that_closes_after_each(kind: Kind) -> None:
+async def test_sixteen_requests_to_a_peer_that_closes_are_all_answered(kind: Kind) -> None:
     async def script(talk: Talk) -> None:
         request = await talk.request()
         await talk.send(answer(request.split(b" ", 2)[1], b"Connection: close"))
@@ -128,7 +128,7 @@ async def test_sixteen_at_once_are_answered_by_a_peer_that_closes_after_each(kin
 
 
 @every_kind
-async def test_sixty_four_at_once_each_get_their_own_answer(kind: Kind) -> None:
+async def test_64_concurrent_requests_get_their_own_responses(kind: Kind) -> None:
     async def slow(talk: Talk) -> None:
         while request := await talk.request():
             await trio.sleep(0.05)
@@ -157,7 +157,7 @@ async def all_at_once(client: httpx.AsyncClient, peer: Peer, count: int) -> list
 
 
 @every_kind
-async def test_closing_the_transport_closes_what_is_idle(kind: Kind) -> None:
+async def test_closing_the_pool_closes_idle_connections(kind: Kind) -> None:
     before = descriptors()
     async with open_peer(honest) as peer:
         async with kind.client() as client:
@@ -185,7 +185,7 @@ every_part = pytest.mark.parametrize("pieces", _PARTS.values(), ids=_PARTS)
 @every_kind
 @every_part
 @pytest.mark.parametrize("end", [Talk.end, Talk.reset])
-async def test_an_answer_that_ends_early_is_an_error(kind: Kind, pieces: tuple[bytes, ...], end: Any) -> None:
+async def test_response_cut_anywhere_is_an_error(kind: Kind, pieces: tuple[bytes, ...], end: Any) -> None:
     async with open_peer(says(*pieces, then=end)) as peer, kind.client() as client:
         with pytest.raises(_DIED):
             await get(client, peer, "/first")
@@ -223,7 +223,7 @@ async def test_silence_ends_in_a_timeout_and_closes_the_connection(kind: Kind, p
 
 
 @every_kind
-async def test_a_body_that_comes_slowly_is_not_silent(kind: Kind) -> None:
+async def test_body_that_arrives_slowly_is_not_silent(kind: Kind) -> None:
     async def slow(talk: Talk) -> None:
         await talk.request()
         await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
@@ -236,7 +236,7 @@ async def test_a_body_that_comes_slowly_is_not_silent(kind: Kind) -> None:
 
 
 @every_kind
-async def test_a_peer_that_does_not_read_a_post_ends_in_a_timeout(kind: Kind) -> None:
+async def test_peer_that_does_not_read_ends_in_a_write_timeout(kind: Kind) -> None:
     async def deaf(_: Talk) -> None:
         await trio.sleep(math.inf)
 
@@ -298,7 +298,7 @@ async def test_leaving_a_body_early_closes_its_connection(kind: Kind) -> None:
 
 
 @every_kind
-async def test_a_body_that_is_held_keeps_its_connection_from_others(kind: Kind) -> None:
+async def test_connection_is_not_shared_while_its_body_is_read(kind: Kind) -> None:
     async with open_peer(says(answer(_BIG))) as peer, kind.client() as client:
         async with client.stream("GET", peer.url("/first")) as response:
             assert await get(client, peer, "/second") == b"/second"
@@ -333,7 +333,7 @@ async def test_a_line_end_in_a_method_sends_nothing(kind: Kind, end: str) -> Non
 
 
 @every_kind
-async def test_a_line_end_in_a_url_never_leaves(kind: Kind) -> None:
+async def test_line_end_in_a_url_is_never_sent(kind: Kind) -> None:
     async with open_peer(honest) as peer, kind.client() as client:
         for evil in ("/a\r\nEvil: b", "/a\nb", "/a b", "/?a\r\nb"):
             try:
@@ -345,7 +345,7 @@ async def test_a_line_end_in_a_url_never_leaves(kind: Kind) -> None:
 
 
 @every_kind
-async def test_a_request_is_sent_as_it_was_given(kind: Kind) -> None:
+async def test_request_is_sent_unchanged(kind: Kind) -> None:
     async with open_peer(honest) as peer, kind.client() as client:
         await client.post(peer.url("/a%2Fb?c=%20d"), content=b"\x00\r\n\r\nGET /evil", headers={"X-Case": "Kept"})
     head, _, body = peer.heard[0].raw.partition(b"\r\n\r\n")

@@ -68,10 +68,10 @@ class UpstreamSuite:
     def file(self, world: World) -> WorldFile:
         return world.upload("Holy_Grail", "1.0", filename="holy_grail-1.0.tar.gz", content=bytes(range(256)) * 800)
 
-    async def test_it_says_what_it_is_and_no_secret(self, upstream: Upstream, pypi: PyPI) -> None:
+    async def test_identity_contains_no_secret(self, upstream: Upstream, pypi: PyPI) -> None:
         assert upstream.identity == pypi.url
 
-    async def test_the_journal_is_whole_and_ascends_or_there_is_none(self, upstream: Upstream, world: World) -> None:
+    async def test_changelog_is_complete_and_ascending_or_absent(self, upstream: Upstream, world: World) -> None:
         world.upload("Holy_Grail", "1.0")
         world.skip_serials(7)
         world.remove_project("holy-grail")
@@ -88,7 +88,7 @@ class UpstreamSuite:
         assert [change.removes_project for batch in batches for change in batch.changes][-1]
         assert await journal_of(upstream, serials[-1]) == []
 
-    async def test_the_journal_is_paged_until_it_is_empty(self, upstream: Upstream, pypi: PyPI, world: World) -> None:
+    async def test_changelog_is_read_until_it_is_empty(self, upstream: Upstream, pypi: PyPI, world: World) -> None:
         pypi.page_cap = 5
         for number in range(20):
             world.create(f"project-{number}")
@@ -97,15 +97,13 @@ class UpstreamSuite:
             assert sum(len(batch.changes) for batch in batches) == 40
             assert max(len(batch.changes) for batch in batches) <= 5
 
-    async def test_a_cut_journal_is_an_error_and_never_its_end(
-        self, upstream: Upstream, pypi: PyPI, world: World
-    ) -> None:
+    async def test_cut_changelog_is_an_error(self, upstream: Upstream, pypi: PyPI, world: World) -> None:
         world.create("holy-grail")
         pypi.faults.add("^/pypi$", TruncatedXML(0.6))
         with pytest.raises(UpstreamError):
             await journal_of(upstream)
 
-    async def test_the_root_list_is_what_the_index_holds(self, upstream: Upstream, world: World) -> None:
+    async def test_root_list_matches_the_index(self, upstream: Upstream, world: World) -> None:
         for number in range(30):
             world.upload(f"Project.{number}", "1.0")
         world.quarantine("project-3")
@@ -116,7 +114,7 @@ class UpstreamSuite:
         assert "project-3" not in listed
 
     @pytest.mark.parametrize("fault", [Truncate(200), TruncatedXML(0.9), Portal(), Status(404), Status(500)])
-    async def test_a_root_list_that_is_not_whole_ends_in_an_error(
+    async def test_incomplete_root_list_ends_in_an_error(
         self, upstream: Upstream, pypi: PyPI, world: World, fault: Any
     ) -> None:
         for number in range(30):
@@ -125,7 +123,7 @@ class UpstreamSuite:
         with pytest.raises((Malformed, NoListing, Unreachable)):
             await listing_of(upstream)
 
-    async def test_a_page_is_of_the_serial_that_is_wanted_or_stale(
+    async def test_page_has_at_least_the_wanted_serial_or_is_stale(
         self, upstream: Upstream, pypi: PyPI, world: World, file: WorldFile
     ) -> None:
         before = world.last_serial or 0
@@ -139,9 +137,7 @@ class UpstreamSuite:
         pypi.release(HOLY)
         assert (await page_of(upstream, at_least=world.last_serial)).serial == world.last_serial
 
-    async def test_a_page_is_unchanged_only_to_who_holds_it(
-        self, upstream: Upstream, pypi: PyPI, file: WorldFile
-    ) -> None:
+    async def test_page_is_unchanged_only_with_its_etag(self, upstream: Upstream, pypi: PyPI, file: WorldFile) -> None:
         page = await page_of(upstream)
         assert page.files[0].filename == file.filename
         again = await request_page(upstream, HOLY, etag=page.etag)
@@ -150,7 +146,7 @@ class UpstreamSuite:
         with pytest.raises(UpstreamError):
             await page_of(upstream)
 
-    async def test_a_project_that_is_not_there_is_gone_and_absent(self, upstream: Upstream, world: World) -> None:
+    async def test_missing_project_is_gone_and_absent(self, upstream: Upstream, world: World) -> None:
         with pytest.raises(ProjectGone):
             await page_of(upstream)
         assert await upstream.is_absent(HOLY)
@@ -182,7 +178,7 @@ class UpstreamSuite:
         with pytest.raises(error):
             await page_of(upstream)
 
-    async def test_a_body_is_whole_over_broken_connections(
+    async def test_body_is_complete_despite_broken_connections(
         self, upstream: Upstream, pypi: PyPI, file: WorldFile
     ) -> None:
         pypi.faults.add("^/packages/", Truncate(50_000), times=2)
@@ -198,7 +194,7 @@ class UpstreamSuite:
         assert len(b"".join(chunks)) <= file.size
 
     @pytest.mark.parametrize("status", [403, 404])
-    async def test_a_body_that_is_not_there_is_missing_on_entering(
+    async def test_missing_body_is_reported_on_entering(
         self, upstream: Upstream, pypi: PyPI, file: WorldFile, status: int
     ) -> None:
         pypi.faults.add("^/packages/", Status(status))
@@ -206,7 +202,7 @@ class UpstreamSuite:
             await upstream.open(Remote(f"{pypi.files_url}/{file.path}", file.size, file.size)).__aenter__()
 
     @pytest.mark.parametrize("url", ["https://evil.test/x", "http://u:p@127.0.0.1/x", "file:///etc/passwd", "x"])
-    async def test_a_body_elsewhere_is_refused_and_nothing_is_asked(
+    async def test_body_on_another_host_is_refused_without_a_request(
         self, upstream: Upstream, pypi: PyPI, url: str
     ) -> None:
         with pytest.raises(Refused):

@@ -91,7 +91,7 @@ def trap() -> Iterator[PyPI]:
         yield serving
 
 
-async def test_a_name_that_would_choose_a_path_is_refused_and_touches_nothing(siege: Siege, pypi: PyPI) -> None:
+async def test_file_name_with_a_path_is_refused_and_touches_nothing(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     victims = {f"name-{number}": name for number, name in enumerate(_NAMES)}
     for victim, name in victims.items():
@@ -104,7 +104,7 @@ async def test_a_name_that_would_choose_a_path_is_refused_and_touches_nothing(si
     assert siege.problems() == []
 
 
-async def test_a_name_that_the_url_does_not_bear_out_is_refused(siege: Siege, pypi: PyPI) -> None:
+async def test_file_name_that_differs_from_its_url_is_refused(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     victims = {f"segment-{number}": pair for number, pair in enumerate(_SEGMENTS)}
     for victim, (name, segment) in victims.items():
@@ -115,7 +115,7 @@ async def test_a_name_that_the_url_does_not_bear_out_is_refused(siege: Siege, py
     assert not [request for request in pypi.requests if digest_of("x")[4:] in request.path]
 
 
-async def test_a_look_alike_is_a_name_of_its_own_and_stays_in_the_tree(siege: Siege, pypi: PyPI) -> None:
+async def test_look_alike_name_is_a_separate_file_inside_the_tree(siege: Siege, pypi: PyPI) -> None:
     names = [
         "\uff0e\uff0e\uff0fa.zip",
         "‥.zip",
@@ -134,7 +134,7 @@ async def test_a_look_alike_is_a_name_of_its_own_and_stays_in_the_tree(siege: Si
     assert set(names) <= siege.stored()
 
 
-async def test_a_project_name_that_would_choose_a_path_is_never_asked_for(siege: Siege, pypi: PyPI) -> None:
+async def test_project_name_with_a_path_is_never_requested(siege: Siege, pypi: PyPI) -> None:
     names = [
         "..",
         "../../bystander",
@@ -158,7 +158,7 @@ async def test_a_project_name_that_would_choose_a_path_is_never_asked_for(siege:
     assert asked <= {"/simple/", *(f"/simple/{name}/" for name in ("alpha", "omega"))}
 
 
-async def test_a_file_on_another_host_is_never_asked_for(siege: Siege, pypi: PyPI, trap: PyPI) -> None:
+async def test_file_on_another_host_is_never_requested(siege: Siege, pypi: PyPI, trap: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     victims = {f"host-{number}": url for number, url in enumerate(_hosts(pypi, trap).values())}
     for victim, url in victims.items():
@@ -180,7 +180,7 @@ async def test_a_line_break_in_a_url_adds_no_header_to_a_request(siege: Siege, p
 
 
 @pytest.mark.parametrize("where", ["page", "file", "sidecar"])
-async def test_a_redirect_elsewhere_is_never_followed(tmp_path: Path, pypi: PyPI, trap: PyPI, where: str) -> None:
+async def test_redirect_to_another_host_is_never_followed(tmp_path: Path, pypi: PyPI, trap: PyPI, where: str) -> None:
     siege = Siege(tmp_path / "around", pypi)
     stays = {"a look-alike slash"}  # a path on the same host
     urls = [url for kind, url in _hosts(pypi, trap).items() if kind not in stays]

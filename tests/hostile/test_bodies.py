@@ -88,7 +88,7 @@ _FILES: Final[dict[str, Fault]] = {
 }
 
 
-async def test_a_size_that_is_not_the_files_is_refused(siege: Siege, pypi: PyPI) -> None:
+async def test_wrong_announced_size_is_refused(siege: Siege, pypi: PyPI) -> None:
     victims = {f"size-{number}": size for number, size in enumerate(_SIZES)}
     for victim, size in victims.items():
         file = pypi.world.upload(victim, "1.0", body=b"x" * 1000)
@@ -118,7 +118,7 @@ async def test_wrong_body_fails_its_project_alone_and_leaves_no_file(tmp_path: P
     assert siege.problems() == []
 
 
-async def test_a_sidecar_without_end_is_cut_off_at_16_mib(siege: Siege, pypi: PyPI) -> None:
+async def test_endless_sidecar_is_stopped_at_16_mib(siege: Siege, pypi: PyPI) -> None:
     place_in(pypi, "victim", Endless(), where="sidecar")
     await siege.sync()
     assert siege.harm() == []
@@ -126,7 +126,7 @@ async def test_a_sidecar_without_end_is_cut_off_at_16_mib(siege: Siege, pypi: Py
     assert max(request.sent for request in pypi.seen(r"victim.*\.metadata$")) < 40 * 2**20
 
 
-async def test_bodies_that_drip_are_read_and_hold_up_nobody_else(tmp_path: Path, pypi: PyPI) -> None:
+async def test_trickling_bodies_are_read_and_delay_no_other(tmp_path: Path, pypi: PyPI) -> None:
     siege = Siege(tmp_path / "around", pypi, silence=0.4)
     place_in(pypi, "slow-page", Drip(40, 0.1))
     place_in(pypi, "slow-file", Drip(100, 0.05), where="file")
@@ -138,7 +138,7 @@ async def test_bodies_that_drip_are_read_and_hold_up_nobody_else(tmp_path: Path,
     )
 
 
-async def test_a_page_that_drips_for_ever_is_given_up(pypi: PyPI, world: World) -> None:
+async def test_page_that_trickles_without_end_fails(pypi: PyPI, world: World) -> None:
     world.upload("victim", "1.0")
     place_in(pypi, "victim", Body(os.urandom(1000)), Drip(1, 0.05))  # which no gzip makes short
     async with open_upstream(
@@ -188,7 +188,7 @@ _XML: Final[dict[str, Fault]] = {
 
 
 @pytest.mark.parametrize("fault", _XML.values(), ids=_XML)
-async def test_a_journal_that_is_no_journal_is_told_and_the_root_list_serves(
+async def test_invalid_changelog_is_reported_and_replaced_by_the_root_list(
     tmp_path: Path, pypi: PyPI, fault: Fault
 ) -> None:
     siege = Siege(tmp_path / "around", pypi, silence=0.3)
@@ -204,9 +204,7 @@ async def test_a_journal_that_is_no_journal_is_told_and_the_root_list_serves(
 
 
 @pytest.mark.parametrize("fault", [*_PAGES.values()], ids=_PAGES)
-async def test_a_root_list_that_is_no_list_is_told_and_removes_nothing(
-    tmp_path: Path, pypi: PyPI, fault: Fault
-) -> None:
+async def test_invalid_root_list_is_reported_and_removes_nothing(tmp_path: Path, pypi: PyPI, fault: Fault) -> None:
     siege = Siege(tmp_path / "around", pypi, silence=0.3, upstream={"feed": "json"})
     await siege.sync()
     rule = pypi.faults.add(r"^/simple/$", fault)
@@ -222,7 +220,7 @@ async def test_a_root_list_that_is_no_list_is_told_and_removes_nothing(
 
 
 @pytest.mark.parametrize(("length", "advertised"), [(246, True), (247, False), (249, False), (255, False)])
-async def test_a_long_name_is_mirrored_and_its_sidecar_only_where_it_fits(
+async def test_long_file_name_is_mirrored_and_its_sidecar_if_it_fits(
     siege: Siege, pypi: PyPI, length: int, *, advertised: bool
 ) -> None:
     tail = "-1.0-py3-none-any.whl"
@@ -236,7 +234,7 @@ async def test_a_long_name_is_mirrored_and_its_sidecar_only_where_it_fits(
     assert siege.harm() == []
 
 
-async def test_a_page_without_sizes_is_mirrored_and_its_sizes_are_the_files(siege: Siege, pypi: PyPI) -> None:
+async def test_page_without_sizes_gets_the_sizes_of_its_files(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("victim", "1.0")
     place_in(pypi, "victim", page_of("victim", entry_of(pypi, file, size=None)))
     await siege.sync()
@@ -244,7 +242,7 @@ async def test_a_page_without_sizes_is_mirrored_and_its_sizes_are_the_files(sieg
     assert siege.harm() == []
 
 
-async def test_a_proxy_that_redirects_to_what_is_no_url_is_a_failure_and_no_bug(pypi: PyPI) -> None:
+async def test_proxy_redirect_to_an_invalid_url_is_an_expected_failure(pypi: PyPI) -> None:
     with PyPI(World(), shape=Shape()) as proxy:
         for location in ("http://[", "http://127.0.0.1:99999/", "https:///x"):
             proxy.faults.clear()

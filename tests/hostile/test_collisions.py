@@ -32,7 +32,7 @@ async def test_second_digest_for_one_path_is_refused(siege: Siege, pypi: PyPI) -
 
 
 @pytest.mark.xfail(strict=True, reason="an intention that never became a file keeps its path for ever")
-async def test_a_promise_that_was_never_kept_does_not_bar_the_one_that_can_be(siege: Siege, pypi: PyPI) -> None:
+async def test_unfulfilled_intention_does_not_block_a_valid_file(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     _claim(pypi, "thief", file, hashes={"sha256": digest_of("other")})
     await siege.sync(["thief"])
@@ -44,7 +44,7 @@ async def test_a_promise_that_was_never_kept_does_not_bar_the_one_that_can_be(si
     assert file.filename in siege.stored()
 
 
-async def test_who_claims_a_served_path_for_other_bytes_is_refused(siege: Siege, pypi: PyPI) -> None:
+async def test_claim_of_a_served_path_with_other_bytes_is_refused(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     await siege.sync()
     before = (siege.web / file.path).read_bytes()
@@ -55,7 +55,7 @@ async def test_who_claims_a_served_path_for_other_bytes_is_refused(siege: Siege,
     assert (siege.web / file.path).read_bytes() == before
 
 
-async def test_a_shared_file_stays_while_anybody_names_it(siege: Siege, pypi: PyPI) -> None:
+async def test_shared_file_stays_while_any_page_names_it(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     _claim(pypi, "sharer", file)
     await siege.sync()
@@ -73,7 +73,7 @@ async def test_a_shared_file_stays_while_anybody_names_it(siege: Siege, pypi: Py
 @pytest.mark.parametrize(
     "keys", [{}, {"size": 7}, {"requires-python": ">=4"}, {"yanked": "x"}, {"hashes": {"sha256": digest_of("y")}}]
 )
-async def test_a_file_that_is_listed_twice_is_one_file_or_none(siege: Siege, pypi: PyPI, keys: dict[str, Any]) -> None:
+async def test_file_listed_twice_is_one_file_or_refused(siege: Siege, pypi: PyPI, keys: dict[str, Any]) -> None:
     file = pypi.world.upload("victim", "1.0")
     entry = entry_of(pypi, file)
     place_in(pypi, "victim", page_of("victim", entry, entry | keys))
@@ -85,7 +85,7 @@ async def test_a_file_that_is_listed_twice_is_one_file_or_none(siege: Siege, pyp
         assert siege.harm() == []
 
 
-async def test_a_thousand_times_the_same_entry_is_one_file_and_one_request(siege: Siege, pypi: PyPI) -> None:
+async def test_a_thousand_equal_entries_are_one_file_and_one_request(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("victim", "1.0")
     place_in(pypi, "victim", page_of("victim", *[entry_of(pypi, file)] * 1000))
     await siege.sync()
@@ -117,9 +117,7 @@ def _plant(siege: Siege, file: WorldFile, where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["a page", "a file", "the root page", "the status", "a dangling page"])
-async def test_a_link_in_the_place_of_an_object_is_replaced_and_its_target_stays(
-    siege: Siege, pypi: PyPI, where: str
-) -> None:
+async def test_symlink_in_place_of_an_object_is_replaced(siege: Siege, pypi: PyPI, where: str) -> None:
     file = pypi.world.upload("victim", "1.0")
     _plant(siege, file, where)
     await siege.sync()
@@ -131,9 +129,7 @@ async def test_a_link_in_the_place_of_an_object_is_replaced_and_its_target_stays
 @pytest.mark.parametrize(
     "where", ["a directory of files", "the directory of all files", "a project's directory", "staging"]
 )
-async def test_a_link_in_the_place_of_a_directory_is_never_followed_and_is_told(
-    siege: Siege, pypi: PyPI, where: str
-) -> None:
+async def test_symlink_in_place_of_a_directory_is_reported(siege: Siege, pypi: PyPI, where: str) -> None:
     file = pypi.world.upload("victim", "1.0")
     _plant(siege, file, where)
     with pytest.raises(StoreDenied) as refusal:

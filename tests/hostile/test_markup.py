@@ -65,7 +65,7 @@ async def test_markup_in_any_field_stays_text_in_html_and_in_json(siege: Siege, 
 @pytest.mark.parametrize(
     "name", ["<b>x.zip", '"onload="x.zip', "a'b&amp;c.zip", "--><!--.zip", "a b#c?d.zip", "{{x}}.zip"]
 )
-async def test_markup_in_a_files_name_stays_a_name(siege: Siege, pypi: PyPI, name: str) -> None:
+async def test_markup_in_a_file_name_stays_text(siege: Siege, pypi: PyPI, name: str) -> None:
     pypi.world.upload("victim", "1.0", filename=name, content=b"x")
     await siege.sync()
     assert siege.problems() == []
@@ -84,7 +84,7 @@ async def test_display_name_in_journal_or_root_list_is_validated(pypi: PyPI, sie
     assert markup_problems(root, anchors=2, serial=None) == []
 
 
-async def test_a_root_list_full_of_markup_leaves_names_only(siege: Siege, pypi: PyPI) -> None:
+async def test_root_list_full_of_markup_yields_only_valid_names(siege: Siege, pypi: PyPI) -> None:
     rows = [{"name": text, "_last-serial": 1} for text in (*_MARKUP, "alpha", "omega")]
     listing = json.dumps({"meta": {"api-version": "1.4", "_last-serial": 10}, "projects": rows}).encode()
     siege.sections = {"upstream": {"feed": "json"}}
@@ -98,7 +98,7 @@ async def test_a_root_list_full_of_markup_leaves_names_only(siege: Siege, pypi: 
     assert [row["name"] for row in document["projects"]] == ["alpha", "omega"]
 
 
-async def test_what_a_project_is_refused_for_cannot_steer_the_status_page(siege: Siege, pypi: PyPI) -> None:
+async def test_markup_in_an_error_cannot_alter_the_status_page(siege: Siege, pypi: PyPI) -> None:
     file = pypi.world.upload("honest", "1.0")
     for number, text in enumerate(_MARKUP):
         place_in(pypi, f"victim-{number}", page_of(f"victim-{number}", entry_of(pypi, file, filename=text)))
@@ -158,7 +158,7 @@ def _ask(port: int, target: bytes) -> bytes:
     return answer
 
 
-async def test_an_etag_of_any_bytes_is_sent_back_or_forgotten(siege: Siege, pypi: PyPI, world: World) -> None:
+async def test_hostile_etag_is_sent_back_safely_or_dropped(siege: Siege, pypi: PyPI, world: World) -> None:
     world.upload("victim", "1.0")
     place_in(pypi, "victim", Headers((("ETag", '"\xe9\xff"'),)))
     await siege.sync()

@@ -95,7 +95,7 @@ _PAGES: Final[dict[str, tuple[Fault, int]]] = {
 
 
 @pytest.mark.parametrize(("fault", "cost"), _cases(_PAGES))
-def test_a_page_however_large_costs_bounded_memory(operator: Operator, idle: Peak, fault: Fault, cost: int) -> None:
+def test_page_of_any_size_uses_bounded_memory(operator: Operator, idle: Peak, fault: Fault, cost: int) -> None:
     place_in(operator.pypi, "victim", fault)
     peak = _sync(operator)
     _note(f"page, {fault.piece[:12]!r} x {fault.times}, gzip {fault.gzipped}", peak, idle)  # type: ignore[attr-defined]  # all are Repeat
@@ -125,7 +125,7 @@ _OTHERS: Final[dict[str, tuple[str, Fault, dict[str, str], int]]] = {
 
 
 @pytest.mark.parametrize(("pattern", "fault", "upstream", "cost"), _cases(_OTHERS))
-def test_an_answer_however_large_costs_bounded_memory(
+def test_response_of_any_size_uses_bounded_memory(
     operator: Operator, idle: Peak, pattern: str, fault: Fault, upstream: dict[str, str], cost: int
 ) -> None:
     operator.configure(upstream=upstream)
@@ -141,7 +141,7 @@ def test_an_answer_however_large_costs_bounded_memory(
     assert operator.broken_links() == []
 
 
-def test_twenty_worst_case_pages_at_once_fit_into_a_small_memory(operator: Operator, idle: Peak) -> None:
+def test_twenty_worst_case_pages_use_bounded_memory(operator: Operator, idle: Peak) -> None:
     worst, _ = _PAGES["just few enough brackets"]
     names = [f"victim-{number}" for number in range(20)]
     for name in names:

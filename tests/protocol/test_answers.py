@@ -24,7 +24,7 @@ def keyed(**values: Any) -> Callable[[dict[str, Any]], None]:
 
 
 # case 21
-async def test_a_name_that_passes_to_another_owner_is_only_its_new_page(mirror: Mirror, world: World) -> None:
+async def test_transferred_name_serves_only_its_new_page(mirror: Mirror, world: World) -> None:
     await mirror.sync()
     world.journal_row("alpha", "remove Owner arthur")
     world.journal_row("alpha", "add Owner mordred")
@@ -88,7 +88,7 @@ WRONG_LISTS: dict[str, Fault] = {
 # case 26
 @pytest.mark.parametrize("kind", WRONG_LISTS)
 @pytest.mark.parametrize("feed", ["auto", "json"])
-async def test_a_root_list_that_is_not_whole_is_not_taken_for_the_truth(
+async def test_incomplete_root_list_is_not_used(
     kind: str, feed: str, tmp_path: Path, pypi: PyPI, hurried: MockClock
 ) -> None:
     del hurried
@@ -111,7 +111,7 @@ async def test_a_root_list_that_is_not_whole_is_not_taken_for_the_truth(
 
 
 # case 26
-async def test_a_first_root_list_that_is_cut_begins_nothing_and_is_read_again(
+async def test_cut_first_root_list_is_retried_and_starts_nothing(
     mirror: Mirror, pypi: PyPI, world: World, hurried: MockClock
 ) -> None:
     del hurried
@@ -127,9 +127,7 @@ async def test_a_first_root_list_that_is_cut_begins_nothing_and_is_read_again(
 
 # case 26
 @pytest.mark.parametrize("feed", ["auto", "json"])
-async def test_a_whole_root_list_of_an_implausible_length_removes_nothing(
-    feed: str, tmp_path: Path, pypi: PyPI
-) -> None:
+async def test_implausibly_short_root_list_removes_nothing(feed: str, tmp_path: Path, pypi: PyPI) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": feed})
     await mirror.sync()
     before = tree(mirror.web)
@@ -204,7 +202,7 @@ async def test_page_of_a_later_minor_version_keeps_its_unknown_keys(mirror: Mirr
 
 
 # case 28
-async def test_a_later_minor_version_is_told_to_the_operator(mirror: Mirror, pypi: PyPI) -> None:
+async def test_later_minor_version_is_reported_to_the_operator(mirror: Mirror, pypi: PyPI) -> None:
     pypi.faults.add("^/simple/alpha/$", Edited(of_the_future))
     await mirror.sync()
     assert [notice for notice in mirror.observer.notices if "upstream speaks version 1.9 of the Simple API" in notice]
@@ -221,7 +219,7 @@ def sparse(page: dict[str, Any]) -> None:
 
 # case 29
 @pytest.mark.parametrize("shape", [Shape(), Shape(serial_as_string=True, api_version="1.1")], ids=["PyPI", "a mirror"])
-async def test_every_way_to_write_a_page_is_read(shape: Shape, tmp_path: Path, world: World) -> None:
+async def test_every_form_of_a_page_is_parsed(shape: Shape, tmp_path: Path, world: World) -> None:
     world.upload("alpha", "1.1", upload_time="2020-02-02T02:02:02Z")
     world.upload("alpha", "1.2", upload_time="2020-02-02T02:02:02.000001Z", requires_python=">=3.8, !=3.9.*")
     world.yank("alpha", "1.1")
@@ -235,7 +233,7 @@ async def test_every_way_to_write_a_page_is_read(shape: Shape, tmp_path: Path, w
 
 
 # case 29
-async def test_nulls_are_read_as_nothing_told(mirror: Mirror, pypi: PyPI) -> None:
+async def test_null_is_read_as_absent(mirror: Mirror, pypi: PyPI) -> None:
     pypi.faults.add("^/simple/alpha/$", Edited(sparse))
     totals = await mirror.sync()
     assert totals.errors == 0
@@ -246,7 +244,7 @@ async def test_nulls_are_read_as_nothing_told(mirror: Mirror, pypi: PyPI) -> Non
 
 
 # case 30
-async def test_versions_are_text_and_may_be_no_versions_or_say_the_same_twice(mirror: Mirror, world: World) -> None:
+async def test_versions_may_be_invalid_or_repeated(mirror: Mirror, world: World) -> None:
     versions = ["1.0.0", "1.00", "v1.0", "1.0dev-r1234", "2004-05-06", "final release", "1!2.0", "1.0+ubuntu.1", "?"]
     for number, version in enumerate(versions):
         world.upload("alpha", version, filename=f"alpha-{number}.tar.gz", content=b"%d" % number)

@@ -38,7 +38,7 @@ def path_of(mirror: Mirror, filename: str) -> Path:
 
 
 # case 19
-async def test_a_file_that_comes_back_is_the_one_that_was_kept(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_returning_file_reuses_the_kept_object(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     world.quarantine("alpha")
     await mirror.sync()
@@ -66,7 +66,7 @@ async def test_kept_file_is_verified_before_a_page_names_it_again(mirror: Mirror
 
 
 # case 20
-async def test_a_name_with_other_bytes_is_another_file_and_is_told(mirror: Mirror, world: World) -> None:
+async def test_file_name_with_other_bytes_is_reported(mirror: Mirror, world: World) -> None:
     await mirror.sync()
     old = world.file("alpha", "alpha-1.0.tar.gz")
     world.remove_file("alpha", "alpha-1.0.tar.gz")
@@ -83,9 +83,7 @@ async def test_a_name_with_other_bytes_is_another_file_and_is_told(mirror: Mirro
 
 
 # case 20
-async def test_another_digest_at_the_same_place_is_refused_and_what_stands_stays(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_other_digest_for_a_stored_path_is_refused(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     before = tree(mirror.web)
     forged = b"forged"
@@ -144,7 +142,7 @@ BAD_BODIES: dict[str, tuple[Fault, ...]] = {
 
 # case 23
 @pytest.mark.parametrize("kind", BAD_BODIES)
-async def test_a_body_that_is_not_what_the_page_promises_is_never_public(
+async def test_body_with_a_wrong_digest_is_never_public(
     kind: str, mirror: Mirror, pypi: PyPI, world: World, hurried: MockClock
 ) -> None:
     del hurried
@@ -179,7 +177,7 @@ async def test_interrupted_body_resumes_or_restarts_without_ranges(
 
 
 # case 25
-async def test_files_are_asked_for_as_they_are(mirror: Mirror, pypi: PyPI) -> None:
+async def test_files_are_requested_without_a_coding(mirror: Mirror, pypi: PyPI) -> None:
     await mirror.sync()
     assert {request.headers["accept-encoding"] for request in pypi.seen("/packages/")} == {"identity"}
 
@@ -192,9 +190,7 @@ class CalledGzip(Fault, frozen=True):
 
 
 # case 25
-async def test_an_archive_that_is_only_called_coded_is_taken_as_it_came(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_archive_only_labelled_as_gzip_is_stored_unchanged(mirror: Mirror, pypi: PyPI, world: World) -> None:
     pypi.faults.add(r"\.tar\.gz$", CalledGzip(), MediaType("application/x-tar"))
     totals = await mirror.sync()
     assert totals.errors == 0
@@ -204,7 +200,7 @@ async def test_an_archive_that_is_only_called_coded_is_taken_as_it_came(
 
 # case 25
 @pytest.mark.parametrize("pattern", [r"\.tar\.gz$", r"\.whl\.metadata$"], ids=["archives", "sidecars"])
-async def test_a_body_that_an_intermediary_coded_is_decoded_once(pattern: str, mirror: Mirror, pypi: PyPI) -> None:
+async def test_coding_of_an_intermediary_is_decoded_once(pattern: str, mirror: Mirror, pypi: PyPI) -> None:
     pypi.faults.add(pattern, Gzip())
     await mirror.sync()
     assert unmet(mirror) == []
@@ -230,7 +226,7 @@ ODD_NAMES = [
 
 
 # case 31
-async def test_file_names_of_old_survive_as_they_are(mirror: Mirror, world: World) -> None:
+async def test_legacy_file_names_are_kept(mirror: Mirror, world: World) -> None:
     for number, name in enumerate(ODD_NAMES):
         world.upload("alpha", "1.1", filename=name, content=b"%d" % number)
     totals = await mirror.sync()
@@ -240,7 +236,7 @@ async def test_file_names_of_old_survive_as_they_are(mirror: Mirror, world: Worl
 
 
 # case 31
-async def test_a_name_that_leaves_no_room_for_its_sidecar_is_served_without(mirror: Mirror, world: World) -> None:
+async def test_file_name_too_long_for_a_sidecar_is_served_without_it(mirror: Mirror, world: World) -> None:
     name = "alpha-" + "1." * 110 + "0-py3-none-any.whl"
     assert len(name) <= 249 < len(name + ".metadata") + 8
     name = name.replace("-py3", "-py3." + "x" * (249 - len(name) - 1))
@@ -254,7 +250,7 @@ async def test_a_name_that_leaves_no_room_for_its_sidecar_is_served_without(mirr
 
 
 # case 31
-async def test_names_that_differ_in_case_only_are_two_files(mirror: Mirror, world: World) -> None:
+async def test_file_names_that_differ_only_in_case_are_two_files(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.1", filename="alpha-1.1.zip", content=b"small")
     world.upload("alpha", "1.1", filename="Alpha-1.1.zip", content=b"LARGE")
     await mirror.sync()
@@ -263,7 +259,7 @@ async def test_names_that_differ_in_case_only_are_two_files(mirror: Mirror, worl
 
 
 # case 32
-async def test_at_every_request_of_a_pass_all_that_is_public_is_whole(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_tree_is_complete_at_every_request_of_a_pass(mirror: Mirror, pypi: PyPI, world: World) -> None:
     seen: list[str] = []
 
     def look() -> None:
@@ -316,9 +312,7 @@ async def test_later_provenance_changes_the_page_and_links_to_upstream(
 
 # case 38
 @pytest.mark.parametrize("code", [403, 404, 503])
-async def test_attestations_that_cannot_be_had_hold_nothing_up(
-    code: int, mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_missing_attestations_delay_nothing(code: int, mirror: Mirror, pypi: PyPI, world: World) -> None:
     pypi.faults.add("^/integrity/", Status(code))
     world.upload("alpha", "1.1", provenance=True)
     totals = await mirror.sync()

@@ -22,7 +22,7 @@ JOURNAL = "^/pypi$"
 
 
 # case 1
-async def test_serials_that_were_never_given_are_not_waited_for(mirror: Mirror, world: World) -> None:
+async def test_gaps_in_serials_are_not_waited_for(mirror: Mirror, world: World) -> None:
     await mirror.sync()
     world.skip_serials(4000)
     world.upload("alpha", "1.1")
@@ -34,7 +34,7 @@ async def test_serials_that_were_never_given_are_not_waited_for(mirror: Mirror, 
 
 
 # case 2
-async def test_a_project_with_many_rows_is_asked_for_once(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_project_with_many_rows_is_requested_once(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.clear_requests()
     for number in range(40):
@@ -60,9 +60,7 @@ async def test_rows_of_three_spellings_are_one_project(mirror: Mirror, pypi: PyP
 
 
 # case 4
-async def test_rows_that_name_no_project_are_passed_over_and_the_cursor_goes_on(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_rows_without_a_project_only_move_the_cursor(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.clear_requests()
     world.journal_row("", "keyrotate ", version="")
@@ -80,7 +78,7 @@ async def test_rows_that_name_no_project_are_passed_over_and_the_cursor_goes_on(
 
 
 # case 5
-async def test_an_answer_that_is_exactly_full_is_not_the_end(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_exactly_full_changelog_page_is_not_the_last(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     start = world.last_serial or 0
     pypi.page_cap = 6
@@ -109,7 +107,7 @@ async def test_rate_limit_with_status_200_is_waited_out_plus_a_second(
 
 
 # case 6
-async def test_a_rate_limit_that_does_not_end_is_told_and_changes_nothing(
+async def test_endless_rate_limit_is_reported_and_changes_nothing(
     mirror: Mirror, pypi: PyPI, world: World, hurried: MockClock
 ) -> None:
     del hurried
@@ -225,9 +223,7 @@ async def test_lost_cursor_is_rebuilt_from_the_root_list_without_new_pages(
 
 
 # case 34
-async def test_what_happens_between_the_serial_and_the_first_list_is_not_lost(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_changes_between_the_serial_and_the_first_list_are_kept(mirror: Mirror, pypi: PyPI, world: World) -> None:
     def happen() -> None:
         world.upload("latecomer", "1.0")
         world.upload("alpha", "1.1")
@@ -245,9 +241,7 @@ async def test_what_happens_between_the_serial_and_the_first_list_is_not_lost(
 
 
 # case 34
-async def test_a_first_list_that_a_cache_kept_is_completed_from_the_journal(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_stale_first_root_list_is_completed_from_the_changelog(mirror: Mirror, pypi: PyPI, world: World) -> None:
     pypi.hold_root()  # PyPI's list is cached for half an hour and never purged
     world.upload("newcomer", "1.0")
     await mirror.sync()
@@ -317,7 +311,7 @@ async def test_unparsable_journal_is_replaced_by_the_root_list(mirror: Mirror, p
 
 
 # case 36
-async def test_rows_before_the_unreadable_page_are_not_forgotten(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_rows_before_an_unreadable_page_are_kept(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.page_cap = 2
     pypi.hold_root()

@@ -91,9 +91,7 @@ async def test_stale_page_after_a_removal_restores_nothing(mirror: Mirror, pypi:
 
 
 # case 13
-async def test_an_old_page_of_what_was_removed_before_we_knew_it_is_never_served(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_stale_page_of_an_unknown_removed_project_is_not_served(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     world.upload("malware", "1.0")
     pypi.hold("malware")
@@ -135,9 +133,7 @@ async def test_recreated_project_follows_its_page_and_loses_its_old_files(
 
 
 # case 14
-async def test_the_page_from_before_a_new_beginning_is_not_taken_for_the_new_one(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_page_from_before_a_recreation_is_not_accepted(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     before = tree(mirror.web / "simple" / "alpha")
     pypi.hold("alpha")
@@ -239,7 +235,7 @@ async def test_removals_beyond_the_limits_wait_for_consent(tmp_path: Path, pypi:
 
 
 # case 17
-async def test_a_rename_is_found_by_the_daily_list_and_the_old_name_goes(
+async def test_daily_root_list_finds_a_rename_and_removes_the_old_name(
     mirror: Mirror, pypi: PyPI, world: World
 ) -> None:
     await mirror.sync()
@@ -259,9 +255,7 @@ async def test_a_rename_is_found_by_the_daily_list_and_the_old_name_goes(
 
 # case 17
 @pytest.mark.parametrize("shape", [Shape(), Shape(xmlrpc=False)], ids=["journal", "list"])
-async def test_what_two_witnesses_wrongly_said_was_gone_comes_back_by_itself(
-    shape: Shape, tmp_path: Path, world: World
-) -> None:
+async def test_wrongly_removed_project_is_restored_by_itself(shape: Shape, tmp_path: Path, world: World) -> None:
     with PyPI(world, shape=shape) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)
         await mirror.sync()

@@ -67,9 +67,7 @@ async def test_page_stale_in_one_encoding_is_fetched_in_the_other(
 
 
 # case 8
-async def test_a_page_that_lags_behind_the_one_that_is_served_never_replaces_it(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_page_older_than_the_served_one_never_replaces_it(mirror: Mirror, pypi: PyPI, world: World) -> None:
     world.upload("alpha", "1.1")
     await mirror.sync()
     served = mirror.page("alpha")
@@ -85,9 +83,7 @@ async def test_a_page_that_lags_behind_the_one_that_is_served_never_replaces_it(
 
 
 # case 8
-async def test_a_page_newer_than_wanted_answers_for_the_rows_that_it_covers(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_newer_page_covers_all_rows_up_to_its_serial(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.page_cap = 1
     world.upload("alpha", "1.1")
@@ -137,7 +133,7 @@ async def test_25_hours_pass_even_if_the_root_list_contradicts_the_page(
 
 
 # case 9
-async def test_a_name_that_an_administrator_made_anew_with_serial_0_is_mirrored(mirror: Mirror, world: World) -> None:
+async def test_recreated_project_with_serial_0_is_mirrored(mirror: Mirror, world: World) -> None:
     await mirror.sync()
     world.remove_project("alpha")
     await mirror.sync()
@@ -183,7 +179,7 @@ async def test_lower_serial_without_a_root_list_is_accepted_after_25_hours(
 
 
 # case 9
-async def test_an_old_list_out_of_a_cache_takes_no_page_back(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_stale_root_list_reverts_no_page(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.hold_root()
     world.upload("alpha", "1.1")
@@ -198,7 +194,7 @@ async def test_an_old_list_out_of_a_cache_takes_no_page_back(mirror: Mirror, pyp
 
 
 # case 10
-async def test_a_role_moves_the_serial_and_no_page(mirror: Mirror, world: World) -> None:
+async def test_role_change_publishes_no_page(mirror: Mirror, world: World) -> None:
     await mirror.sync()
     before = stamps(mirror.web)
     world.add_role("alpha")
@@ -209,9 +205,7 @@ async def test_a_role_moves_the_serial_and_no_page(mirror: Mirror, world: World)
 
 
 # case 10
-async def test_an_invitation_that_the_caches_never_hear_of_leaves_nothing_unmet(
-    mirror: Mirror, pypi: PyPI, world: World
-) -> None:
+async def test_invitation_unknown_to_caches_leaves_nothing_unmet(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     before = stamps(mirror.web)
     world.invite("alpha")
@@ -241,7 +235,7 @@ async def test_root_list_demands_no_serial_that_only_an_invitation_moved(
 
 
 # case 11
-async def test_archiving_is_found_by_the_audit_though_no_serial_tells(tmp_path: Path, pypi: PyPI, world: World) -> None:
+async def test_audit_finds_an_archived_project_without_a_new_serial(tmp_path: Path, pypi: PyPI, world: World) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, audit={"period": "10d"})
     await mirror.sync()
     serial = world.last_serial
@@ -266,9 +260,7 @@ async def test_archiving_is_found_by_the_audit_though_no_serial_tells(tmp_path: 
 
 
 # case 11, case 37
-async def test_a_sidecar_that_was_filled_in_later_is_found_by_the_audit(
-    tmp_path: Path, pypi: PyPI, world: World
-) -> None:
+async def test_audit_finds_a_sidecar_that_was_added_later(tmp_path: Path, pypi: PyPI, world: World) -> None:
     file = world.upload("alpha", "1.1", metadata=None)
     mirror = Mirror(tmp_path / "mirror", pypi, audit={"period": "10d"})
     await mirror.sync()
@@ -282,7 +274,7 @@ async def test_a_sidecar_that_was_filled_in_later_is_found_by_the_audit(
 
 
 # case 37
-async def test_a_sidecar_whose_digest_changes_is_a_change_of_the_page(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_changed_sidecar_digest_changes_the_page(mirror: Mirror, pypi: PyPI, world: World) -> None:
     file = world.upload("alpha", "1.1", metadata=b"Metadata-Version: 1.0\n")
     await mirror.sync()
     world.backfill_metadata("alpha", file.filename)
@@ -309,9 +301,7 @@ async def test_project_with_a_404_in_a_stale_root_list_is_removed(mirror: Mirror
 
 # case 17
 @pytest.mark.parametrize("shape", [Shape(), Shape(xmlrpc=False)], ids=["journal", "list only"])
-async def test_a_first_list_that_names_what_is_gone_holds_nothing_up_for_long(
-    shape: Shape, tmp_path: Path, world: World
-) -> None:
+async def test_first_root_list_with_a_removed_project_delays_little(shape: Shape, tmp_path: Path, world: World) -> None:
     with PyPI(world, shape=shape) as pypi:
         mirror = Mirror(tmp_path / "mirror", pypi)
         pypi.hold_root()
@@ -342,7 +332,7 @@ async def test_project_missing_from_a_stale_root_list_is_served(mirror: Mirror, 
 
 
 # case 40
-async def test_a_304_without_a_serial_keeps_the_serial_that_is_known(mirror: Mirror, pypi: PyPI) -> None:
+async def test_304_without_a_serial_keeps_the_known_serial(mirror: Mirror, pypi: PyPI) -> None:
     await mirror.sync()
     before = listed(mirror)["alpha"]
     pypi.clear_requests()
@@ -354,7 +344,7 @@ async def test_a_304_without_a_serial_keeps_the_serial_that_is_known(mirror: Mir
 
 
 # case 40
-async def test_a_304_is_never_asked_for_where_a_newer_page_is_wanted(mirror: Mirror, pypi: PyPI, world: World) -> None:
+async def test_no_etag_is_sent_if_a_newer_page_is_wanted(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     pypi.hold("alpha")  # this cache would say 304: nothing has changed as far as it knows
     world.upload("alpha", "1.1")

@@ -45,18 +45,18 @@ def names_in(path: Path) -> set[str]:
     }
 
 
-def test_every_case_of_the_protocol_is_held_by_a_test() -> None:
+def test_every_protocol_case_has_a_test() -> None:
     assert list(table()) == list(CASES)
     assert [number for number, tests in table().items() if not tests] == []
 
 
-def test_every_test_that_the_table_names_exists() -> None:
+def test_every_test_named_in_the_table_exists() -> None:
     named = {test for tests in table().values() for test in tests}
     files = {test.partition("::")[0] for test in named}
     existing = {f"{file}::{name}" for file in files for name in names_in(ROOT / file)}
     assert sorted(named - existing) == []
 
 
-def test_the_table_and_the_comments_above_the_tests_say_the_same() -> None:
+def test_the_table_agrees_with_the_comments_above_the_tests() -> None:
     told = {number: {test for test in tests if test.startswith("tests/protocol/")} for number, tests in table().items()}
     assert {number: tests for number, tests in told.items() if tests} == marked()

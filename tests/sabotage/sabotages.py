@@ -59,8 +59,8 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
     "digests are not verified": Sabotage(
         edits=(Edit("store/verifier.py", "expect.sha256 is not None and digest != expect.sha256", "False"),),
         caught_by=(
-            _STORES + "test_a_wrong_digest_leaves_nothing_and_what_stood_there_stays",
-            _STORES + "test_each_of_many_small_objects_is_judged_by_itself",
+            _STORES + "test_wrong_digest_leaves_the_previous_object",
+            _STORES + "test_small_objects_fail_independently",
         ),
     ),
     "a page is published before its files are there": Sabotage(

@@ -20,7 +20,7 @@ UNFIT: Final = (
 )
 
 
-def test_pypi_lives_where_pip_says() -> None:
+def test_pypi_has_the_address_that_pip_knows() -> None:
     address = resolve("pypi")
     assert address.is_pypi
     assert f"{address.base_url}/simple" == PipsPyPI.simple_url.rstrip("/")
@@ -28,7 +28,7 @@ def test_pypi_lives_where_pip_says() -> None:
     assert address.host == PipsPyPI.netloc
 
 
-def test_pypi_has_one_name_and_its_address_is_none() -> None:
+def test_pypi_must_be_configured_by_name() -> None:
     for url in (PipsPyPI.url, PipsPyPI.simple_url):
         with pytest.raises(BadConfig, match="that is PyPI"):
             resolve(url)
@@ -56,17 +56,17 @@ def test_a_port_belongs_to_the_host() -> None:
 
 
 @pytest.mark.parametrize("text", UNFIT)
-def test_what_is_no_plain_base_url_is_refused(text: str) -> None:
+def test_anything_but_a_plain_base_url_is_refused(text: str) -> None:
     with pytest.raises(BadConfig) as refused:
         resolve(text)
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["", "https://files.test", "files.test/path", "me@files.test", "files.test:x", "a b"])
-def test_a_file_host_is_a_host_and_nothing_else(text: str) -> None:
+def test_file_host_must_be_a_bare_host(text: str) -> None:
     with pytest.raises(BadConfig):
         host_of(text)
 
 
-def test_a_file_host_is_compared_as_urls_spell_it() -> None:
+def test_file_host_is_normalized_as_in_urls() -> None:
     assert host_of("Files.Test") == host_of("files.test:443") == "files.test"

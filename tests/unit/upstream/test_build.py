@@ -78,18 +78,18 @@ async def page_at(url: str, name: str = "holy", **words: Any) -> ProjectPage:
     return page
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_told_and_not_retried(secure: str) -> None:
+async def test_untrusted_certificate_is_reported_and_not_retried(secure: str) -> None:
     with pytest.raises(Unreachable, match="certificate") as failed:
         await page_at(secure)
     assert "ca-file" in failed.value.hint
     assert "attempts" not in str(failed.value)
 
 
-async def test_a_certificate_file_makes_it_trusted(secure: str, certificate: tuple[Path, Path]) -> None:
+async def test_ca_file_makes_a_certificate_trusted(secure: str, certificate: tuple[Path, Path]) -> None:
     assert (await page_at(secure, ca_file=str(certificate[0]))).name == "holy"
 
 
-async def test_the_usual_variable_makes_it_trusted(
+async def test_ssl_cert_file_makes_a_certificate_trusted(
     secure: str, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
@@ -112,7 +112,7 @@ async def test_a_redirect_never_leaves_tls(secure: str, certificate: tuple[Path,
         await page_at(secure, "moved", ca_file=str(certificate[0]))
 
 
-async def test_plain_http_must_be_asked_for(pypi: PyPI) -> None:
+async def test_plain_http_must_be_allowed(pypi: PyPI) -> None:
     with pytest.raises(BadConfig, match="not https") as refused:
         await page_at(pypi.url, allow_http=False)
     assert "allow-http" in refused.value.hint
@@ -132,12 +132,12 @@ async def test_plain_http_must_be_asked_for(pypi: PyPI) -> None:
     ],
     ids=range(8),
 )
-async def test_words_that_cannot_be_used_are_a_bad_configuration(pypi: PyPI, words: dict[str, Any]) -> None:
+async def test_unusable_values_are_a_configuration_error(pypi: PyPI, words: dict[str, Any]) -> None:
     with pytest.raises(BadConfig):
         await page_at(pypi.url, **words)
 
 
-async def test_a_proxy_that_is_not_there_is_named_as_a_cause(pypi: PyPI) -> None:
+async def test_unreachable_proxy_is_named_as_the_cause(pypi: PyPI) -> None:
     with pytest.raises(Unreachable) as failed:
         await page_at(pypi.url, proxy="http://127.0.0.1:1")
     assert "proxy" in failed.value.hint

@@ -25,7 +25,7 @@ async def exchange(connection: Connection, peer: trio.SocketStream) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program say when it acknowledges")
-async def test_who_waits_for_more_has_acknowledged_what_came() -> None:
+async def test_received_bytes_are_acknowledged_before_waiting() -> None:
     # What is asked here is what the kernel would do with a piece that came now: 1, acknowledge it at once.
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]

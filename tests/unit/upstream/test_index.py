@@ -82,7 +82,7 @@ async def listing_of(index: SimpleIndex) -> list[SnapshotPart]:
     return [part async for part in index.snapshot()]
 
 
-async def test_a_page_comes_with_its_serial_and_one_request(pypi: PyPI, index: SimpleIndex, grail: int) -> None:
+async def test_page_has_its_serial_and_costs_one_request(pypi: PyPI, index: SimpleIndex, grail: int) -> None:
     page = await page_of(index, at_least=grail)
     assert page.serial == grail
     assert [file.filename for file in page.files] == ["holy_grail-1.0-py3-none-any.whl"]
@@ -94,13 +94,13 @@ async def test_a_page_comes_with_its_serial_and_one_request(pypi: PyPI, index: S
     assert request.path == "/simple/holy-grail/"
 
 
-async def test_a_large_page_comes_whole(index: SimpleIndex, world: World) -> None:
+async def test_large_page_is_complete(index: SimpleIndex, world: World) -> None:
     for number in range(900):
         world.upload("Holy_Grail", f"2.{number}", filename=f"holy_grail-2.{number}.tar.gz", content=b"%d" % number)
     assert len((await page_of(index)).files) == 901
 
 
-async def test_an_unchanged_page_is_told_only_to_who_asked(pypi: PyPI, index: SimpleIndex, world: World) -> None:
+async def test_304_is_accepted_only_if_requested(pypi: PyPI, index: SimpleIndex, world: World) -> None:
     etag = (await page_of(index)).etag
     assert etag
     assert await request_page(index, HOLY, etag=etag) == Unchanged(name=HOLY)
@@ -111,14 +111,14 @@ async def test_an_unchanged_page_is_told_only_to_who_asked(pypi: PyPI, index: Si
         await page_of(index)
 
 
-async def test_an_unchanged_page_keeps_its_connection(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_304_keeps_its_connection(pypi: PyPI, index: SimpleIndex) -> None:
     etag = (await page_of(index)).etag
     for _ in range(3):
         await request_page(index, HOLY, etag=etag)
     assert pypi.log.connections == 1
 
 
-async def test_a_page_behind_the_journal_is_stale(pypi: PyPI, index: SimpleIndex, world: World, grail: int) -> None:
+async def test_page_behind_the_changelog_is_stale(pypi: PyPI, index: SimpleIndex, world: World, grail: int) -> None:
     pypi.hold("holy-grail")
     world.upload("Holy_Grail", "2.0")
     with pytest.raises(StalePage, match=rf"serial {grail}, and {world.last_serial} is wanted"):
@@ -128,7 +128,7 @@ async def test_a_page_behind_the_journal_is_stale(pypi: PyPI, index: SimpleIndex
     assert (await page_of(index, at_least=world.last_serial or 0)).serial == world.last_serial
 
 
-async def test_a_stale_answer_makes_the_next_attempt_ask_for_another_variant(
+async def test_next_attempt_after_a_stale_page_requests_another_coding(
     pypi: PyPI, index: SimpleIndex, world: World
 ) -> None:
     pypi.hold("holy-grail", variant="gzip")
@@ -148,7 +148,7 @@ async def test_a_page_whose_header_and_body_disagree_is_stale(pypi: PyPI, index:
         await page_of(index)
 
 
-async def test_a_serial_in_the_header_alone_counts(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_serial_only_in_the_header_is_used(pypi: PyPI, index: SimpleIndex) -> None:
     body = b'{"meta":{"api-version":"1.4"},"name":"holy-grail","files":[],"versions":[]}'
     pypi.faults.add(PAGE, Status(200, (("X-PyPI-Last-Serial", "9"),), body, SIMPLE_JSON))
     assert (await page_of(index, at_least=9)).serial == 9
@@ -156,7 +156,7 @@ async def test_a_serial_in_the_header_alone_counts(pypi: PyPI, index: SimpleInde
         await page_of(index, at_least=10)
 
 
-async def test_a_page_without_any_serial_is_taken(world: World) -> None:
+async def test_page_without_a_serial_is_accepted(world: World) -> None:
     with PyPI(world, shape=Shape(serials=False, serial_headers=False)) as plain:
         async with open_at(plain.url, feed="json") as index:
             page = await request_page(index, HOLY, at_least=10**9)
@@ -164,14 +164,14 @@ async def test_a_page_without_any_serial_is_taken(world: World) -> None:
     assert page.serial is None
 
 
-async def test_a_page_that_is_not_there_is_gone(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_404_page_is_gone(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add(PAGE, False404())
     with pytest.raises(ProjectGone):
         await page_of(index)
     assert len(pypi.requests) == 1
 
 
-async def test_html_in_the_place_of_json_is_told_as_a_portal(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_html_in_place_of_json_is_reported_as_a_portal(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add(PAGE, Portal())
     with pytest.raises(Malformed, match="'text/html', not application/vnd") as failed:
         await page_of(index)
@@ -215,7 +215,7 @@ async def test_html_in_the_place_of_json_is_told_as_a_portal(pypi: PyPI, index: 
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Fault) else "",
 )
-async def test_whatever_goes_wrong_is_one_of_our_errors(
+async def test_every_fault_of_a_page_is_an_expected_error(
     pypi: PyPI, index: SimpleIndex, fault: Fault, error: type[MirrorsyncError]
 ) -> None:
     pypi.faults.add(PAGE, fault)
@@ -227,13 +227,13 @@ async def test_whatever_goes_wrong_is_one_of_our_errors(
 
 
 @pytest.mark.parametrize("after", [None, 20])
-async def test_silence_is_told_in_seconds(pypi: PyPI, index: SimpleIndex, after: int | None) -> None:
+async def test_silence_is_reported_in_seconds(pypi: PyPI, index: SimpleIndex, after: int | None) -> None:
     pypi.faults.add(PAGE, Stall(after))
     with pytest.raises(Unreachable, match=rf"no byte for {SILENCE:g} s"):
         await page_of(index)
 
 
-async def test_a_bomb_costs_no_more_memory_than_its_limit(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_gzip_bomb_is_stopped_at_the_page_limit(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add(PAGE, Status(200, (("Content-Encoding", "gzip"),), BOMB, SIMPLE_JSON))
     tracemalloc.start()
     with pytest.raises(Malformed, match="more than 64 MiB"):
@@ -242,7 +242,7 @@ async def test_a_bomb_costs_no_more_memory_than_its_limit(pypi: PyPI, index: Sim
     tracemalloc.stop()
 
 
-async def test_a_blocked_address_is_told_and_does_not_ask_on(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_blocked_address_is_reported_and_not_retried(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add(PAGE, Status(403, body=b"Your IP has been temporarily blocked"))
     with pytest.raises(Unreachable, match="blocked") as failed:
         await page_of(index)
@@ -251,7 +251,7 @@ async def test_a_blocked_address_is_told_and_does_not_ask_on(pypi: PyPI, index: 
     assert len(pypi.requests) == 1
 
 
-async def test_a_passing_fault_is_not_seen(pypi: PyPI, index: SimpleIndex, grail: int) -> None:
+async def test_passing_fault_is_hidden_by_a_retry(pypi: PyPI, index: SimpleIndex, grail: int) -> None:
     for fault in (Status(502), Truncate(5)):
         pypi.faults.add(PAGE, fault, times=1)
     assert (await page_of(index)).serial == grail
@@ -264,13 +264,13 @@ async def test_a_redirect_to_the_same_name_is_followed(pypi: PyPI, index: Simple
     assert [request.path for request in pypi.requests][1:3] == ["/simple/holy-grail/", "/simple/Holy.Grail/"]
 
 
-async def test_a_cookie_is_not_kept(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_cookies_are_not_kept(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add(PAGE, Status(500, (("Set-Cookie", "a=b; Path=/"),)), times=1)
     await page_of(index)
     assert all("cookie" not in request.headers for request in pypi.requests)
 
 
-async def test_an_absent_project_needs_two_witnesses(pypi: PyPI, index: SimpleIndex, world: World) -> None:
+async def test_project_is_absent_only_if_two_resources_are_404(pypi: PyPI, index: SimpleIndex, world: World) -> None:
     assert not await index.is_absent(HOLY)
     world.create("empty")  # the JSON API knows no project without releases
     assert not await index.is_absent(ProjectName("empty"))
@@ -281,14 +281,14 @@ async def test_an_absent_project_needs_two_witnesses(pypi: PyPI, index: SimpleIn
     assert await index.is_absent(HOLY)
 
 
-async def test_a_witness_that_does_not_answer_is_no_witness(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_failing_second_resource_is_an_error(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add("^/pypi/", False404())
     pypi.faults.add(PAGE, Status(500))
     with pytest.raises(Unreachable):
         await index.is_absent(HOLY)
 
 
-async def test_the_root_list_comes_in_bounded_parts(pypi: PyPI, index: SimpleIndex, world: World) -> None:
+async def test_root_list_is_yielded_in_bounded_parts(pypi: PyPI, index: SimpleIndex, world: World) -> None:
     for number in range(4_999):
         world.create(f"project-{number}")
     parts = await listing_of(index)
@@ -301,7 +301,7 @@ async def test_the_root_list_comes_in_bounded_parts(pypi: PyPI, index: SimpleInd
     assert len(pypi.requests) == 1
 
 
-async def test_a_root_list_without_serials_is_a_root_list(world: World) -> None:
+async def test_root_list_without_serials_is_accepted(world: World) -> None:
     with PyPI(world, shape=Shape(serials=False)) as plain:
         async with open_at(plain.url, feed="json") as index:
             (part,) = await listing_of(index)
@@ -309,7 +309,7 @@ async def test_a_root_list_without_serials_is_a_root_list(world: World) -> None:
     assert [one.serial for one in part.projects] == [None]
 
 
-async def test_serials_as_text_are_serials(world: World, grail: int) -> None:
+async def test_serials_as_text_are_accepted(world: World, grail: int) -> None:
     with PyPI(world, shape=Shape(serial_as_string=True, gzip=False)) as other:
         async with open_at(other.url, feed="json") as index:
             (part,) = await listing_of(index)
@@ -318,13 +318,13 @@ async def test_serials_as_text_are_serials(world: World, grail: int) -> None:
 
 
 @pytest.mark.parametrize("fault", CUTS, ids=range(len(CUTS)))
-async def test_a_cut_root_list_is_never_a_short_one(pypi: PyPI, index: SimpleIndex, fault: Fault) -> None:
+async def test_cut_root_list_is_an_error(pypi: PyPI, index: SimpleIndex, fault: Fault) -> None:
     pypi.faults.add(ROOT, fault)
     with pytest.raises((Malformed, Unreachable)):
         await listing_of(index)
 
 
-async def test_a_root_list_that_was_cut_once_is_fetched_again(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_cut_root_list_is_retried(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add(ROOT, Truncate(10), times=2)
     assert len(await listing_of(index)) == 1
 
@@ -344,7 +344,7 @@ async def test_a_root_list_that_was_cut_once_is_fetched_again(pypi: PyPI, index:
     ],
     ids=range(9),
 )
-async def test_what_is_no_root_list_is_one_of_our_errors(
+async def test_invalid_root_list_is_an_expected_error(
     pypi: PyPI, index: SimpleIndex, fault: Fault, error: type[MirrorsyncError]
 ) -> None:
     pypi.faults.add(ROOT, fault)
@@ -352,7 +352,7 @@ async def test_what_is_no_root_list_is_one_of_our_errors(
         await listing_of(index)
 
 
-async def test_leaving_the_root_list_early_holds_nothing(pypi: PyPI, world: World) -> None:
+async def test_leaving_the_root_list_early_holds_no_connection(pypi: PyPI, world: World) -> None:
     for number in range(3_000):
         world.create(f"project-{number}")
     connections = trio.CapacityLimiter(1)
@@ -362,14 +362,14 @@ async def test_leaving_the_root_list_early_holds_nothing(pypi: PyPI, world: Worl
         assert (await page_of(index)).name == HOLY
 
 
-async def test_an_index_without_a_journal_says_so(index: SimpleIndex) -> None:
+async def test_index_without_a_changelog_raises_no_changelog(index: SimpleIndex) -> None:
     with pytest.raises(NoChangelog):
         await index.last_serial()
     with pytest.raises(NoChangelog):
         await anext(index.changes(Serial(0)))
 
 
-async def test_a_plain_proxy_is_an_upstream(proxy: PyPI) -> None:
+async def test_plain_caching_proxy_works_as_upstream(proxy: PyPI) -> None:
     async with open_at(proxy.url) as upstream:
         assert (await page_of(upstream)).files[0].filename == "holy_grail-1.0-py3-none-any.whl"
         with pytest.raises(NoListing):
@@ -378,14 +378,14 @@ async def test_a_plain_proxy_is_an_upstream(proxy: PyPI) -> None:
             await upstream.last_serial()
 
 
-async def test_an_index_below_a_path_is_asked_below_it(pypi: PyPI) -> None:
+async def test_index_below_a_path_is_requested_there(pypi: PyPI) -> None:
     async with open_at(f"{pypi.url}/team/index/simple/") as upstream:
         with pytest.raises(ProjectGone):
             await page_of(upstream)
     assert pypi.requests[0].path == "/team/index/simple/holy-grail/"
 
 
-async def test_an_invalid_name_in_the_root_list_is_left_out_and_told(
+async def test_invalid_name_in_the_root_list_is_skipped_and_logged(
     pypi: PyPI, index: SimpleIndex, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = json.dumps({"meta": {}, "projects": [{"name": "../etc"}, {"name": "good"}]}).encode()
@@ -395,7 +395,7 @@ async def test_an_invalid_name_in_the_root_list_is_left_out_and_told(
     assert "1 entries" in caplog.text
 
 
-async def test_a_cut_answer_may_be_asked_for_again(pypi: PyPI, index: SimpleIndex) -> None:
+async def test_cut_response_is_retryable(pypi: PyPI, index: SimpleIndex) -> None:
     pypi.faults.add(PAGE, Truncate(10))
     with pytest.raises(Malformed, match="3 attempts") as failed:
         await page_of(index)

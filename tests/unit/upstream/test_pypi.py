@@ -41,14 +41,12 @@ async def journal_of(upstream: Upstream, since: int = 0) -> list[ChangeBatch]:
     return [batch async for batch in upstream.changes(Serial(since))]
 
 
-async def test_an_empty_journal_has_no_serial_and_no_changes(upstream: Upstream) -> None:
+async def test_empty_changelog_has_no_serial_and_no_changes(upstream: Upstream) -> None:
     assert await upstream.last_serial() is None
     assert await journal_of(upstream) == []
 
 
-async def test_all_rows_come_in_order_and_paging_ends_at_an_empty_answer(
-    pypi: PyPI, upstream: Upstream, world: World
-) -> None:
+async def test_paging_ends_at_an_empty_response(pypi: PyPI, upstream: Upstream, world: World) -> None:
     pypi.page_cap = 10
     for number in range(10):
         world.create(f"project-{number}")
@@ -62,7 +60,7 @@ async def test_all_rows_come_in_order_and_paging_ends_at_an_empty_answer(
     assert len(pypi.seen(RPC, call="changelog_since_serial")) == 3
 
 
-async def test_only_what_is_above_the_cursor_comes(upstream: Upstream, world: World) -> None:
+async def test_only_rows_above_the_cursor_are_yielded(upstream: Upstream, world: World) -> None:
     world.create("one")
     cursor = world.last_serial or 0
     world.create("two")
@@ -101,7 +99,7 @@ async def test_a_full_response_of_50_000_rows_is_not_the_last(pypi: PyPI, world:
     ],
     ids=range(17),
 )
-async def test_a_journal_that_is_missing_or_broken_is_never_no_changes(
+async def test_missing_or_broken_changelog_is_an_error(
     pypi: PyPI, upstream: Upstream, world: World, fault: Fault, error: type[MirrorsyncError]
 ) -> None:
     world.create("one")
@@ -112,7 +110,7 @@ async def test_a_journal_that_is_missing_or_broken_is_never_no_changes(
         await upstream.last_serial()
 
 
-async def test_the_rate_limit_is_obeyed_with_a_second_to_spare(pypi: PyPI, upstream: Upstream, world: World) -> None:
+async def test_rate_limit_is_waited_out_plus_a_second(pypi: PyPI, upstream: Upstream, world: World) -> None:
     world.create("one")
     pypi.faults.add(RPC, RateLimitFault(1), times=1)
     started = trio.current_time()
@@ -120,7 +118,7 @@ async def test_the_rate_limit_is_obeyed_with_a_second_to_spare(pypi: PyPI, upstr
     assert trio.current_time() - started >= 2
 
 
-async def test_what_came_before_a_failure_stays_true(pypi: PyPI, upstream: Upstream, world: World) -> None:
+async def test_batches_before_a_failure_remain_valid(pypi: PyPI, upstream: Upstream, world: World) -> None:
     pypi.page_cap = 2
     world.create("one")
     world.create("two")
@@ -132,19 +130,19 @@ async def test_what_came_before_a_failure_stays_true(pypi: PyPI, upstream: Upstr
 
 
 @pytest.mark.parametrize("fault", [Status(503), TruncatedXML(0.5), Truncate(10), Truncate(None)], ids=range(4))
-async def test_a_passing_fault_is_not_seen(pypi: PyPI, upstream: Upstream, world: World, fault: Fault) -> None:
+async def test_passing_fault_is_hidden_by_a_retry(pypi: PyPI, upstream: Upstream, world: World, fault: Fault) -> None:
     world.create("one")
     pypi.faults.add(RPC, fault, times=2)
     assert len(await journal_of(upstream)) == 1
 
 
-async def test_a_server_that_is_down_is_unreachable_and_not_without_a_journal(pypi: PyPI, upstream: Upstream) -> None:
+async def test_server_that_is_down_is_unreachable_not_without_changelog(pypi: PyPI, upstream: Upstream) -> None:
     pypi.stop()
     with pytest.raises(Unreachable):
         await upstream.last_serial()
 
 
-async def test_calls_keep_their_distance(pypi: PyPI, world: World) -> None:
+async def test_calls_are_spaced_by_the_pause(pypi: PyPI, world: World) -> None:
     world.create("one")
     gate = AllowedUrls(
         index_hosts=frozenset({pypi.url.removeprefix("http://")}), file_hosts=frozenset(), allow_http=True

@@ -24,14 +24,14 @@ def unreachable(count: int) -> list[Unreachable]:
     return [Unreachable("index", why="HTTP 500", hint="wait") for _ in range(count)]
 
 
-async def test_what_fails_three_times_succeeds_the_fourth(autojump_clock: trio.testing.MockClock) -> None:
+async def test_fourth_attempt_may_succeed(autojump_clock: trio.testing.MockClock) -> None:
     work = FailingAttempt(*unreachable(3))
     started = autojump_clock.current_time()
     assert await retry(RetryPolicy(), work) == "done"
     assert 1 + 2 + 4 <= autojump_clock.current_time() - started <= 1 + 2 + 4 + 3
 
 
-async def test_the_fourth_failure_is_told_with_count_and_time(autojump_clock: trio.testing.MockClock) -> None:
+async def test_fourth_failure_is_raised_with_count_and_time(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
     work = FailingAttempt(*unreachable(9))
     with pytest.raises(Unreachable, match=r"^index: HTTP 500; 4 attempts in (\d+\.\d) s$") as failed:
@@ -40,7 +40,7 @@ async def test_the_fourth_failure_is_told_with_count_and_time(autojump_clock: tr
     assert len(work.tried_at) == 4
 
 
-async def test_what_will_not_change_is_tried_once(autojump_clock: trio.testing.MockClock) -> None:
+async def test_permanent_failure_is_not_retried(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
     work = FailingAttempt(Malformed("page", why="not JSON"))
     with pytest.raises(Malformed, match=r"^page: not JSON$"):
@@ -55,7 +55,7 @@ async def test_retry_after_is_obeyed(autojump_clock: trio.testing.MockClock) -> 
     assert 30 <= work.tried_at[1] - work.tried_at[0] <= 31
 
 
-async def test_a_retry_after_beyond_the_budget_is_handed_on_at_once(autojump_clock: trio.testing.MockClock) -> None:
+async def test_retry_after_beyond_the_budget_is_raised_at_once(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
     work = FailingAttempt(Throttled("index", retry_after=3600.0))
     with pytest.raises(Throttled) as failed:
@@ -86,7 +86,7 @@ async def test_a_bug_is_not_retried(autojump_clock: trio.testing.MockClock) -> N
     assert calls == 1
 
 
-async def test_waiting_ends_with_its_scope(autojump_clock: trio.testing.MockClock) -> None:
+async def test_waiting_can_be_cancelled(autojump_clock: trio.testing.MockClock) -> None:
     with trio.move_on_after(5) as scope:
         await retry(RetryPolicy(), FailingAttempt(Throttled("index", retry_after=50.0)))
     assert scope.cancelled_caught

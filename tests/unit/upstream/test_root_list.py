@@ -74,29 +74,29 @@ def test_the_order_of_keys_is_free_and_serials_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "../x", "naïve", "\ud800", None, 5, {"name": "a"}])
-def test_an_entry_without_a_fit_name_is_left_out_and_counted(name: Any) -> None:
+def test_entry_without_a_valid_name_is_skipped_and_counted(name: Any) -> None:
     listed, reader = read(json.dumps({"projects": [{"name": name}, {"name": "good"}, {}]}).encode())
     assert [one.name for one in listed] == ["good"]
     assert reader.skipped == 2
 
 
-def test_an_empty_list_is_a_list() -> None:
+def test_empty_list_is_accepted() -> None:
     assert read(b'{"meta":{},"projects":[]}')[0] == []
 
 
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
-def test_what_is_no_root_list_is_malformed(body: bytes) -> None:
+def test_invalid_root_list_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         read(body)
 
 
-def test_a_list_that_ends_early_is_malformed_wherever_it_ends() -> None:
+def test_list_cut_anywhere_is_malformed() -> None:
     for kept in range(len(WHOLE)):
         with pytest.raises(Malformed):
             read(WHOLE[:kept])
 
 
-def test_depth_and_digits_cost_neither_memory_nor_the_process() -> None:
+def test_deep_nesting_and_long_numbers_are_harmless() -> None:
     """In a process of its own: the faults guarded against end the process (ijson 3.6.0, C backend)."""
     program = """
 from tests.unit.upstream.test_root_list import HOSTILE, read

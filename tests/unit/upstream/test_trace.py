@@ -51,7 +51,7 @@ async def _serve(above: Above, *, task_status: trio.TaskStatus[list[trio.SocketL
     await trio.serve_tcp(above.handle, 0, host="127.0.0.1", task_status=task_status)
 
 
-async def test_a_trace_is_asked_for_again_after_ten_minutes_and_conditionally(mock_clock: MockClock) -> None:
+async def test_trace_is_requested_again_after_ten_minutes_with_its_etag(mock_clock: MockClock) -> None:
     above = Above()
     async with answering(above) as trace:
         assert await trace() == TRACE
@@ -64,7 +64,7 @@ async def test_a_trace_is_asked_for_again_after_ten_minutes_and_conditionally(mo
         assert above.requests[1].startswith(b"GET /mirrorsync/trace.json ")
 
 
-async def test_who_has_none_is_asked_once_a_day(mock_clock: MockClock) -> None:
+async def test_absent_trace_is_requested_once_a_day(mock_clock: MockClock) -> None:
     above = Above()
     above.status = b"404 Not Found"
     async with answering(above) as trace:
@@ -78,7 +78,7 @@ async def test_who_has_none_is_asked_once_a_day(mock_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("status", [b"500 Oops", b"503 Busy", b"403 No", b"302 Found"])
-async def test_a_failure_is_no_trace_and_is_not_repeated_at_once(status: bytes) -> None:
+async def test_failed_trace_is_empty_and_not_retried_at_once(status: bytes) -> None:
     above = Above()
     above.status = status
     above.fields = b"Location: http://elsewhere.test/\r\n" if status.startswith(b"302") else b""
@@ -88,14 +88,14 @@ async def test_a_failure_is_no_trace_and_is_not_repeated_at_once(status: bytes) 
         assert len(above.requests) == 1
 
 
-async def test_more_than_64_kib_is_no_trace() -> None:
+async def test_trace_of_more_than_64_kib_is_ignored() -> None:
     above = Above()
     above.body = b"x" * (64 * 1024 + 1)
     async with answering(above) as trace:
         assert await trace() == b""
 
 
-async def test_one_that_says_nothing_costs_ten_seconds_and_no_more(autojump_clock: MockClock) -> None:
+async def test_silent_upstream_delays_the_trace_by_ten_seconds(autojump_clock: MockClock) -> None:
     above = Above()
     above.is_mute = True
     autojump_clock.autojump_threshold = 0.2

@@ -51,7 +51,7 @@ NO_ANSWERS: Final = (
 )
 
 
-def test_a_value_comes_back_as_it_was_sent() -> None:
+def test_values_round_trip() -> None:
     rows = [["a", None, 1_700_000_000, "add py3 file é&<.whl", 7], ["", "", 0, "keyrotate ", 8]]
     assert xmlrpc.loads(answer(rows), what="call") == rows
     assert xmlrpc.loads(answer(None), what="call") is None
@@ -62,7 +62,7 @@ def test_a_call_is_plain_xml_rpc() -> None:
 
 
 @pytest.mark.parametrize("body", NO_ANSWERS, ids=range(len(NO_ANSWERS)))
-def test_what_is_no_answer_is_malformed_and_cheap(body: bytes) -> None:
+def test_invalid_response_is_malformed_and_cheap(body: bytes) -> None:
     tracemalloc.start()
     with pytest.raises(Malformed):
         xmlrpc.loads(body, what="call")
@@ -71,7 +71,7 @@ def test_what_is_no_answer_is_malformed_and_cheap(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 30, 200, -1, -30])
-def test_an_answer_that_ends_early_is_never_no_changes(kept: int) -> None:
+def test_response_that_ends_early_is_an_error(kept: int) -> None:
     body = answer([["a", "1", 1, "create", 1]]).rstrip()
     with pytest.raises(CutShort):
         xmlrpc.loads(body[:kept], what="call")
@@ -89,7 +89,7 @@ def test_an_answer_that_ends_early_is_never_no_changes(kept: int) -> None:
         (12, "something new", NoChangelog),
     ],
 )
-def test_a_fault_becomes_the_error_that_it_means(code: int, text: str, error: type[MirrorsyncError]) -> None:
+def test_fault_becomes_the_matching_error(code: int, text: str, error: type[MirrorsyncError]) -> None:
     with pytest.raises(error, match=f"fault {code}"):
         xmlrpc.loads(fault(code, text), what="call")
 
@@ -98,7 +98,7 @@ def test_a_fault_becomes_the_error_that_it_means(code: int, text: str, error: ty
     ("hint", "seconds"),
     [(" Limit may reset in 17 seconds.", 18.0), ("", None), (" Limit may reset in 999999999 seconds.", 86_400.0)],
 )
-def test_the_rate_limit_fault_tells_how_long_to_wait(hint: str, seconds: float | None) -> None:
+def test_rate_limit_fault_has_the_wait(hint: str, seconds: float | None) -> None:
     text = f"HTTPTooManyRequests: The action could not be performed because there were too many requests.{hint}"
     with pytest.raises(Throttled) as throttled:
         xmlrpc.loads(fault(-32500, text), what="call")

@@ -50,7 +50,7 @@ def ranges(pypi: PyPI) -> list[str]:
     return [request.headers.get("range", "") for request in pypi.seen(FILES)]
 
 
-async def test_a_whole_body_comes_undecoded_and_asks_for_no_coding(pypi: PyPI, file: WorldFile) -> None:
+async def test_body_is_requested_and_returned_without_a_coding(pypi: PyPI, file: WorldFile) -> None:
     async with open_at(pypi.url) as upstream:
         assert await fetch(upstream, remote_of(pypi, file)) == CONTENT
     (request,) = pypi.seen(FILES)
@@ -60,14 +60,14 @@ async def test_a_whole_body_comes_undecoded_and_asks_for_no_coding(pypi: PyPI, f
     assert "cookie" not in request.headers
 
 
-async def test_an_empty_file_is_whole(pypi: PyPI, world: World) -> None:
+async def test_empty_file_is_complete(pypi: PyPI, world: World) -> None:
     empty = world.upload("holy", "1.0", filename="holy-1.0.zip", content=b"")
     async with open_at(pypi.url) as upstream:
         assert await fetch(upstream, remote_of(pypi, empty)) == b""
 
 
 @pytest.mark.parametrize("fault", [Truncate(100_000), Reset(100_000)])
-async def test_a_broken_connection_is_resumed_where_it_stood(pypi: PyPI, file: WorldFile, fault: Fault) -> None:
+async def test_broken_body_resumes_where_it_stopped(pypi: PyPI, file: WorldFile, fault: Fault) -> None:
     pypi.faults.add(FILES, fault, times=1)
     async with open_at(pypi.url) as upstream:
         assert await fetch(upstream, remote_of(pypi, file)) == CONTENT
@@ -77,7 +77,7 @@ async def test_a_broken_connection_is_resumed_where_it_stood(pypi: PyPI, file: W
 
 
 @pytest.mark.parametrize("after", [None, 0])
-async def test_a_connection_that_breaks_before_the_first_byte_is_made_again(
+async def test_connection_broken_before_the_first_byte_is_retried(
     pypi: PyPI, file: WorldFile, after: int | None
 ) -> None:
     pypi.faults.add(FILES, Truncate(after), times=2)
@@ -86,14 +86,14 @@ async def test_a_connection_that_breaks_before_the_first_byte_is_made_again(
     assert ranges(pypi) == ["", "", ""]
 
 
-async def test_several_breaks_are_several_resumptions(pypi: PyPI, file: WorldFile) -> None:
+async def test_body_resumes_after_each_of_several_breaks(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Truncate(20_000), times=8)
     async with open_at(pypi.url) as upstream:
         assert await fetch(upstream, remote_of(pypi, file)) == CONTENT
     assert ranges(pypi)[:3] == ["", "bytes=20000-", "bytes=40000-"]
 
 
-async def test_a_host_that_ignores_range_is_read_again_and_what_is_known_skipped(pypi: PyPI, file: WorldFile) -> None:
+async def test_known_bytes_are_skipped_if_the_host_ignores_range(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, IgnoreRange(), Truncate(100_000), times=1)
     pypi.faults.add(FILES, IgnoreRange(), Truncate(200_000), times=1)
     pypi.faults.add(FILES, IgnoreRange())
@@ -105,9 +105,7 @@ async def test_a_host_that_ignores_range_is_read_again_and_what_is_known_skipped
 @pytest.mark.parametrize(
     "content_range", ["bytes 5-9/262144", "bytes 0-262143/262144", "", "items 1-2/3", "bytes */262144"]
 )
-async def test_a_range_answer_that_starts_elsewhere_is_not_believed(
-    pypi: PyPI, file: WorldFile, content_range: str
-) -> None:
+async def test_range_response_with_another_start_is_rejected(pypi: PyPI, file: WorldFile, content_range: str) -> None:
     pypi.faults.add(FILES, Truncate(100_000), times=1)
     pypi.faults.add(FILES, Status(206, (("Content-Range", content_range),), CONTENT), times=1)
     async with open_at(pypi.url) as upstream:
@@ -115,7 +113,7 @@ async def test_a_range_answer_that_starts_elsewhere_is_not_believed(
     assert ranges(pypi) == ["", "bytes=100000-", ""]
 
 
-async def test_a_range_answer_that_ends_early_is_not_the_end(pypi: PyPI, file: WorldFile) -> None:
+async def test_range_response_that_ends_early_is_resumed(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Truncate(100_000), times=1)
     segment = (("Content-Range", f"bytes 100000-100009/{file.size}"),)
     pypi.faults.add(FILES, Status(206, segment, CONTENT[100_000:100_010]), times=1)
@@ -124,7 +122,7 @@ async def test_a_range_answer_that_ends_early_is_not_the_end(pypi: PyPI, file: W
     assert ranges(pypi) == ["", "bytes=100000-", "bytes=100010-"]
 
 
-async def test_a_range_answer_of_another_total_is_of_wrong_size(pypi: PyPI, file: WorldFile) -> None:
+async def test_range_response_with_another_total_is_wrong_size(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Truncate(100_000), times=1)
     pypi.faults.add(FILES, Status(206, (("Content-Range", "bytes 100000-100009/100010"),), CONTENT[:10]))
     async with open_at(pypi.url) as upstream:
@@ -132,7 +130,7 @@ async def test_a_range_answer_of_another_total_is_of_wrong_size(pypi: PyPI, file
             await fetch(upstream, remote_of(pypi, file))
 
 
-async def test_a_body_of_untold_size_that_broke_after_its_last_byte_is_whole(pypi: PyPI, file: WorldFile) -> None:
+async def test_body_of_unknown_size_is_complete_if_broken_after_its_last_byte(pypi: PyPI, file: WorldFile) -> None:
     untold = Remote(url=remote_of(pypi, file).url, size=None, limit=10**6)
     pypi.faults.add(FILES, OtherSize(5), Truncate(len(CONTENT)), times=1)
     async with open_at(pypi.url) as upstream:
@@ -140,7 +138,7 @@ async def test_a_body_of_untold_size_that_broke_after_its_last_byte_is_whole(pyp
     assert ranges(pypi) == ["", f"bytes={len(CONTENT)}-"]
 
 
-async def test_a_body_of_untold_size_comes_whole(pypi: PyPI, file: WorldFile) -> None:
+async def test_body_of_unknown_size_is_read_to_its_end(pypi: PyPI, file: WorldFile) -> None:
     untold = Remote(url=remote_of(pypi, file).url, size=None, limit=10**6)
     async with open_at(pypi.url) as upstream:
         assert await fetch(upstream, untold) == CONTENT
@@ -148,7 +146,7 @@ async def test_a_body_of_untold_size_comes_whole(pypi: PyPI, file: WorldFile) ->
             await fetch(upstream, Remote(url=untold.url, size=None, limit=len(CONTENT) - 1))
 
 
-async def test_a_connection_that_always_breaks_is_given_up_and_told(pypi: PyPI, file: WorldFile) -> None:
+async def test_body_fails_after_the_allowed_number_of_restarts(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Truncate(1))
     async with open_at(pypi.url) as upstream:
         with pytest.raises(Truncated, match=r"of 262,144 bytes, restart \d+ of"):
@@ -156,7 +154,7 @@ async def test_a_connection_that_always_breaks_is_given_up_and_told(pypi: PyPI, 
     assert MAX_RESTARTS < len(ranges(pypi)) < 2 * MAX_RESTARTS
 
 
-async def test_a_connection_that_makes_no_progress_is_given_up_soon(pypi: PyPI, file: WorldFile) -> None:
+async def test_body_without_progress_fails_within_the_retry_budget(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Truncate(0))
     async with open_at(pypi.url) as upstream:
         with pytest.raises(Truncated, match="3 attempts"):
@@ -165,7 +163,7 @@ async def test_a_connection_that_makes_no_progress_is_given_up_soon(pypi: PyPI, 
 
 
 @pytest.mark.parametrize("change", [-1, 1, -1000, 10**6])
-async def test_another_size_is_told_before_a_byte_is_handed_on(pypi: PyPI, file: WorldFile, change: int) -> None:
+async def test_announced_wrong_size_is_rejected_before_the_first_byte(pypi: PyPI, file: WorldFile, change: int) -> None:
     pypi.faults.add(FILES, OtherSize(change))
     chunks: list[bytes] = []
     async with open_at(pypi.url) as upstream:
@@ -175,7 +173,7 @@ async def test_another_size_is_told_before_a_byte_is_handed_on(pypi: PyPI, file:
     assert len(ranges(pypi)) == 1
 
 
-async def test_an_endless_body_is_cut_off_at_its_promise(pypi: PyPI, file: WorldFile) -> None:
+async def test_endless_body_is_stopped_at_its_announced_size(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Endless())
     chunks: list[bytes] = []
     async with open_at(pypi.url) as upstream:
@@ -186,7 +184,7 @@ async def test_an_endless_body_is_cut_off_at_its_promise(pypi: PyPI, file: World
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 400, 451])
-async def test_a_file_that_is_not_there_is_missing_on_entering(pypi: PyPI, file: WorldFile, status: int) -> None:
+async def test_missing_file_is_reported_on_entering(pypi: PyPI, file: WorldFile, status: int) -> None:
     pypi.faults.add(FILES, Status(status))
     async with open_at(pypi.url) as upstream:
         with pytest.raises(Missing, match=str(status)):
@@ -195,7 +193,7 @@ async def test_a_file_that_is_not_there_is_missing_on_entering(pypi: PyPI, file:
     assert len(ranges(pypi)) == 1
 
 
-async def test_a_5xx_is_tried_again_and_then_told_with_its_count(pypi: PyPI, file: WorldFile) -> None:
+async def test_5xx_is_retried_and_reported_with_the_attempts(pypi: PyPI, file: WorldFile) -> None:
     rule = pypi.faults.add(FILES, Status(502), times=2)
     async with open_at(pypi.url) as upstream:
         assert await fetch(upstream, remote_of(pypi, file)) == CONTENT
@@ -205,7 +203,7 @@ async def test_a_5xx_is_tried_again_and_then_told_with_its_count(pypi: PyPI, fil
             await fetch(upstream, remote_of(pypi, file))
 
 
-async def test_a_throttling_file_host_is_obeyed(pypi: PyPI, file: WorldFile) -> None:
+async def test_retry_after_of_the_file_host_is_obeyed(pypi: PyPI, file: WorldFile) -> None:
     rule = pypi.faults.add(FILES, Throttle429(1), times=1)
     async with open_at(pypi.url) as upstream:
         started = trio.current_time()
@@ -219,7 +217,7 @@ async def test_a_throttling_file_host_is_obeyed(pypi: PyPI, file: WorldFile) -> 
 
 
 @pytest.mark.parametrize("fault", [Stall(None), Stall(1000), DelayHeaders(60)])
-async def test_silence_ends_a_connection(pypi: PyPI, file: WorldFile, fault: Fault) -> None:
+async def test_silent_body_is_interrupted(pypi: PyPI, file: WorldFile, fault: Fault) -> None:
     pypi.faults.add(FILES, fault, times=1)
     async with open_at(pypi.url, silence=SILENCE) as upstream:
         with trio.fail_after(5):
@@ -227,7 +225,7 @@ async def test_silence_ends_a_connection(pypi: PyPI, file: WorldFile, fault: Fau
     assert len(ranges(pypi)) == 2
 
 
-async def test_a_slow_body_is_not_a_silent_one(pypi: PyPI, file: WorldFile) -> None:
+async def test_slow_body_is_not_silent(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Drip(piece=20_000, interval=SILENCE / 4))
     async with open_at(pypi.url, silence=SILENCE) as upstream:
         started = trio.current_time()
@@ -236,7 +234,7 @@ async def test_a_slow_body_is_not_a_silent_one(pypi: PyPI, file: WorldFile) -> N
     assert len(ranges(pypi)) == 1
 
 
-async def test_a_slow_reader_is_not_a_silent_server(pypi: PyPI, world: World) -> None:
+async def test_slow_reader_causes_no_timeout(pypi: PyPI, world: World) -> None:
     large = world.upload("holy", "2.0", filename="holy-2.0.tar.gz", content=bytes(20_000_000))
     async with open_at(pypi.url, silence=SILENCE) as upstream, upstream.open(remote_of(pypi, large)) as body:
         size = len(await anext(body))
@@ -258,7 +256,7 @@ async def test_a_slow_reader_is_not_a_silent_server(pypi: PyPI, world: World) ->
         "/x.whl",
     ],
 )
-async def test_a_hostile_url_is_refused_and_nothing_is_asked(pypi: PyPI, url: str) -> None:
+async def test_hostile_url_is_refused_without_a_request(pypi: PyPI, url: str) -> None:
     hostile = url.format(port=pypi.url.rpartition(":")[2])
     async with open_at(pypi.url) as upstream:
         with pytest.raises(Refused):
@@ -266,7 +264,7 @@ async def test_a_hostile_url_is_refused_and_nothing_is_asked(pypi: PyPI, url: st
     assert pypi.requests == []
 
 
-async def test_a_file_host_of_its_own_must_be_named(elsewhere: PyPI, file: WorldFile) -> None:
+async def test_separate_file_host_must_be_configured(elsewhere: PyPI, file: WorldFile) -> None:
     remote = remote_of(elsewhere, file)
     async with open_at(elsewhere.url) as upstream:
         with pytest.raises(Refused, match="files may come from"):
@@ -284,7 +282,7 @@ async def test_a_redirect_to_an_allowed_host_is_followed(pypi: PyPI, file: World
 @pytest.mark.parametrize(
     "location", ["https://evil.test/x", "http://127.0.0.2/x", "//evil.test/x", "file:///etc/passwd", "/packages/again"]
 )
-async def test_a_redirect_to_elsewhere_or_without_end_is_refused(pypi: PyPI, file: WorldFile, location: str) -> None:
+async def test_redirect_to_another_host_or_without_end_is_refused(pypi: PyPI, file: WorldFile, location: str) -> None:
     pypi.faults.add(FILES, Redirect(location))
     async with open_at(pypi.url) as upstream:
         with pytest.raises(Refused):
@@ -293,7 +291,7 @@ async def test_a_redirect_to_elsewhere_or_without_end_is_refused(pypi: PyPI, fil
 
 
 @pytest.mark.parametrize("fault", [Portal(), HugeHeader(), Body(b"")])
-async def test_an_answer_that_is_no_file_is_an_expected_failure(pypi: PyPI, file: WorldFile, fault: Fault) -> None:
+async def test_unwanted_status_is_an_expected_failure(pypi: PyPI, file: WorldFile, fault: Fault) -> None:
     pypi.faults.add(FILES, fault)
     async with open_at(pypi.url) as upstream:
         with pytest.raises((DownloadError, Unreachable)):
@@ -308,7 +306,7 @@ async def test_a_server_that_is_down_is_unreachable(pypi: PyPI, file: WorldFile)
     assert failed.value.hint
 
 
-async def test_leaving_early_gives_back_the_connection_and_its_place(pypi: PyPI, world: World) -> None:
+async def test_leaving_early_releases_the_connection_slot(pypi: PyPI, world: World) -> None:
     large = world.upload("holy", "2.0", filename="holy-2.0.tar.gz", content=bytes(20_000_000))
     connections = trio.CapacityLimiter(1)
     async with open_at(pypi.url, connections=connections) as upstream:
@@ -319,7 +317,7 @@ async def test_leaving_early_gives_back_the_connection_and_its_place(pypi: PyPI,
         assert len(await fetch(upstream, remote_of(pypi, large))) == large.size
 
 
-async def test_cancelling_is_prompt_and_gives_back_the_place(pypi: PyPI, file: WorldFile) -> None:
+async def test_cancellation_is_prompt_and_releases_the_slot(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, Stall(1000))
     connections = trio.CapacityLimiter(1)
     async with open_at(pypi.url, connections=connections, silence=60) as upstream:
@@ -330,7 +328,7 @@ async def test_cancelling_is_prompt_and_gives_back_the_place(pypi: PyPI, file: W
         assert connections.borrowed_tokens == 0
 
 
-async def test_no_more_connections_are_open_than_the_limiter_lets(pypi: PyPI, file: WorldFile) -> None:
+async def test_open_connections_never_exceed_the_limit(pypi: PyPI, file: WorldFile) -> None:
     pypi.faults.add(FILES, DelayHeaders(0.05))
     async with open_at(pypi.url, connections=trio.CapacityLimiter(2)) as upstream, trio.open_nursery() as nursery:
         for _ in range(10):
@@ -338,7 +336,7 @@ async def test_no_more_connections_are_open_than_the_limiter_lets(pypi: PyPI, fi
     assert pypi.log.peak_connections == 2
 
 
-async def test_connections_are_used_again(pypi: PyPI, file: WorldFile) -> None:
+async def test_connections_are_reused(pypi: PyPI, file: WorldFile) -> None:
     async with open_at(pypi.url) as upstream:
         for _ in range(5):
             await fetch(upstream, remote_of(pypi, file))
@@ -346,14 +344,14 @@ async def test_connections_are_used_again(pypi: PyPI, file: WorldFile) -> None:
 
 
 @pytest.mark.parametrize("name", ["holy-2.0-py3-none-any.whl", "holy-2.0.tar.gz"])
-async def test_a_coding_that_an_intermediary_gave_is_undone(pypi: PyPI, world: World, name: str) -> None:
+async def test_coding_added_by_an_intermediary_is_undone(pypi: PyPI, world: World, name: str) -> None:
     coded = world.upload("holy", "2.0", filename=name, content=CONTENT)
     pypi.faults.add(FILES, Gzip())
     async with open_at(pypi.url) as upstream:
         assert await fetch(upstream, remote_of(pypi, coded)) == CONTENT
 
 
-async def test_a_coded_body_that_breaks_off_is_read_again_from_its_start(pypi: PyPI, world: World) -> None:
+async def test_broken_coded_body_is_read_again_from_its_start(pypi: PyPI, world: World) -> None:
     noise = os.urandom(300_000)
     coded = world.upload("holy", "2.0", filename="holy-2.0-py3-none-any.whl", content=noise)
     pypi.faults.add(FILES, Gzip(), Truncate(200_000), times=2)
@@ -363,7 +361,7 @@ async def test_a_coded_body_that_breaks_off_is_read_again_from_its_start(pypi: P
     assert ranges(pypi) == ["", "", ""]
 
 
-async def test_a_gzip_bomb_in_the_place_of_a_file_stops_at_its_size(pypi: PyPI, world: World) -> None:
+async def test_gzip_bomb_in_place_of_a_file_is_stopped_at_its_size(pypi: PyPI, world: World) -> None:
     wheel = world.upload("holy", "2.0", filename="holy-2.0-py3-none-any.whl", content=CONTENT)
     pypi.faults.add(FILES, Body(bytes(50_000_000)), Gzip())
     async with open_at(pypi.url) as upstream:

@@ -37,13 +37,13 @@ def paced(gather: int) -> Script:
     return script
 
 
-async def test_after_the_first_answer_the_others_are_asked_for_at_once() -> None:
+async def test_other_requests_follow_together_after_the_first_response() -> None:
     async with open_peer(paced(3)) as peer, open_at(peer.url("")) as upstream:
         assert await fetched(upstream, peer) == list(NAMES)
         assert peer.connections == 1
 
 
-async def test_a_connection_that_has_shown_itself_carries_all_of_them_at_once() -> None:
+async def test_reused_connection_carries_all_requests_at_once() -> None:
     together: list[int] = []
 
     async def script(talk: Talk) -> None:
@@ -59,7 +59,7 @@ async def test_a_connection_that_has_shown_itself_carries_all_of_them_at_once() 
     assert together == [0, 3, 2, 1, 0]
 
 
-async def test_what_an_ended_connection_left_unanswered_is_asked_for_elsewhere() -> None:
+async def test_unanswered_requests_are_sent_on_another_connection() -> None:
     async def script(talk: Talk) -> None:
         answered = 2 if talk.number == 1 else 1000
         while answered and (request := await talk.request()):
@@ -82,7 +82,7 @@ async def test_server_that_closes_each_connection_gets_one_request_each() -> Non
     assert sorted(peer.targets) == list(NAMES)
 
 
-async def test_a_peer_that_breaks_off_volleys_is_soon_asked_one_thing_at_a_time() -> None:
+async def test_server_that_breaks_pipelines_gets_one_request_at_a_time() -> None:
     """It takes one request at a time and drops what came with it, as some old proxies do."""
     dropped: list[bytes] = []
 
@@ -100,7 +100,7 @@ async def test_a_peer_that_breaks_off_volleys_is_soon_asked_one_thing_at_a_time(
     assert len(dropped) == 3
 
 
-async def test_an_answer_to_what_was_not_asked_yet_is_nobodys() -> None:
+async def test_response_before_its_request_is_discarded() -> None:
     async def script(talk: Talk) -> None:
         if talk.number > 1:
             await honest(talk)
@@ -115,7 +115,7 @@ async def test_an_answer_to_what_was_not_asked_yet_is_nobodys() -> None:
 
 
 @pytest.mark.parametrize("broken", ["/a", "/c", "/d"])
-async def test_one_that_is_missing_is_told_and_the_others_come(broken: str) -> None:
+async def test_missing_file_does_not_affect_the_others(broken: str) -> None:
     async def script(talk: Talk) -> None:
         while request := await talk.request():
             missing = request.split(b" ")[1].decode() == broken
@@ -127,7 +127,7 @@ async def test_one_that_is_missing_is_told_and_the_others_come(broken: str) -> N
     assert sorted(peer.targets) == list(NAMES)  # each once: asking again would not help
 
 
-async def test_one_that_fails_for_a_moment_is_asked_for_again_alone() -> None:
+async def test_passing_failure_is_retried_alone() -> None:
     async def script(talk: Talk) -> None:
         while request := await talk.request():
             first = b" /b " in request and peer.targets.count("/b") == 1
@@ -138,7 +138,7 @@ async def test_one_that_fails_for_a_moment_is_asked_for_again_alone() -> None:
     assert sorted(peer.targets) == ["/a", "/b", "/b", "/c", "/d"]
 
 
-async def test_a_redirect_is_followed_by_the_one_that_it_concerns() -> None:
+async def test_redirect_is_followed_for_its_request_only() -> None:
     async def script(talk: Talk) -> None:
         while request := await talk.request():
             moved = answer(b"", b"Location: /elsewhere", status=b"302 Found")
@@ -148,7 +148,7 @@ async def test_a_redirect_is_followed_by_the_one_that_it_concerns() -> None:
         assert await fetched(upstream, peer) == ["/a", "/elsewhere", "/c", "/d"]
 
 
-async def test_cancelled_in_the_middle_it_leaves_no_connection_open() -> None:
+async def test_cancelled_pipeline_closes_its_connection() -> None:
     async def script(talk: Talk) -> None:
         if request := await talk.request():
             await talk.send(echo(request))

@@ -42,7 +42,7 @@ def test_a_row_becomes_a_change_of_the_normalised_name() -> None:
         "revoke_invite Owner lancelot",
     ],
 )
-def test_a_role_moves_the_serial_and_not_the_page(action: str) -> None:
+def test_role_row_raises_the_serial_and_touches_no_page(action: str) -> None:
     change = change_of(action)
     assert not change.touches_page
     assert not change.removes_project
@@ -74,11 +74,11 @@ def test_any_other_action_touches_the_page_and_removes_nothing(action: str | Non
 
 
 @pytest.mark.parametrize("action", ["remove project", "remove"])
-def test_a_removal_is_told(action: str) -> None:
+def test_removal_is_marked(action: str) -> None:
     assert change_of(action).removes_project
 
 
-def test_a_project_made_again_in_the_same_batch_has_the_later_row_say_so() -> None:
+def test_later_row_of_a_recreated_project_is_no_removal() -> None:
     batch = batch_of(row("remove project", serial=1), row("create", serial=2))
     assert [change.removes_project for change in batch.changes] == [True, False]
 
@@ -96,7 +96,7 @@ def test_a_project_made_again_in_the_same_batch_has_the_later_row_say_so() -> No
         ("-", "create"),
     ],
 )
-def test_a_row_that_names_no_project_moves_the_cursor_only(name: str | None, action: str) -> None:
+def test_row_without_a_project_only_moves_the_cursor(name: str | None, action: str) -> None:
     assert batch_of(row(action, name=name, serial=9)) == ChangeBatch(upto=Serial(9), changes=())
 
 
@@ -124,12 +124,12 @@ def test_gaps_are_normal_and_no_rows_are_no_batch() -> None:
         [["a", "1", 1, "create", 3]],
     ],
 )
-def test_what_are_no_ascending_rows_is_malformed(rows: Any) -> None:
+def test_rows_that_do_not_ascend_are_malformed(rows: Any) -> None:
     with pytest.raises(Malformed):
         to_batch(rows, since=Serial(3), what="call")
 
 
 @pytest.mark.parametrize("value", [-1, True, "5", None, 2**63, 1.5])
-def test_what_is_no_serial_is_malformed(value: Any) -> None:
+def test_invalid_serial_is_malformed(value: Any) -> None:
     with pytest.raises(Malformed):
         to_serial(value, what="call")
