@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from mirrorsync.errors import MirrorsyncError
+from mirrorsync.upstream.http.errors import TransportError
 from mirrorsync.upstream.http.message import Request, Response
 from mirrorsync.upstream.http.pipeline import Pipeline
 from mirrorsync.upstream.http.pool import ConnectionPool
@@ -40,6 +41,10 @@ class Kind(msgspec.Struct, frozen=True):
             yield client
 
 
+def _as_httpx(error: TransportError) -> Exception:
+    return cast("Exception", getattr(httpx, type(error).__name__)(str(error)))
+
+
 class OwnTransport(httpx.AsyncBaseTransport):
     """Sends as the mirror does: one `Request` in a `Pipeline`, whose `Response` is read chunk by chunk."""
 
@@ -57,7 +62,10 @@ class OwnTransport(httpx.AsyncBaseTransport):
             content=b"".join([part async for part in request.stream]),
             silence=min(request.extensions["timeout"][name] for name in ("connect", "read", "write")),
         )
-        response = await Pipeline(self._pool, (sent,)).next()
+        try:
+            response = await Pipeline(self._pool, (sent,)).next()
+        except TransportError as error:
+            raise _as_httpx(error) from error
         assert response is not None
         return httpx.Response(
             response.status,
@@ -81,7 +89,8 @@ class _Body(httpx.AsyncByteStream):
         try:
             chunk = await self._response.chunk()
         except MirrorsyncError as error:
-            raise error.__cause__ or error from None  # the suite tests what the connection raises
+            # The suite tests what the connection raises.
+            raise _as_httpx(cast("TransportError", error.__cause__)) from error.__cause__
         if not chunk:
             raise StopAsyncIteration
         return bytes(chunk)

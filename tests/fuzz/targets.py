@@ -24,7 +24,8 @@ from mirrorsync.simple.encode import encode_page
 from mirrorsync.simple.wire import Unfit, WireFile, WireHashes
 from mirrorsync.upstream import address, extras, xmlrpc
 from mirrorsync.upstream.http.allowed_urls import AllowedUrls
-from mirrorsync.upstream.http.http1 import BadResponse, ResponseParser
+from mirrorsync.upstream.http.errors import RemoteProtocolError
+from mirrorsync.upstream.http.http1 import ResponseParser
 from mirrorsync.upstream.http.inflate import Inflater
 from mirrorsync.upstream.http.url import Url, authority
 from mirrorsync.upstream.http.url import parse as parse_url
@@ -317,7 +318,7 @@ def response(data: bytes) -> bool:
         for at in range(0, len(data), step):
             parser.feed(data[at : at + step])
         parser.feed_end()
-    except BadResponse as refusal:
+    except RemoteProtocolError as refusal:
         require_message(refusal)
         return False
     (came,) = parser.responses

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 _UNITS: Final = ((86_400, "day", "d"), (3_600, "hour", "h"), (60, "minute", "min"), (1, "second", "s"))
@@ -24,6 +23,8 @@ def counted(number: int, thing: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "did you mean numpy?" for the known word that is most like `word`; empty when none is similar."""
+    from difflib import get_close_matches  # noqa: PLC0415 -- only a mistake needs it
+
     close = get_close_matches(word, known, n=1)
     return f"did you mean {close[0]}?" if close else ""
 

@@ -3,12 +3,11 @@
 import re
 from typing import Final
 
-import httpx
 import msgspec
 from pip._internal.models.index import PyPI  # pip defines it; a test checks that the name exists
 
 from mirrorsync.errors import BadConfig
-from mirrorsync.upstream.http.url import authority
+from mirrorsync.upstream.http.url import Url, UrlError, authority, parse
 
 PYPI_NAME: Final = "pypi"
 """The configured name of PyPI itself."""
@@ -57,18 +56,18 @@ def host_of(text: str) -> str:
     Raises: BadConfig.
     """
     try:
-        url = httpx.URL(f"https://{text}/")
-    except httpx.InvalidURL as error:
+        url = parse(f"https://{text}/")
+    except UrlError as error:
         raise BadConfig(f"file host {text[:100]!r} is not a host", why=str(error)) from error
     if not _HOST.fullmatch(url.raw_host) or url.userinfo or url.raw_path != b"/" or url.fragment:
         raise BadConfig(f"file host {text[:100]!r} is not a host", hint='write HOST or HOST:PORT, without "https://"')
     return authority(url)
 
 
-def _parse(text: str) -> httpx.URL:
+def _parse(text: str) -> Url:
     try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
+        url = parse(text)
+    except UrlError as error:
         raise BadConfig(f"index {text[:100]!r} is not a URL", why=str(error), hint=_HINT) from error
     if url.scheme not in ("https", "http") or not _HOST.fullmatch(url.raw_host):
         raise BadConfig(f"index {text[:100]!r} is not a base URL", hint=_HINT)

@@ -1,12 +1,13 @@
 """Opening an upstream from its configuration."""
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
 from functools import cache, partial
 from typing import Final, Literal
 
-import httpx
+import certifi
 import trio
 
 from mirrorsync import __version__
@@ -16,7 +17,6 @@ from mirrorsync.upstream.http.allowed_urls import AllowedUrls
 from mirrorsync.upstream.http.client import NO_METRICS, SILENCE, Client, RequestMetrics
 from mirrorsync.upstream.http.pipeline import Pipeline
 from mirrorsync.upstream.http.pool import ConnectionPool
-from mirrorsync.upstream.http.proxy import ProxyRequests, environment_has_proxy, proxy_client
 from mirrorsync.upstream.http.retry import RetryPolicy
 from mirrorsync.upstream.index import SimpleIndex
 from mirrorsync.upstream.pypi import PAUSE, XML_SILENCE, PyPIUpstream
@@ -100,8 +100,8 @@ async def open_client(  # noqa: PLR0913 -- each is one key of the configuration
 ) -> AsyncIterator[Client]:
     """Open a client whose connections are closed when the context ends. `silence` in seconds.
 
-    Certificates are always verified, against `ca_file`, else SSL_CERT_FILE, else certifi's list. They are read now, or
-    on first use if plain HTTP is allowed and there is no `ca_file`.
+    Certificates are always verified, against `ca_file`, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's list. They
+    are read now, or on first use if plain HTTP is allowed and there is no `ca_file`.
     Raises: BadConfig, for an unusable proxy or certificate file.
     """
     tls = cache(partial(_tls_context, ca_file))
@@ -110,21 +110,27 @@ async def open_client(  # noqa: PLR0913 -- each is one key of the configuration
     make = partial(
         Client, allowed=allowed, connections=connections, retry_policy=retry_policy or RetryPolicy(), metrics=metrics
     )
-    if proxy is None and not environment_has_proxy():
+    if proxy is None and not _environment_has_proxy():
         with closing(ConnectionPool(tls, user_agent=user_agent, silence=silence)) as pool:
             yield make(partial(Pipeline, pool))
         return
-    try:
-        client = proxy_client(tls(), proxy, user_agent=user_agent)
-    except (ValueError, ImportError, httpx.InvalidURL) as error:
-        raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
-    async with client:
+    from mirrorsync.upstream.http.proxy import ProxyRequests, proxy_client  # noqa: PLC0415 -- loads httpx
+
+    async with proxy_client(tls(), proxy, user_agent=user_agent) as client:
         yield make(partial(ProxyRequests, client, silence=silence))
+
+
+def _environment_has_proxy() -> bool:
+    names = {name.lower() for name, value in os.environ.items() if value}
+    return not names.isdisjoint(("http_proxy", "https_proxy", "all_proxy"))
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+        file, directory = ca_file or os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        if not file and directory:
+            return ssl.create_default_context(capath=directory)
+        return ssl.create_default_context(cafile=file or certifi.where())
     except OSError as error:
         which = "the file that SSL_CERT_FILE names" if ca_file is None else f"ca-file {ca_file!r}"
         raise BadConfig(f"{which} cannot be used", why=str(error)) from error

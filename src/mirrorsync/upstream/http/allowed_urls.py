@@ -1,16 +1,10 @@
 """Which URLs may be requested: hosts, schemes and redirects. Pure."""
 
-from typing import Final
-
-import httpx
 import msgspec
 from packaging.utils import canonicalize_name
 
 from mirrorsync.errors import Malformed, Refused
-from mirrorsync.upstream.http.url import Url, authority, full, parse
-
-_INVALID_URL: Final = (httpx.InvalidURL, ValueError)
-"""ValueError: httpx joins with the standard library, which raises it for an address such as `//[`."""
+from mirrorsync.upstream.http.url import Url, UrlError, authority, join, parse, shown
 
 
 class AllowedUrls(msgspec.Struct, frozen=True):
@@ -27,19 +21,19 @@ class AllowedUrls(msgspec.Struct, frozen=True):
         """
         try:
             parsed = parse(url)
-        except httpx.InvalidURL as error:
+        except UrlError as error:
             raise Refused(f"file URL {url[:200]!r} is not a URL", why=str(error)[:200]) from error
         return self._allowed_file(parsed)
 
     def file_redirect(self, origin: Url, location: str) -> Url:
         """Return the target of a file's redirect. Raises: Refused, as `file`, and for https to http."""
         try:
-            target = full(origin).join(location)
-        except _INVALID_URL as error:
-            raise Refused(f"{_shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
+            target = join(origin, location)
+        except UrlError as error:
+            raise Refused(f"{shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
         if origin.scheme == "https" and target.scheme != "https":
             raise Refused(
-                f"{_shown(origin)} redirects to {_shown(target)}", why="that would leave TLS; it was not followed"
+                f"{shown(origin)} redirects to {shown(target)}", why="that would leave TLS; it was not followed"
             )
         return self._allowed_file(target)
 
@@ -49,9 +43,9 @@ class AllowedUrls(msgspec.Struct, frozen=True):
         Raises: Malformed, for any other target.
         """
         try:
-            target = full(origin).join(location)
-        except _INVALID_URL as error:
-            raise Malformed(f"{_shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
+            target = join(origin, location)
+        except UrlError as error:
+            raise Malformed(f"{shown(origin)} redirects to {location[:200]!r}", why="that is not a URL") from error
         leaves_tls = origin.scheme == "https" and target.scheme != "https"
         if (
             leaves_tls
@@ -60,33 +54,29 @@ class AllowedUrls(msgspec.Struct, frozen=True):
             or authority(target) != authority(origin)
         ):
             raise Malformed(
-                f"{_shown(origin)} redirects to {_shown(target)}",
+                f"{shown(origin)} redirects to {shown(target)}",
                 why="pages must come from the index's own host; it was not followed",
                 hint="a captive portal or a proxy; or the index has moved: see [upstream] index",
             )
-        if _spelling_free(target.path) != _spelling_free(full(origin).path):
-            raise Malformed(f"{_shown(origin)} redirects to {_shown(target)}", why="that is another resource")
+        if _spelling_free(target.path) != _spelling_free(origin.path):
+            raise Malformed(f"{shown(origin)} redirects to {shown(target)}", why="that is another resource")
         return target
 
     def _allowed_file(self, url: Url) -> Url:
-        if isinstance(url, httpx.URL) and url.userinfo:
+        if url.userinfo:
             raise Refused(
                 f"file URL on {authority(url)[:100]!r} carries credentials",
                 why="credentials from upstream are never sent",
             )
         if url.scheme != "https" and not (url.scheme == "http" and self.allow_http):
-            raise Refused(f"{_shown(url)} is not https", hint="[upstream] allow-http, for an index of your own")
+            raise Refused(f"{shown(url)} is not https", hint="[upstream] allow-http, for an index of your own")
         if authority(url) not in self.file_hosts:
             raise Refused(
-                f"{_shown(url)} is on {authority(url)[:100]!r}",
+                f"{shown(url)} is on {authority(url)[:100]!r}",
                 why=f"files may come from {', '.join(sorted(self.file_hosts))} only",
                 hint="[upstream] file-hosts, if you trust that host",
             )
         return url
-
-
-def _shown(url: Url) -> str:
-    return str(full(url).copy_with(userinfo=b""))[:200]
 
 
 def _spelling_free(path: str) -> list[str]:

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, Self, TypeVar
 
-import httpx
 import trio
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.upstream.http.client import Client, Responses
-from mirrorsync.upstream.http.errors import transport_error
+from mirrorsync.upstream.http.errors import TransportError, transport_error
 from mirrorsync.upstream.http.message import Request, Response
 from mirrorsync.upstream.http.retry import is_retryable
 from mirrorsync.upstream.http.url import authority
@@ -129,7 +128,7 @@ class _Batch(Generic[_Key, _T, _Result]):
         sent_at = time.perf_counter()
         try:
             response = await responses.next()
-        except httpx.HTTPError as error:
+        except TransportError as error:
             self._client.metrics.unanswered(authority(request.url))
             # The peer may never have seen the later ones: for them this is no attempt.
             self._settle(key, request, transport_error(error, request.what) if is_first else None)

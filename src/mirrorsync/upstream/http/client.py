@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
-import httpx
 import trio
 from msgspec.structs import replace
 
@@ -26,7 +25,7 @@ _T = TypeVar("_T")
 
 
 class Responses(Protocol):
-    """The responses to several requests, in order. Raises: httpx.HTTPError."""
+    """The responses to several requests, in order. Raises: TransportError."""
 
     async def next(self) -> Response | None:
         """Return the next response with its body unread; None if there is none on this connection."""
@@ -166,7 +165,7 @@ class Client:
     async def _send_once(self, request: Request) -> Response:
         try:
             response = await self.send((request,)).next()
-        except httpx.HTTPError as error:
+        except errors.TransportError as error:
             self.metrics.unanswered(authority(request.url))
             raise errors.transport_error(error, request.what) from error
         assert response is not None  # noqa: S101 -- the first response arrives or raises

@@ -13,10 +13,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
-import httpx
 import trio
 
 from mirrorsync.runtime.heartbeat import beat
+from mirrorsync.upstream.http.errors import (
+    ConnectError,
+    ConnectTimeout,
+    ReadError,
+    ReadTimeout,
+    WriteError,
+    WriteTimeout,
+)
 
 _RECEIVE: Final = 256 * 1024
 """Bytes requested from the socket at a time."""
@@ -51,7 +58,7 @@ class Wire(Protocol):
 
 
 class Connection:
-    """A wire to an origin; its failures are httpx's exceptions."""
+    """A wire to an origin; its failures are TransportErrors."""
 
     def __init__(self, origin: Origin, wire: Wire, plain: socket.socket) -> None:
         self.origin = origin
@@ -66,22 +73,22 @@ class Connection:
         return self._wire.has_leftovers or bool(self._poll.poll(0))
 
     async def send(self, data: bytes, limit: float) -> None:
-        """Send `data`. Raises: httpx.WriteTimeout, httpx.WriteError."""
+        """Send `data`. Raises: WriteTimeout, WriteError."""
         try:
             await self._wire.send(data, limit)
         except trio.TooSlowError as error:
-            raise httpx.WriteTimeout(f"nothing could be sent for {limit:g} s") from error
+            raise WriteTimeout(f"nothing could be sent for {limit:g} s") from error
         except OSError as error:
-            raise httpx.WriteError(str(error)) from error
+            raise WriteError(str(error)) from error
 
     async def receive(self, limit: float) -> bytes:
-        """Return the next bytes, empty at the end. Raises: httpx.ReadTimeout, httpx.ReadError."""
+        """Return the next bytes, empty at the end. Raises: ReadTimeout, ReadError."""
         try:
             data = await self._wire.receive(limit)
         except trio.TooSlowError as error:
-            raise httpx.ReadTimeout(f"no byte for {limit:g} s") from error
+            raise ReadTimeout(f"no byte for {limit:g} s") from error
         except OSError as error:
-            raise httpx.ReadError(str(error)) from error
+            raise ReadError(str(error)) from error
         beat()
         return data
 
@@ -90,9 +97,9 @@ class Connection:
         try:
             size = await self._wire.receive_into(buffer, limit)
         except trio.TooSlowError as error:
-            raise httpx.ReadTimeout(f"no byte for {limit:g} s") from error
+            raise ReadTimeout(f"no byte for {limit:g} s") from error
         except OSError as error:
-            raise httpx.ReadError(str(error)) from error
+            raise ReadError(str(error)) from error
         beat()
         return size
 
@@ -215,7 +222,7 @@ class _Secure:
 async def connect(origin: Origin, tls: TlsContext, limit: float) -> Connection:
     """Open a connection to any address of the host, IPv6 and IPv4 in parallel. Source: RFC 8305.
 
-    Raises: httpx.ConnectTimeout, httpx.ConnectError; what `tls` raises.
+    Raises: ConnectTimeout, ConnectError; what `tls` raises.
     """
     scheme, host, port = origin
     name = host.decode("ascii").strip("[]")
@@ -233,6 +240,6 @@ async def connect(origin: Origin, tls: TlsContext, limit: float) -> Connection:
                 raise
             return Connection(origin, secure, plain.socket)
     except trio.TooSlowError as error:
-        raise httpx.ConnectTimeout(f"no connection within {limit:g} s") from error
+        raise ConnectTimeout(f"no connection within {limit:g} s") from error
     except OSError as error:
-        raise httpx.ConnectError(str(error)) from error
+        raise ConnectError(str(error)) from error

@@ -1,10 +1,8 @@
-"""What httpx's exceptions and HTTP's statuses mean: the only place where they become mirrorsync's errors."""
+"""Errors of the transport, and the only place where they and HTTP's statuses become mirrorsync's errors."""
 
 import ssl
 from http import HTTPStatus
 from typing import ClassVar, Final
-
-import httpx
 
 from mirrorsync.errors import DownloadError, Malformed, Missing, Recovery, Throttled, Unreachable, UpstreamError
 from mirrorsync.model import retry_after as header
@@ -17,6 +15,50 @@ _PORTAL_HINT: Final = "a captive portal, a proxy or an error page answers in pla
 _SERVER_HINT: Final = "the index has a fault of its own; nothing was lost, the next sync continues"
 _REASON: Final = 60
 """Characters of a reason phrase that are shown."""
+
+
+class TransportError(Exception):
+    """A request failed below HTTP. The subclasses have the names of httpx's."""
+
+
+class TransportTimeout(TransportError):  # noqa: N818 -- as httpx names it
+    """A step took too long."""
+
+
+class ConnectTimeout(TransportTimeout):
+    """No connection was made in time."""
+
+
+class ReadTimeout(TransportTimeout):
+    """Nothing was received in time."""
+
+
+class WriteTimeout(TransportTimeout):
+    """Nothing could be sent in time."""
+
+
+class ConnectError(TransportError):
+    """No connection was made: the name, the network or TLS failed."""
+
+
+class ProxyError(TransportError):
+    """The proxy refused the request."""
+
+
+class ReadError(TransportError):
+    """The connection broke while receiving."""
+
+
+class WriteError(TransportError):
+    """The connection broke while sending."""
+
+
+class RemoteProtocolError(TransportError):
+    """The peer violated HTTP/1.1."""
+
+
+class LocalProtocolError(TransportError):
+    """The request would violate HTTP/1.1."""
 
 
 class CutShort(Malformed):
@@ -35,26 +77,26 @@ class AccessDenied(Unreachable):
     recovery: ClassVar[Recovery] = Recovery.DEFER
 
 
-def transport_error(error: httpx.HTTPError, what: str) -> UpstreamError:
+def transport_error(error: TransportError, what: str) -> UpstreamError:
     """Return the error for a failure before the headers arrived."""
     match error:
-        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+        case ConnectTimeout():
             return Unreachable(what, why="no connection in time", hint="network, firewall, or [upstream] proxy")
-        case httpx.TimeoutException():
+        case TransportTimeout():
             return ServerFault(what, why=str(error))
-        case httpx.ProxyError():
+        case ProxyError():
             return Unreachable(what, why=f"the proxy refuses: {error}", hint="[upstream] proxy")
-        case httpx.ConnectError():
+        case ConnectError():
             return _connect_error(error, what)
-        case httpx.RemoteProtocolError():
+        case RemoteProtocolError():
             return Unreachable(what, why=f"not an HTTP/1.1 response ({error})")
         case _:
             return Unreachable(what, why=f"the connection broke ({str(error) or type(error).__name__})")
 
 
-def read_error(error: httpx.HTTPError, what: str) -> UpstreamError:
+def read_error(error: TransportError, what: str) -> UpstreamError:
     """Return the error for a failure within the body."""
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, TransportTimeout):
         return ServerFault(what, why=f"{error} in the middle of the body")
     return CutShort(what, why=f"the body was cut ({str(error) or type(error).__name__})")
 
@@ -113,7 +155,7 @@ def _throttled(what: str, status: int, why: str, retry_after: str | None) -> Thr
     return Throttled(what, why=why, retry_after=wait, hint="[upstream] connections, poll-interval")
 
 
-def _connect_error(error: httpx.ConnectError, what: str) -> Unreachable:
+def _connect_error(error: ConnectError, what: str) -> Unreachable:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

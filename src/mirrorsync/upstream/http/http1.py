@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Final
 
 import httptools
-import httpx
 
+from mirrorsync.upstream.http.errors import LocalProtocolError, RemoteProtocolError
 from mirrorsync.upstream.http.message import Request, Response
 from mirrorsync.upstream.http.url import authority
 
@@ -29,15 +29,11 @@ _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _BREAKS: Final = frozenset(b"\r\n\0 ")
 
 
-class BadResponse(Exception):  # noqa: N818 -- pipeline.py maps it to httpx.RemoteProtocolError
-    """The peer violates RFC 9112."""
-
-
 def serialise(request: Request, user_agent: bytes) -> bytes:
-    """Return the request as it is sent. Raises: httpx.LocalProtocolError, if a value would break out of its line."""
+    """Return the request as it is sent. Raises: LocalProtocolError, if a value would break out of its line."""
     method, target = request.method.encode("ascii"), request.url.raw_path
     if not _BREAKS.isdisjoint(method + target):
-        raise httpx.LocalProtocolError("the method or the target contains a blank or a line end")
+        raise LocalProtocolError("the method or the target contains a blank or a line end")
     length = len(request.content) if request.method == "POST" else None
     head = _head(authority(request.url), user_agent, request.headers, length)
     return b"%s %s%s%s" % (method, target, head, request.content)
@@ -51,7 +47,7 @@ def _head(host: str, user_agent: bytes, headers: tuple[tuple[str, str], ...], le
     lines = [b"Host: " + host.encode("ascii"), b"User-Agent: " + user_agent, *(b"%s: %s" % each for each in named)]
     head = b"\r\n".join([b" HTTP/1.1", *lines])
     if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
-        raise httpx.LocalProtocolError("a header contains a line end")
+        raise LocalProtocolError("a header contains a line end")
     return head + b"\r\n\r\n"
 
 
@@ -80,35 +76,35 @@ class ResponseParser:
         return self._fed == 0
 
     def feed(self, data: bytes) -> None:
-        """Parse bytes from the wire. Raises: BadResponse."""
+        """Parse bytes from the wire. Raises: RemoteProtocolError."""
         if self._fed < len(_OPENING):
             self._opening = (self._opening + data).lstrip(b"\r\n")[: len(_OPENING)]
             if not _OPENING.startswith(self._opening):
-                raise BadResponse("it is not HTTP/1.1 (another protocol)")  # llhttp accepts RTSP, too
+                raise RemoteProtocolError("it is not HTTP/1.1 (another protocol)")  # llhttp accepts RTSP, too
         self._fed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as error:
-            raise BadResponse("it switches protocols, which was not requested") from error
+            raise RemoteProtocolError("it switches protocols, which was not requested") from error
         except httptools.HttpParserError as error:
-            raise BadResponse(self._broken or f"it is not HTTP/1.1 ({error})") from error
+            raise RemoteProtocolError(self._broken or f"it is not HTTP/1.1 ({error})") from error
         if self._broken:
-            raise BadResponse(self._broken)
+            raise RemoteProtocolError(self._broken)
         overhead = self._fed - self._body_bytes
         if not self._current.has_head and overhead > _HEADER_LIMIT * (self._heads + 1):
-            raise BadResponse(f"its headers have more than {_HEADER_LIMIT // 1024} KiB")
+            raise RemoteProtocolError(f"its headers have more than {_HEADER_LIMIT // 1024} KiB")
         if overhead > (_HEADER_LIMIT + _FRAMING_LIMIT) * (self._heads + 1) + _FRAMING_PER_BYTE * self._body_bytes:
-            raise BadResponse("its framing has more bytes than its body could need")
+            raise RemoteProtocolError("its framing has more bytes than its body could need")
 
     def feed_end(self) -> None:
-        """Handle the end of the connection. Raises: BadResponse, if a response is incomplete."""
+        """Handle the end of the connection. Raises: RemoteProtocolError, if a response is incomplete."""
         response = self._current
         if response.is_complete and not self._outstanding:
             return
         if response.is_complete or not response.has_head:
-            raise BadResponse("the connection ended before the response")
+            raise RemoteProtocolError("the connection ended before the response")
         if response.is_framed:
-            raise BadResponse("the connection ended within the body")
+            raise RemoteProtocolError("the connection ended within the body")
         response.is_complete = True
 
     @property

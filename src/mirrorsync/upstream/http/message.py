@@ -4,7 +4,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Final, Literal, Protocol
 
-import httpx
 import msgspec
 import trio
 
@@ -44,7 +43,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Body(Protocol):
-    """The part of a response that is still on the wire. Raises: httpx.HTTPError."""
+    """The part of a response that is still on the wire. Raises: TransportError."""
 
     async def chunk(self) -> Chunk:
         """Return the next bytes; empty at the end."""
@@ -148,7 +147,7 @@ class Response:
         """
         try:
             chunk = await self.body.chunk()
-        except httpx.HTTPError as error:
+        except errors.TransportError as error:
             self.is_broken = True
             raise errors.read_error(error, self.what) from error
         self.size += len(chunk)
@@ -192,7 +191,7 @@ class Response:
 
     async def _drain(self) -> None:
         drained = 0
-        with suppress(httpx.HTTPError, httpx.StreamError):
+        with suppress(errors.TransportError):
             while (self.length or 0) <= _SMALL >= drained and (chunk := await self.body.chunk()):
                 drained += len(chunk)
                 self.size += len(chunk)

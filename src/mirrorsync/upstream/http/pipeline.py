@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-import httpx
-
 from mirrorsync.model.objects import Chunk
-from mirrorsync.upstream.http.http1 import BadResponse, ResponseParser, serialise
+from mirrorsync.upstream.http.errors import ReadError, RemoteProtocolError, TransportError, WriteError
+from mirrorsync.upstream.http.http1 import ResponseParser, serialise
 from mirrorsync.upstream.http.message import Request, Response
 from mirrorsync.upstream.http.pool import Connection, ConnectionPool
 from mirrorsync.upstream.http.url import SCHEME_PORTS
 
-_DIED: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+_DIED: Final = (ReadError, WriteError, RemoteProtocolError)
 _BLOCK: Final = 2**20
 """Bytes of a large body that are collected before they are returned, because hashing them costs one thread hop."""
 
@@ -33,7 +32,7 @@ class Pipeline:
         self._response: Response | None = None
         self._past = 0
         """Bytes of the body that were read past the parser."""
-        self._broke: httpx.HTTPError | None = None
+        self._broke: TransportError | None = None
         url = requests[0].url
         self._origin = (url.scheme, url.raw_host, url.port or SCHEME_PORTS[url.scheme])
         self._silence = pool.silence if requests[0].silence is None else requests[0].silence
@@ -41,7 +40,7 @@ class Pipeline:
     async def next(self) -> Response | None:
         """Return the next response once its head has arrived; None if this connection yields no more.
 
-        Raises: httpx.HTTPError. Cancellation: the connection is closed.
+        Raises: TransportError. Cancellation: the connection is closed.
         """
         if not self._taken:
             await self._begin()
@@ -85,7 +84,7 @@ class Pipeline:
                 await self._send(rest)
             await self._receive_head()
         except BaseException as error:
-            if isinstance(error, httpx.HTTPError):
+            if isinstance(error, TransportError):
                 self._pool.pipeline_broke(self._origin)
             self._close()
             raise
@@ -110,13 +109,10 @@ class Pipeline:
     async def _receive(self) -> None:
         assert self._connection is not None  # noqa: S101 -- the callers check it
         data = await self._connection.receive(self._silence)
-        try:
-            if data:
-                self._parser.feed(data)
-            else:
-                self._parser.feed_end()
-        except BadResponse as error:
-            raise httpx.RemoteProtocolError(str(error)) from error
+        if data:
+            self._parser.feed(data)
+        else:
+            self._parser.feed_end()
 
     # --- the body of the current response ----------------------------------------------------------------------------
 
@@ -124,7 +120,7 @@ class Pipeline:
         """Return the next bytes of the current body; empty at its end.
 
         A large body of announced length is read past the parser, straight into one block.
-        Raises: httpx.HTTPError. Cancellation: the connection is closed.
+        Raises: TransportError. Cancellation: the connection is closed.
         """
         response = self._response
         try:
@@ -161,9 +157,9 @@ class Pipeline:
                 with view[filled:] as rest:
                     received = await self._connection.receive_into(rest, self._silence)
                 if not received:
-                    raise httpx.RemoteProtocolError("the connection ended within the body")
+                    raise RemoteProtocolError("the connection ended within the body")
                 filled += received
-            except httpx.HTTPError as error:
+            except TransportError as error:
                 self._broke = error
         if self._broke is not None and not filled:
             raise self._broke

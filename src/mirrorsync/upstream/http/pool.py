@@ -43,7 +43,7 @@ class ConnectionPool:
     async def take(self, origin: Origin, silence: float) -> tuple[Connection, bool]:
         """Return a connection, and whether it was used before.
 
-        Raises: httpx.ConnectTimeout, httpx.ConnectError; what `tls` raises.
+        Raises: ConnectTimeout, ConnectError; what `tls` raises.
         """
         idle = self._idle[origin]
         while idle:

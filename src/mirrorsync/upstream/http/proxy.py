@@ -2,38 +2,58 @@
 
 import http.cookiejar
 import ssl
-import urllib.request
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
 
 import httpx
 
+from mirrorsync.errors import BadConfig
 from mirrorsync.model.objects import Chunk
 from mirrorsync.runtime.heartbeat import beat
+from mirrorsync.upstream.http import errors
 from mirrorsync.upstream.http.message import Request, Response
 from mirrorsync.upstream.http.pool import IDLE_LIMIT
-from mirrorsync.upstream.http.url import full
+
+_ERRORS: Final[dict[type[Exception], type[errors.TransportError]]] = {
+    httpx.ConnectTimeout: errors.ConnectTimeout,
+    httpx.PoolTimeout: errors.ConnectTimeout,
+    httpx.ReadTimeout: errors.ReadTimeout,
+    httpx.WriteTimeout: errors.WriteTimeout,
+    httpx.ProxyError: errors.ProxyError,
+    httpx.ConnectError: errors.ConnectError,
+    httpx.RemoteProtocolError: errors.RemoteProtocolError,
+}
 
 
-def environment_has_proxy() -> bool:
-    """Return True if the environment names a proxy for HTTP or HTTPS."""
-    return not {"http", "https", "all"}.isdisjoint(urllib.request.getproxies())
+@contextmanager
+def _own_errors(silence: float) -> Iterator[None]:
+    """Raise httpx's errors as those of the transport; a timeout names the limit `silence`."""
+    try:
+        yield
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        why = f"no byte for {silence:g} s" if isinstance(error, httpx.TimeoutException) else str(error)
+        own = _ERRORS.get(type(error), errors.TransportError)
+        raise own(why or type(error).__name__) from error
 
 
 def proxy_client(tls: ssl.SSLContext, proxy: str | None, *, user_agent: str) -> httpx.AsyncClient:
     """Return a client that uses `proxy`, or the proxies of the environment; it keeps no cookies.
 
-    Raises: ValueError, ImportError, httpx.InvalidURL for an unusable proxy.
+    Raises: BadConfig for an unusable proxy.
     """
-    return httpx.AsyncClient(
-        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
-        verify=tls,
-        proxy=proxy,
-        follow_redirects=False,
-        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        # The mirror's own limiter bounds the connections: it is shared, and waiting for it is no timeout.
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=IDLE_LIMIT),
-    )
+    try:
+        return httpx.AsyncClient(
+            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            verify=tls,
+            proxy=proxy,
+            follow_redirects=False,
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+            # The mirror's own limiter bounds the connections: it is shared, and waiting for it is no timeout.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=IDLE_LIMIT),
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise BadConfig("the proxy cannot be used", why=str(error), hint="proxy = http://HOST:PORT") from error
 
 
 class ProxyRequests:
@@ -45,24 +65,23 @@ class ProxyRequests:
         self._silence = silence
 
     async def next(self) -> Response | None:
-        """Send the next request and return its response; None after the last. Raises: httpx.HTTPError."""
+        """Send the next request and return its response; None after the last. Raises: TransportError."""
         request = next(self._requests, None)
         if request is None:
             return None
         silence = self._silence if request.silence is None else request.silence
         sent = self._client.build_request(
             request.method,
-            full(request.url),
+            str(request.url),
             headers=list(request.headers),
             content=request.content or None,
             timeout=httpx.Timeout(silence, connect=min(silence, 30.0), pool=None),
         )
         try:
-            received = await self._client.send(sent, stream=True)
+            with _own_errors(silence):
+                received = await self._client.send(sent, stream=True)
         except (httpx.InvalidURL, ValueError) as error:  # httpx parses the target of a redirect that it does not follow
-            raise httpx.RemoteProtocolError(f"it redirects to an invalid URL: {error}") from error
-        except httpx.TimeoutException as error:
-            raise type(error)(f"no byte for {silence:g} s") from error
+            raise errors.RemoteProtocolError(f"it redirects to an invalid URL: {error}") from error
         return _response(request, received, silence)
 
     def abandon(self) -> None:
@@ -88,10 +107,8 @@ class _ProxyBody:
         self._silence = silence
 
     async def chunk(self) -> Chunk:
-        try:
+        with _own_errors(self._silence):
             chunk = await anext(self._raw, b"")
-        except httpx.TimeoutException as error:
-            raise type(error)(f"no byte for {self._silence:g} s") from error
         beat()
         return chunk
 

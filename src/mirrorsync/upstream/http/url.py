@@ -1,23 +1,30 @@
 """URLs: parsed once, so that the check and the request cannot read them differently.
 
 Nearly every URL of an index has one plain shape, which all parsers read alike; it is taken as it is. httpx parses the
-others, at a quarter of a millisecond each.
+others, at a quarter of a millisecond each; it is loaded for the first of them.
 """
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from urllib.parse import unquote
 
-import httpx
 import msgspec
 
+if TYPE_CHECKING:
+    import httpx
+
 _PLAIN: Final = re.compile(
-    r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9][0-9]{0,4}))?((?:/[\w.~!$'()*+,;=:@&%-]+)+/?)", re.ASCII
+    r"(https?)://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9][0-9]{0,4}))?((?:/[\w.~!$'()*+,;=:@&%-]+)+/?|/)?", re.ASCII
 )
 """Scheme, host name, port, path: lower case, no credentials, no query, no empty segment."""
 _DOTS: Final = re.compile(r"/\.{1,2}(?:/|$)")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 SCHEME_PORTS: Final = {"https": 443, "http": 80}
+
+
+class UrlError(ValueError):
+    """A text is not a URL."""
 
 
 class PlainUrl(msgspec.Struct, frozen=True):
@@ -28,11 +35,19 @@ class PlainUrl(msgspec.Struct, frozen=True):
     host: str
     port: int | None
     path_text: str
+    userinfo: ClassVar[bytes] = b""
+    query: ClassVar[bytes] = b""
+    fragment: ClassVar[str] = ""
 
     @property
     def raw_host(self) -> bytes:
         """The host as it is sent."""
         return self.host.encode("ascii")
+
+    @property
+    def path(self) -> str:
+        """The path without its quoting."""
+        return unquote(self.path_text)
 
     @property
     def raw_path(self) -> bytes:
@@ -43,21 +58,38 @@ class PlainUrl(msgspec.Struct, frozen=True):
         return self.text
 
 
-Url = PlainUrl | httpx.URL
+Url: TypeAlias = "PlainUrl | httpx.URL"
 
 
 def parse(text: str) -> Url:
-    """Return `text` as a URL. Raises: httpx.InvalidURL."""
+    """Return `text` as a URL. Raises: UrlError."""
     plain = _PLAIN.fullmatch(text)
     if plain is None or ("/." in text and _DOTS.search(text)) or ("%" in text and _BAD_ESCAPE.search(text)):
-        return httpx.URL(text)
+        return _by_httpx(text)
     scheme, host, port, path = plain.groups()
-    return PlainUrl(text=text, scheme=scheme, host=host, port=None if port is None else int(port), path_text=path)
+    return PlainUrl(
+        text=text, scheme=scheme, host=host, port=None if port is None else int(port), path_text=path or "/"
+    )
 
 
-def full(url: Url) -> httpx.URL:
-    """Return `url` as an httpx URL, which can be joined and changed."""
-    return url if isinstance(url, httpx.URL) else httpx.URL(url.text)
+def join(url: Url, location: str) -> Url:
+    """Return the target of a redirect from `url`. Raises: UrlError."""
+    return _by_httpx(str(url), location)
+
+
+def shown(url: Url) -> str:
+    """Return `url` without credentials, cut to 200 characters."""
+    return str(url if isinstance(url, PlainUrl) else url.copy_with(userinfo=b""))[:200]
+
+
+def _by_httpx(text: str, location: str = "") -> "httpx.URL":
+    import httpx  # noqa: PLC0415 -- 100 ms, and a plain URL does not need it
+
+    try:
+        url = httpx.URL(text)
+        return url.join(location) if location else url
+    except (httpx.InvalidURL, ValueError) as error:  # ValueError: the standard library's, for a location such as `//[`
+        raise UrlError(str(error)) from error
 
 
 def authority(url: Url) -> str:
