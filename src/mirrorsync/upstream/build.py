@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, closing
 from functools import cache, partial
 from typing import Final, Literal
 
-import certifi
 import trio
 
 from mirrorsync import __version__
@@ -130,7 +129,11 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
         file, directory = ca_file or os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
         if not file and directory:
             return ssl.create_default_context(capath=directory)
-        return ssl.create_default_context(cafile=file or certifi.where())
+        if not file:
+            import certifi  # noqa: PLC0415 -- only a pass over TLS needs it
+
+            file = certifi.where()
+        return ssl.create_default_context(cafile=file)
     except OSError as error:
         which = "the file that SSL_CERT_FILE names" if ca_file is None else f"ca-file {ca_file!r}"
         raise BadConfig(f"{which} cannot be used", why=str(error)) from error
