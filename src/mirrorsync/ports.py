@@ -16,95 +16,95 @@ from mirrorsync.model.page import PageRequest, PageResult
 
 
 class Staged(Protocol):
-    """An object on its way in: invisible, and gone unless it is committed."""
+    """A staged object: invisible, and discarded unless it is committed."""
 
     async def write(self, chunk: Chunk) -> None:
         """Append `chunk`, and hash it.
 
-        Raises: WrongSize as soon as more has come than `Expect` allows; StoreError.
+        Raises: WrongSize as soon as there is more than `Expect` allows; StoreError.
         """
         ...
 
     async def commit(self) -> int:
-        """Verify, then make the object visible under its path, replacing what stood there; return its bytes.
+        """Verify the object, make it visible at its path in place of an earlier one, and return its size in bytes.
 
         Its data is durable before its name appears; the name is durable after the next `Store.settle`.
         Raises: WrongSize, WrongDigest (nothing is visible then); StoreError.
-        Cancellation: it is either visible whole or not at all.
+        Cancellation: it is visible whole or not at all.
         """
         ...
 
 
 class Store(Protocol):
-    """The served tree. A path is visible whole or not at all; nothing temporary ever stands in it."""
+    """The served tree. A path is visible whole or not at all; the tree never contains temporary files."""
 
     def stage(self, path: StorePath, expect: Expect) -> AbstractAsyncContextManager[Staged]:
         """Open an object for writing; leaving the context without `commit` discards it."""
         ...
 
     async def expect_room(self, size: int) -> None:
-        """Return if `size` bytes could be stored now: to be asked before they are fetched, for it promises nothing.
+        """Return if `size` bytes could be stored now; nothing is reserved. Call it before fetching them.
 
-        It may go by what was measured a second ago. Raises: LowSpace, as storing them would; StoreError.
+        It may use a measurement of the last second. Raises: LowSpace, as storing them would; StoreError.
         """
         ...
 
     async def store_all(self, objects: Sequence[Small]) -> list[int | MirrorsyncError]:
-        """Stage and commit small objects together; return each one's bytes or its failure, in their order.
+        """Stage and commit small objects together; return the size or the failure of each, in their order.
 
-        Each is visible whole or not at all, as by `stage`; what this returns the bytes of is durable, its name too.
-        When it cannot be made durable it fails, although it may be visible. Raises: StoreError.
+        Each is visible whole or not at all, as with `stage`. Objects with a size are durable, including their names.
+        An object that cannot be made durable fails, although it may be visible. Raises: StoreError.
         Cancellation: those that are visible stay.
         """
         ...
 
     async def publish(self, path: StorePath, body: bytes) -> bool:
-        """Replace the object at `path` atomically; an equal body is left untouched. True if it was replaced.
+        """Replace the object at `path` atomically, unless its body is equal; return True if it was replaced.
 
-        Durable afterwards, as by `publish_all`. Raises: StoreError.
+        It is durable afterwards, as with `publish_all`. Raises: StoreError.
         """
         ...
 
     async def publish_all(self, pages: Sequence[tuple[StorePath, bytes]]) -> int:
         """Publish each of the pages, in their order, up to the first that fails; return how many were replaced.
 
-        All of them are durable then, those too that stood already. Raises: StoreError; some may be replaced then.
+        All of them are durable then, including the unchanged ones. Raises: StoreError; some may be replaced then.
         """
         ...
 
     async def stat(self, path: StorePath) -> ObjectInfo | None:
-        """Return what stands at `path`, None if nothing does."""
+        """Return the object at `path`; None if there is none."""
         ...
 
     def read(self, path: StorePath) -> AsyncIterator[bytes]:
         """Yield the object's bytes in chunks of at most 1 MiB.
 
-        Raises: StoreDenied when there is none; StoreUnreachable.
+        Raises: StoreDenied if there is none; StoreUnreachable.
         """
         ...
 
     async def delete(self, path: StorePath) -> None:
-        """Make `path` absent, and directories that this empties; absent already is success."""
+        """Delete the object at `path` and the directories that become empty; a missing object is no error."""
         ...
 
     def list(self, prefix: StorePath) -> AsyncIterator[ObjectInfo]:
-        """Yield every object below `prefix`, in no order."""
+        """Yield every object below `prefix`, in any order."""
         ...
 
     async def settle(self) -> None:
-        """Return when all that was committed or deleted before the call survives a power cut.
+        """Return once everything that was committed or deleted before the call survives a power cut.
 
-        That includes what an earlier process did. What `store_all` and `publish_all` leave survives without: where
-        there is nothing else, this costs next to nothing. Raises: StoreError.
+        That includes the changes of an earlier process. Those of `store_all` and `publish_all` are durable already; if
+        there are no others, this costs almost nothing. Raises: StoreError.
         """
         ...
 
     async def free_bytes(self) -> int | None:
-        """Return the bytes that can still be written, None where the store has no such limit."""
+        """Return the bytes that can still be written; None if the store has no limit."""
         ...
 
     async def check(self) -> None:
-        """Prove, before any work, that objects can be written; remove what a dead run left staged.
+        """Check that objects can be written, and remove what an earlier run left staged.
 
         Raises: StoreDenied, StoreFull, StoreUnreachable, with a hint.
         """
@@ -115,28 +115,28 @@ class Upstream(Protocol):
     """An index that is mirrored."""
 
     identity: str
-    """What this index is, recorded with the mirror; another one later is refused."""
+    """The identity of the index, recorded with the mirror; a mirror refuses another one."""
 
     async def last_serial(self) -> Serial | None:
-        """Return the newest serial, None when the journal is empty.
+        """Return the newest serial; None if the changelog is empty.
 
         Raises: NoChangelog; Unreachable, Throttled.
         """
         ...
 
     def changes(self, since: Serial) -> AsyncGenerator[ChangeBatch, None]:
-        """Yield the journal's rows above `since` in ascending order, until an answer is empty.
+        """Yield the changelog's rows above `since` in ascending order, until a response is empty.
 
-        To be closed by whoever iterates (`aclosing`). Raises: NoChangelog (missing or broken), Unreachable,
-        Throttled; what was yielded before stays true.
+        The caller closes it (`aclosing`). Raises: NoChangelog (missing or broken), Unreachable, Throttled; the batches
+        yielded before remain valid.
         """
         ...
 
     def snapshot(self) -> AsyncGenerator[SnapshotPart, None]:
-        """Yield the root list in parts of bounded size; whole only if the iteration ends without an error.
+        """Yield the root list in parts of bounded size; it is complete only if the iteration ends without an error.
 
-        To be closed by whoever iterates (`aclosing`). Raises: NoListing, Malformed (cut, not JSON, not a list),
-        Unreachable, Throttled.
+        The caller closes it (`aclosing`). Raises: NoListing, Malformed (cut, not JSON, not a list), Unreachable,
+        Throttled.
         """
         ...
 
@@ -155,24 +155,24 @@ class Upstream(Protocol):
         ...
 
     async def release_data(self, project: ProjectName) -> bytes | None:
-        """Return the legacy JSON document of `project` as upstream words it; None when it has none (404).
+        """Return the legacy JSON document of `project`, unchanged; None if there is none (404).
 
-        A project without a visible release has none, so this says nothing of the project itself.
+        A project without a visible release has none, so None does not mean that the project is gone.
         Raises: Malformed (not JSON, another project's), Unreachable, Throttled. Source: `/pypi/<name>/json`.
         """
         ...
 
     async def is_absent(self, project: ProjectName) -> bool:
-        """Ask a second witness, another resource than the page, whether the index knows `project` no more.
+        """Return True if another resource than the page, the second witness, shows that `project` does not exist.
 
         Raises: Unreachable, Throttled.
         """
         ...
 
     async def trace(self) -> bytes:
-        """Return what the index, itself a mirror of this kind, tells of where all came from; empty where it does not.
+        """Return the trace of an index that is itself a mirrorsync; empty if it has none or cannot be read.
 
-        At most 64 KiB, asked for seldom, and believed by nobody. Failures are an empty answer. Cancel-safe.
+        At most 64 KiB, requested seldom, not validated. Cancel-safe.
         Source: `mirrorsync/trace.json`.
         """
         ...
@@ -180,7 +180,7 @@ class Upstream(Protocol):
     async def fetch_all(self, remotes: Sequence[Remote]) -> list[bytes | MirrorsyncError]:
         """Return small bodies whole, `limit` bytes each at most, or their failures, in the order of `remotes`.
 
-        They are asked for one after the other, without a wait between them where the host allows it.
+        They are requested together on one connection per host, if the host supports it.
         Failures: Missing, Refused, Truncated, WrongSize, Unreachable, Throttled.
         """
         ...

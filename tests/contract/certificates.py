@@ -1,4 +1,4 @@
-"""Certificates for peers on the loopback address, made by openssl: good ones, and each kind of bad one."""
+"""Certificates for peers on the loopback address, made by openssl: good ones, and one of each flaw."""
 
 import shutil
 import ssl
@@ -13,7 +13,7 @@ _NAMES: Final = "DNS:peer.test,IP:127.0.0.1,IP:::1"
 
 
 class Certificates:
-    """An authority, what it signed, and what another one signed, below `directory`."""
+    """An authority, its certificates, and those of another authority, below `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -26,11 +26,11 @@ class Certificates:
         self._sign("unknown_authority", _NAMES, authority="stranger")
 
     def client(self) -> ssl.SSLContext:
-        """Return a context that trusts the authority, and nobody else."""
+        """Return a context that trusts this authority only."""
         return ssl.create_default_context(cafile=self._directory / "authority.pem")
 
     def server(self, flaw: Flaw = "good") -> ssl.SSLContext:
-        """Return a peer's context, whose certificate has `flaw`."""
+        """Return a server's context whose certificate has `flaw`."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._directory / f"{flaw}.pem", self._directory / f"{flaw}.key")
         return context

@@ -1,4 +1,4 @@
-"""A store in memory: quick for the tests of what is above it, and able to lose its power."""
+"""A store in memory: fast, and able to simulate a power cut."""
 
 import math
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Steps(AsyncIterator[T]):
-    """An iterator with a checkpoint at each step; no async generator, so that it may be dropped half-way."""
+    """An iterator with a checkpoint at each step; it is no async generator, so that it may be abandoned."""
 
     def __init__(self, items: Iterator[T]) -> None:
         self._items = items
@@ -51,15 +51,15 @@ class MemoryStaged:
 
 
 class MemoryStore:
-    """Each operation is one checkpoint and then one step that cannot be cut."""
+    """Each operation is one checkpoint and then one atomic step."""
 
     def __init__(self) -> None:
         self.objects: dict[StorePath, tuple[bytes, float]] = {}
-        """What is visible: body, and the time of its change in seconds."""
+        """What is visible: body, and modification time in seconds."""
         self.settled: dict[StorePath, tuple[bytes, float]] = {}
-        """What would surely be there after a power cut."""
+        """What survives a power cut."""
         self.staged = 0
-        """Objects on their way in."""
+        """Number of staged objects."""
         self._changes = 0.0
 
     def put(self, path: StorePath, body: bytes) -> None:
@@ -67,11 +67,11 @@ class MemoryStore:
         self.objects[path] = (body, self._changes)
 
     def harden(self, paths: Sequence[StorePath]) -> None:
-        """Make what stands at `paths` durable."""
+        """Make the objects at `paths` durable."""
         self.settled |= {path: self.objects[path] for path in paths}
 
     def lose_power(self) -> None:
-        """Go back to what was settled: the least that a power cut must leave."""
+        """Go back to what was settled, the least that a power cut must leave."""
         self.objects = dict(self.settled)
         self.staged = 0
 

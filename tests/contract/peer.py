@@ -1,4 +1,4 @@
-"""A peer that says over a raw socket what its script says, in pieces of any size, and keeps what it heard."""
+"""A server that sends scripted bytes over a raw socket, in pieces of any size, and records its requests."""
 
 import re
 import socket
@@ -13,15 +13,15 @@ import trio
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _PAUSE: Final = 0.002
-"""Seconds between two pieces, so that they arrive as two."""
+"""Seconds between two pieces, so that they arrive separately."""
 _LONGEST: Final = 20.0
-"""Seconds that a test may take with its peer: a transport that hangs fails, and does not hang the suite."""
+"""Seconds that a test may use its peer: a client that hangs fails its test and does not stop the suite."""
 _PATIENCE: Final = 5.0
-"""Seconds that a test waits for what its peer should see."""
+"""Seconds that a test waits for an event at its peer."""
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """One request as it came."""
+    """One request as it arrived."""
 
     connection: int
     raw: bytes
@@ -32,7 +32,7 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Talk:
-    """One connection as the peer has it; connections are counted from 1."""
+    """One connection at the peer; connections are numbered from 1."""
 
     def __init__(self, peer: "Peer", number: int, stream: trio.abc.Stream, plain: trio.SocketStream) -> None:
         self.number = number
@@ -43,7 +43,7 @@ class Talk:
         self._buffer = b""
 
     async def request(self) -> bytes:
-        """Return the next request with its body; empty when the client has ended the connection."""
+        """Return the next request with its body; empty if the client has closed the connection."""
         while b"\r\n\r\n" not in self._buffer:
             if not await self._more():
                 return b""
@@ -72,34 +72,34 @@ class Talk:
 
     @asynccontextmanager
     async def corked(self) -> AsyncIterator[None]:
-        """Hold back what is sent, so that it leaves together when the context ends."""
+        """Collect what is sent and send it together when the context ends."""
         self._plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         yield
         self._plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
     async def left(self) -> None:
-        """Return when the client has ended the connection."""
+        """Return when the client has closed the connection."""
         with suppress(trio.BrokenResourceError):
             while await self._stream.receive_some(65_536):
                 pass
 
     async def end(self) -> None:
-        """End in order: with TLS's farewell, where there is TLS."""
+        """Close in order, with close_notify under TLS."""
         await self._stream.aclose()
 
     async def reset(self) -> None:
-        """End with a reset, once what was sent has had time to be read: a reset discards what was not."""
+        """Reset the connection, after time to read what was sent: a reset discards the rest."""
         await trio.sleep(0.02)
         self._plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await trio.aclose_forcefully(self._plain)
 
 
 Script = Callable[[Talk], Awaitable[None]]
-"""What the peer does on a connection; when it returns, the connection is closed, without TLS's farewell."""
+"""What the peer does on a connection; when it returns, the connection is closed without close_notify."""
 
 
 class Peer:
-    """What a test may ask of its peer while it serves."""
+    """What a test can see of its peer."""
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None) -> None:
         self._script = script
@@ -120,7 +120,7 @@ class Peer:
         return [heard.target for heard in self.heard]
 
     async def was_asked(self, target: str) -> None:
-        """Return once `target` was asked for. Raises: TooSlowError."""
+        """Return once `target` was requested. Raises: TooSlowError."""
         with trio.fail_after(_PATIENCE):
             while target not in self.targets:  # noqa: ASYNC110 - an event for each target would be no clearer
                 await trio.sleep(0.002)
@@ -132,7 +132,7 @@ class Peer:
                 await self._changed.wait()
 
     async def serve(self, plain: trio.SocketStream) -> None:
-        """Play the script on one connection."""
+        """Run the script on one connection."""
         self.connections += 1
         self.open += 1
         self.most_open = max(self.most_open, self.open)
@@ -140,7 +140,7 @@ class Peer:
         if self._tls:
             stream = trio.SSLStream(plain, self._tls, server_side=True, https_compatible=True)
         try:
-            # The client may go at any moment; what it must have said and heard by then is the test's to tell.
+            # The client may close at any moment; the test checks what it sent and received.
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await self._script(Talk(self, self.connections, stream, plain))
         finally:
@@ -167,24 +167,24 @@ async def open_peer(
 
 
 def answer(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
-    """Return a whole answer whose length is told."""
+    """Return a complete response with a Content-Length."""
     lines = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), *headers]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 def echo(request: bytes) -> bytes:
-    """Return the answer that only `request` can have: its target, in the body."""
+    """Return a response whose body is the target of `request`."""
     return answer(request.split(b" ", 2)[1])
 
 
 async def honest(talk: Talk) -> None:
-    """Answer every request with its own target."""
+    """Answer every request with its target."""
     while request := await talk.request():
         await talk.send(echo(request))
 
 
 def says(*pieces: bytes, then: Callable[[Talk], Awaitable[None]] = Talk.left) -> Script:
-    """Answer the first request of the first connection with `pieces`, then do `then`; be honest on every other."""
+    """Answer the first request of the first connection with `pieces`, then do `then`; answer the others honestly."""
 
     async def script(talk: Talk) -> None:
         if talk.number > 1:

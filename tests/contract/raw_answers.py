@@ -1,4 +1,4 @@
-"""Answers as bytes: which every transport takes, and which it refuses. Source: RFC 9112."""
+"""Raw responses that every client accepts, and those that it refuses. Source: RFC 9112."""
 
 from typing import Final
 
@@ -10,11 +10,11 @@ _OK: Final = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED: Final = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _LENGTH: Final = _OK + b"Content-Length: 4\r\n"
 HEAD_MOST: Final = 64 * 1024
-"""Bytes of headers that are read at the most."""
+"""Bytes of headers that are read at most."""
 
 
 class Lawful(msgspec.Struct, frozen=True):
-    """An answer that is odd and right."""
+    """A response that is unusual and valid."""
 
     name: str
     raw: bytes
@@ -24,14 +24,14 @@ class Lawful(msgspec.Struct, frozen=True):
 
 
 class Unlawful(msgspec.Struct, frozen=True):
-    """An answer that two readers could understand in two ways, or nobody in any."""
+    """A response that two readers could read differently, or that is invalid."""
 
     name: str
     raw: bytes
     stock: str = ""
-    """An allowed difference: why the stock transport takes it, or waits for more."""
+    """An allowed difference: why httpx accepts it or waits for more."""
     ours: str = ""
-    """The same of ours."""
+    """The same for the own client."""
 
 
 LAWFUL: Final = (

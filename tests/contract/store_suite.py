@@ -1,4 +1,4 @@
-"""The conformance suite of `mirrorsync.ports.Store`: a store's test class derives from it and gives two fixtures."""
+"""The conformance suite of `mirrorsync.ports.Store`: subclass `StoreSuite` and provide its two fixtures."""
 
 import gc
 import hashlib
@@ -41,7 +41,7 @@ async def paths(store: Store, *prefix: str) -> set[str]:
 
 
 class CancelAt(trio.abc.Instrument):
-    """Cancels `scope` when the task that is in it waits for the `number`th time."""
+    """Cancels `scope` when its task waits for the `number`th time."""
 
     def __init__(self, number: int) -> None:
         self.scope = trio.CancelScope()
@@ -56,7 +56,7 @@ class CancelAt(trio.abc.Instrument):
 
 
 async def cancelled_at(number: int, work: Callable[[], Awaitable[object]]) -> bool:
-    """Do `work`, cancelled at its `number`th await; tell whether it waited that often."""
+    """Do `work`, cancelled at its `number`th await; return True if it waited that often."""
     canceller = CancelAt(number)
     trio.lowlevel.add_instrument(canceller)
     try:
@@ -74,7 +74,7 @@ class StoreSuite:
 
     @pytest.fixture
     def leftovers(self, store: Store) -> Callable[[], int]:
-        """Count what is on its way in."""
+        """Count the staged objects."""
         raise NotImplementedError
 
     @pytest.mark.parametrize("body", [b"", SMALL, LARGE[:MIB], LARGE], ids=["empty", "small", "1 MiB", "large"])
@@ -227,7 +227,7 @@ class StoreSuite:
             break
         async for _ in store.list(store_path()):
             break
-        gc.collect()  # an async generator would complain here
+        gc.collect()  # an async generator would warn here
         await store.delete(PATH)
 
     async def test_a_directory_is_no_object(self, store: Store) -> None:

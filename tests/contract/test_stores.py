@@ -1,4 +1,4 @@
-"""Every store passes the one conformance suite."""
+"""All stores pass the conformance suite."""
 
 from collections.abc import Callable
 from pathlib import Path

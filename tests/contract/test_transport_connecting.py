@@ -1,4 +1,4 @@
-"""How transports come to a connection: addresses, TLS, and what they do when there is none to be had."""
+"""Opening connections: addresses, TLS, and failures."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -46,7 +46,7 @@ class Names(trio.abc.HostnameResolver):
 
 @contextmanager
 def black_hole(family: socket.AddressFamily, host: str, port: int = 0) -> Iterator[int]:
-    """Take no connection at a port: its queue is full, further ones get no word."""
+    """Open a port that answers no connection: its queue is full."""
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -85,7 +85,7 @@ async def test_silent_tls_handshake_ends_in_a_connect_timeout(kind: Kind) -> Non
         assert descriptors() == before
 
 
-# Cancelled within TLS's greeting, the stock transport leaves its socket to the garbage collector.
+# Cancelled during the TLS handshake, httpx leaves its socket to the garbage collector.
 @pytest.mark.parametrize(("kind", "scheme"), [(OURS, "http"), (OURS, "https"), (STOCK, "http")])
 async def test_cancelling_while_connecting_leaks_nothing(kind: Kind, scheme: str) -> None:
     async with open_peer(Talk.left) as peer, kind.client() as client:
@@ -225,7 +225,7 @@ async def cut(kind: Kind, certificates: Certificates, raw: bytes, end: Any) -> A
 
 
 async def rudely(_: Talk) -> None:
-    """Leave without TLS's farewell."""
+    """Close without close_notify."""
 
 
 @needs_openssl
@@ -243,13 +243,13 @@ async def test_body_cut_inside_tls_is_an_error(kind: Kind, certificates: Certifi
 async def test_body_without_length_ends_with_its_tls_connection(
     kind: Kind, certificates: Certificates, end: Any
 ) -> None:
-    # Both take it, as browsers do: what such a body promised is checked by its digest.
+    # Both accept it, as browsers do: the digest verifies such a body.
     async with cut(kind, certificates, b"HTTP/1.1 200 OK\r\n\r\nholy", end) as (client, url):
         assert (await client.get(url)).content == b"holy"
 
 
 @needs_openssl
-@pytest.mark.parametrize("kind", [pytest.param(OURS, id="ours")])  # the stock one gives it on, too
+@pytest.mark.parametrize("kind", [pytest.param(OURS, id="ours")])  # httpx returns it as the next response
 async def test_tls_records_after_the_response_are_no_response(kind: Kind, certificates: Certificates) -> None:
     async def script(talk: Talk) -> None:
         await talk.request()
@@ -262,7 +262,9 @@ async def test_tls_records_after_the_response_are_no_response(kind: Kind, certif
     async with open_peer(script, tls=certificates.server()) as peer, kind.client(certificates.client()) as client:
         with suppress(httpx.RemoteProtocolError):
             await client.get(peer.url("/first"))
-        assert (await client.get(peer.url("/second"))).content == b"holy"  # what the script says first, on a new one
+        assert (
+            await client.get(peer.url("/second"))
+        ).content == b"holy"  # the first response of the script, on a new connection
 
 
 @needs_openssl

@@ -1,4 +1,4 @@
-"""Where an answer ends: what transports take, what they refuse, and that nothing is ever taken for another's answer."""
+"""Framing: which responses are accepted and refused, and that no bytes are mistaken for another response."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,9 +13,9 @@ from tests.contract.raw_answers import BODILESS, HEAD_MOST, LAWFUL, UNLAWFUL, La
 from tests.contract.transports import KINDS, OURS, REFUSAL, STOCK, Kind
 
 _MANY: Final = 64 * 1024 * 1024
-"""Bytes that nobody reads who looks after their memory."""
+"""Bytes that no client with bounded memory reads."""
 _BUFFERED: Final = 12 * 1024 * 1024
-"""Bytes that the system may hold between two sockets, and a little."""
+"""Bytes that the system may buffer between two sockets, with some margin."""
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
@@ -29,7 +29,7 @@ def bytewise(raw: bytes) -> tuple[bytes, ...]:
     return tuple(raw[at : at + 1] for at in range(len(raw)))
 
 
-# --- taken --------------------------------------------------------------------------------
+# --- accepted --------------------------------------------------------------------------------
 
 
 @every_kind
@@ -100,7 +100,7 @@ async def test_invalid_response_is_refused_and_its_connection_closed(kind: Kind,
 
 
 async def differs(client: httpx.AsyncClient, url: str) -> None:
-    """Hold that an allowed difference is one still: the answer is taken, or waited for."""
+    """Check that an allowed difference still exists: the response is accepted or waited for."""
     try:
         await client.get(url)
     except httpx.ReadTimeout:
@@ -116,7 +116,7 @@ async def test_headers_of_twice_the_limit_are_refused(kind: Kind, lines: int, pi
     size = 2 * HEAD_MOST // lines
     raw = answer(b"holy", *(b"X-%d: " % number + b"a" * size for number in range(lines)))
     if not kind.is_ours and piece > len(raw):
-        return  # h11 looks at the size only of headers that are not whole
+        return  # h11 limits only incomplete headers
     async with (
         open_peer(says(*(raw[at : at + piece] for at in range(0, len(raw), piece)))) as peer,
         kind.client() as client,
@@ -138,7 +138,7 @@ _ENDLESS: Final = {
     "trailers": (_CHUNKED + b"0\r\n", b"X-Trailer: a\r\n" * 80),
 }
 _STOCK_READS_ON: Final = {"1xx", "chunk size"}
-"""What the stock transport reads for as long as it comes, a little at a time."""
+"""What httpx reads without end, in bounded memory."""
 
 
 @every_kind
@@ -189,11 +189,11 @@ _ARRIVALS: Final[dict[str, Callable[[bytes], tuple[bytes, ...]]]] = {
 
 _CLOSING: Final = {"after Connection: close", "after HTTP/1.0", "after a refusal"}
 _STOCK_KEEPS: Final = {"at once", "a word", "many"}
-"""What the stock transport has read with the answer before, it holds for the next one: an allowed difference."""
+"""Bytes that arrive with the previous response are the next response to httpx: an allowed difference."""
 
 
 async def is_smuggled(client: httpx.AsyncClient, url: str) -> None:
-    """Hold that the difference is one still."""
+    """Check that the difference still exists."""
     with suppress(REFUSAL):
         assert (await client.get(url)).content in (b"smuggled", b"holy", b"")
 
@@ -215,7 +215,7 @@ async def test_bytes_after_a_response_are_no_response(kind: Kind, arrival: str, 
     async with open_peer(script) as peer, kind.client() as client:
         with suppress(REFUSAL):
             assert (await client.get(peer.url("/first"))).content in (b"holy", b"")
-        with trio.move_on_after(0.5):  # the client may have left already, so that nothing can be sent
+        with trio.move_on_after(0.5):  # the client may have closed already
             await sent.wait()
         if not kind.is_ours and arrival in _STOCK_KEEPS and end not in _CLOSING:
             await is_smuggled(client, peer.url("/second"))

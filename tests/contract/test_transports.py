@@ -1,4 +1,4 @@
-"""What an HTTP/1.1 transport owes its user and its peer: ours and httpx's stock one, over raw sockets."""
+"""HTTP/1.1 over raw sockets: the mirror's own client and httpx's pass the same tests."""
 
 import math
 from collections.abc import AsyncIterator
@@ -13,17 +13,17 @@ from tests.contract.peer import Peer, Talk, answer, echo, honest, open_peer, say
 from tests.contract.transports import KINDS, Kind, descriptors
 
 _DIED: Final = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
-"""What a dead connection is told as."""
+"""The errors of a dead connection."""
 _BIG: Final = b"holy grail" * 100_000
 
-# httpx nests generators that trio finds unfinished when a body is left early, or its request is.
+# httpx nests generators that trio reports as unfinished when a body or a request is left early.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 
 
 @asynccontextmanager
 async def first_bytes(client: httpx.AsyncClient, url: str) -> AsyncIterator[bytes]:
-    """Hold an answer of which something has come; it is left when the context ends."""
+    """Hold a response whose first bytes have arrived; it is left when the context ends."""
     async with client.stream("GET", url) as response, aclosing(cast("Any", response.aiter_raw(10))) as pieces:
         yield await anext(pieces)
 
@@ -71,7 +71,7 @@ async def test_get_on_a_dying_idle_connection_is_repeated_once(kind: Kind) -> No
         if kind.is_ours:
             assert await get(client, peer, "/second") == b"/second"
             assert peer.targets == ["/first", "/second", "/second"]
-        else:  # the stock transport leaves that to its user
+        else:  # httpx leaves that to its user
             with pytest.raises(_DIED):
                 await get(client, peer, "/second")
             assert peer.targets == ["/first", "/second"]
@@ -166,7 +166,7 @@ async def test_closing_the_pool_closes_idle_connections(kind: Kind) -> None:
     assert descriptors() == before
 
 
-# --- ends before their time ----------------------------------------------------------------------------------------
+# --- early ends ----------------------------------------------------------------------------------------
 
 _CHUNKS: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _PARTS: Final = {

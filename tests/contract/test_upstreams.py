@@ -1,4 +1,4 @@
-"""The implementations of `Upstream`, held to its contract."""
+"""All implementations of `Upstream` pass the conformance suite."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager

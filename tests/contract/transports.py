@@ -17,11 +17,11 @@ from mirrorsync.upstream.http.pipeline import Pipeline
 from mirrorsync.upstream.http.pool import ConnectionPool
 
 REFUSAL: Final = httpx.RemoteProtocolError
-"""What a peer gets that does not speak HTTP/1.1."""
+"""The error for a peer that does not speak HTTP/1.1."""
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A transport by its name."""
+    """A client by its name."""
 
     name: str
     build: Callable[[ssl.SSLContext], httpx.AsyncBaseTransport]
@@ -34,7 +34,7 @@ class Kind(msgspec.Struct, frozen=True):
     async def client(
         self, context: ssl.SSLContext | None = None, *, connect: float = 3.0, read: float = 3.0, write: float = 3.0
     ) -> AsyncIterator[httpx.AsyncClient]:
-        """Open a client that does nothing of its own, over a new transport."""
+        """Open an httpx client without features of its own, over a new transport."""
         transport = self.build(context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         timeout = httpx.Timeout(connect=connect, read=read, write=write, pool=None)
         async with httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False) as client:
@@ -110,5 +110,5 @@ KINDS: Final = (OURS, STOCK)
 
 def descriptors() -> int:
     """Return how many files and sockets this process has open."""
-    gc.collect()  # what an earlier test left must not be closed between two counts
+    gc.collect()  # leftovers of an earlier test must not be closed between two counts
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - Path.iterdir holds a descriptor open itself while it counts

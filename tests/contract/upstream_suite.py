@@ -1,6 +1,6 @@
-"""What every `Upstream` must do, whatever it speaks: subclass `UpstreamSuite` and give it the fixture `upstream`.
+"""The conformance suite of `mirrorsync.ports.Upstream`: subclass `UpstreamSuite` and provide the fixture `upstream`.
 
-The fixture opens an upstream of the index that `pypi` serves. Retries should be quick, the silence limit short.
+The fixture opens an upstream of the index that `pypi` serves. Its retries are fast and its silence limit is short.
 """
 
 from contextlib import aclosing
@@ -60,7 +60,7 @@ async def read_into(chunks: list[bytes], upstream: Upstream, remote: Remote) -> 
 
 
 class UpstreamSuite:
-    """The contract in `ports.Upstream`, sentence by sentence."""
+    """The contract of `ports.Upstream`."""
 
     has_journal: ClassVar[bool]
 

@@ -1,4 +1,4 @@
-"""Published HTML under a stranger's parser: what it may hold at all, whatever upstream said."""
+"""Published HTML, parsed independently: what it may contain."""
 
 from html.parser import HTMLParser
 from typing import Final
@@ -63,7 +63,7 @@ class _Skeleton(HTMLParser):
 
 
 def markup_problems(body: bytes, *, anchors: int, serial: int | None) -> list[str]:
-    """Return what stands in a page besides `anchors` links, the usual frame, and the comment with its serial."""
+    """Return what a page contains besides `anchors` links, the usual frame, and the comment with its serial."""
     parser = _Skeleton()
     parser.feed(body.decode())
     parser.close()

@@ -1,4 +1,4 @@
-"""A mirror between two honest projects and a hostile one: what it may touch, and what it must say."""
+"""A mirror of two honest projects and a hostile one: what it may touch and must report."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ _CANARY: Final = b"nobody may read or write this"
 
 
 class Siege(Mirror):
-    """A mirror that is quick to give up, with a bystander's files beside it."""
+    """A mirror with short time limits, and unrelated files beside it."""
 
     expected: Final = MirrorsyncError
     """What a run may raise."""
@@ -76,16 +76,16 @@ class Siege(Mirror):
 
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
-        """The last word of the last sync on each project."""
+        """The message of the last sync on each project."""
         return {outcome.name: outcome for outcome in self.observer.outcomes}
 
     def heal(self) -> None:
-        """Let upstream be honest, and so much time pass that everything is due."""
+        """Make upstream honest, and advance the clock until everything is due."""
         self.pypi.faults.clear()
         self.clock.forward(2 * 86400)
 
     def refusal_problems(self, *victims: str) -> list[str]:
-        """Return what is wrong with how `victims` were refused: each must fail alone, in a few plain words."""
+        """Return what is wrong with the refusal of `victims`: each must fail alone, with a short plain message."""
         problems = []
         for name in victims:
             outcome = self.outcomes.get(name)
@@ -102,7 +102,7 @@ class Siege(Mirror):
         return problems + self.harm()
 
     def harm(self) -> list[str]:
-        """Return what happened to others: the neighbours, the tree, and whatever lies beside it."""
+        """Return the damage to others: the other projects, the tree, and the files beside it."""
         problems = [f"{name}: a neighbour that is not served" for name in NEIGHBOURS if not self._serves(name)]
         problems += self.broken_links()
         problems += [f"{path} stands outside, or was changed there" for path in self._changed_outside()]
@@ -126,7 +126,7 @@ class Siege(Mirror):
         return {path for path in now.keys() | self._outside.keys() if now.get(path) != self._outside.get(path)}
 
     def _look_outside(self) -> dict[str, tuple[int, int, bytes]]:
-        """Return mode, time and content of everything beside the mirror; the access time cannot be trusted."""
+        """Return mode, time and content of everything beside the mirror; the access time may change."""
         return {
             str(path): (path.lstat().st_mode, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
             for path in (self.around / "bystander", *(self.around / "bystander").rglob("*"))
@@ -134,7 +134,7 @@ class Siege(Mirror):
 
 
 def place_in(pypi: PyPI, victim: str, *faults: Fault, where: str = "page") -> None:
-    """Let the page, or the files, of the project meet `faults`; the project is made where it is not there."""
+    """Apply `faults` to the page or files of the project; create the project if it is missing."""
     if victim not in pypi.world.projects:
         pypi.world.upload(victim, "1.0", body=b"v" * 1000)
     stem = victim.replace("-", "_")
@@ -143,7 +143,7 @@ def place_in(pypi: PyPI, victim: str, *faults: Fault, where: str = "page") -> No
 
 
 def entry_of(pypi: PyPI, file: WorldFile, **keys: Any) -> dict[str, Any]:
-    """Return the file's entry as an honest page has it, but for `keys` (dashes as underscores)."""
+    """Return the file's entry of an honest page, changed by `keys` (dashes as underscores)."""
     honest = {
         "core-metadata": False,
         "filename": file.filename,
@@ -158,7 +158,7 @@ def entry_of(pypi: PyPI, file: WorldFile, **keys: Any) -> dict[str, Any]:
 
 
 def page_of(name: str, *entries: object, **keys: Any) -> Body:
-    """Return a page in the place of upstream's, its serial that of the header (dashes as underscores)."""
+    """Return a page that replaces upstream's, with the serial of the header (dashes as underscores)."""
     honest = {
         "files": list(entries),
         "meta": {"api-version": "1.4"},

@@ -1,4 +1,4 @@
-"""Names, URLs and redirects that lead elsewhere: to another path, another host, another scheme."""
+"""Names, URLs and redirects to another path, host or scheme."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ _NAMES: Final[tuple[str, ...]] = (
     "x-1.0-py3-none-any.whl.METADATA",
     ".metadata",
 )
-"""File names that cannot be kept, or would be another object's."""
+"""File names that cannot be stored, or that belong to another object."""
 _SEGMENTS: Final[tuple[tuple[str, str], ...]] = (
     ("a.whl", "%2e%2e%2fa.whl"),
     ("a.whl", "..%2Fa.whl"),
@@ -48,11 +48,11 @@ _SEGMENTS: Final[tuple[tuple[str, str], ...]] = (
     ("../b", "..%2fb"),
     ("..", ".."),
 )
-"""(file name, last segments of its URL) that do not agree, or agree on harm."""
+"""(file name, last segments of its URL) that differ, or that are harmful."""
 
 
 def _hosts(pypi: PyPI, trap: PyPI) -> dict[str, str]:
-    """URLs that must not be asked: each would reach somebody if it were."""
+    """URLs that must not be requested; each would reach a server."""
     port, elsewhere = pypi.url.rpartition(":")[2], trap.url.removeprefix("http://")
     return {
         "another port": f"{trap.url}/a.whl",
@@ -86,7 +86,7 @@ def _hosts(pypi: PyPI, trap: PyPI) -> dict[str, str]:
 
 @pytest.fixture
 def trap() -> Iterator[PyPI]:
-    """Somebody else's server on loopback: it must not hear of us."""
+    """Another server on loopback, which must receive no request."""
     with PyPI(World()) as serving:
         yield serving
 
@@ -185,7 +185,7 @@ async def test_redirect_to_another_host_is_never_followed(tmp_path: Path, pypi: 
     stays = {"a look-alike slash"}  # a path on the same host
     urls = [url for kind, url in _hosts(pypi, trap).items() if kind not in stays]
     victims: dict[str, Fault] = {f"to-{number}": Redirect(url) for number, url in enumerate(urls)}
-    if where != "sidecar":  # one that is missing holds nothing up
+    if where != "sidecar":  # a missing one delays nothing
         victims |= {"to-other": Redirect("/simple/alpha/"), "to-far": Redirect("/" + "x" * 60_000)}
     for victim, fault in victims.items():
         place_in(pypi, victim, fault, where=where)

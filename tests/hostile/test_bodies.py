@@ -1,4 +1,4 @@
-"""Bodies that lie about their size, never end, never begin, or are not what they are said to be."""
+"""Bodies of a wrong size or type, and bodies that never end or never begin."""
 
 import json
 import os
@@ -50,7 +50,7 @@ _SIZES: Final[tuple[Any, ...]] = (
     [],
     {},
 )
-"""Sizes that are not the file's, or no sizes at all."""
+"""Wrong or missing sizes."""
 _META: Final = b'"meta":{"api-version":"1.4"},"name":"%s"'
 _PAGES: Final[dict[str, Fault]] = {
     "deep-lists": Body(b"[" * 500_000),
@@ -103,17 +103,17 @@ async def test_wrong_announced_size_is_refused(siege: Siege, pypi: PyPI) -> None
 async def test_wrong_body_fails_its_project_alone_and_leaves_no_file(tmp_path: Path, pypi: PyPI, where: str) -> None:
     siege = Siege(tmp_path / "around", pypi, silence=0.3)
     victims = _PAGES if where == "page" else _FILES
-    if where == "sidecar":  # short enough to be put together from many cut answers; endless ones have their own test
+    if where == "sidecar":  # short enough to be joined from many cut responses; endless ones have their own test
         victims = {name: fault for name, fault in victims.items() if name not in ("endless", "cut", "half-silent")}
     for victim, fault in victims.items():
         place_in(pypi, victim, fault, where=where)
     with trio.fail_after(30):
         await siege.sync()
-    # A sidecar may be lost without holding up its file; what is advertised must be right in any case.
+    # A missing sidecar does not delay its file; what is advertised must be correct in any case.
     assert (siege.harm() if where == "sidecar" else siege.refusal_problems(*victims)) == []
     siege.heal()
     for victim in victims if where == "sidecar" else ():
-        pypi.world.upload(victim, "2.0")  # a lost sidecar is asked for again when its project changes
+        pypi.world.upload(victim, "2.0")  # a missing sidecar is requested again when its project changes
     await siege.sync()
     assert siege.problems() == []
 
@@ -140,7 +140,7 @@ async def test_trickling_bodies_are_read_and_delay_no_other(tmp_path: Path, pypi
 
 async def test_page_that_trickles_without_end_fails(pypi: PyPI, world: World) -> None:
     world.upload("victim", "1.0")
-    place_in(pypi, "victim", Body(os.urandom(1000)), Drip(1, 0.05))  # which no gzip makes short
+    place_in(pypi, "victim", Body(os.urandom(1000)), Drip(1, 0.05))  # incompressible
     async with open_upstream(
         index=pypi.url,
         contact="a@b.test",

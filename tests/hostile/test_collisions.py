@@ -1,4 +1,4 @@
-"""Two who claim one place, and whatever was planted in the tree."""
+"""Two files that claim one path, and symlinks planted in the tree."""
 
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ async def test_symlink_planted_later_is_not_followed_by_a_removal(tmp_path: Path
     siege = Siege(tmp_path / "around", pypi)
     file = pypi.world.upload("victim", "1.0")
     await siege.sync()
-    # What would be deleted stands at the link's other end, too.
+    # The link's target contains the object to be deleted, too.
     stand_in = siege.around / "bystander" / Path(*Path(file.path).parts[2:])
     stand_in.parent.mkdir(parents=True)
     stand_in.write_bytes(b"not the mirror's")

@@ -1,4 +1,4 @@
-"""What upstream writes into pages stays text: in HTML, in JSON, in headers, on a terminal."""
+"""Text from upstream stays text in HTML, JSON, headers and on a terminal."""
 
 import json
 import socket

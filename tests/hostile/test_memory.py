@@ -1,4 +1,4 @@
-"""How much memory a hostile upstream can make `mirrorsync sync` take: the peak of a real process (VmHWM)."""
+"""The memory that a hostile upstream can make `mirrorsync sync` use: the peak of a real process (VmHWM)."""
 
 import gzip
 import os
@@ -27,7 +27,7 @@ _MEASURED: Final = Path(os.environ.get("MIRRORSYNC_MEASURED", os.devnull))
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """How a run ended, and the most memory that it had."""
+    """Exit code and peak memory of a run."""
 
     said: str
     code: int
@@ -64,7 +64,7 @@ def operator(tmp_path: Path, pypi: PyPI) -> Operator:
 
 @pytest.fixture(scope="module")
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Peak:
-    """A sync of the same world where nothing is wrong."""
+    """A sync of the same index without faults."""
     world = World()
     for name in (*NEIGHBOURS, "victim"):
         world.upload(name, "1.0", body=b"x" * 1000)
@@ -78,7 +78,7 @@ _QUICK: Final = {"ten million entries in gzip", "just few enough brackets", "a j
 
 
 def _cases(table: dict[str, Any]) -> list[Any]:
-    """Return the table's rows as cases; most are for the long run."""
+    """Return the table's rows as cases; most run in `make torture` only."""
     marks = {name: () if name in _QUICK else (pytest.mark.slow,) for name in table}
     return [pytest.param(*row, id=name, marks=marks[name]) for name, row in table.items()]
 
@@ -91,7 +91,7 @@ _PAGES: Final[dict[str, tuple[Fault, int]]] = {
     "just few enough brackets": (Repeat(b'{"":0},' * 1000, times=995, head=_HEAD, tail=_TAIL), 450),
     "one long text": (Repeat(b"x" * _MIB, times=63, head=b'{"files":"', tail=b'"}'), 350),
 }
-"""By name: what the victim's page is, and the MiB that it may cost."""
+"""By name: the victim's page, and the MiB that it may use."""
 
 
 @pytest.mark.parametrize(("fault", "cost"), _cases(_PAGES))

@@ -1,4 +1,4 @@
-"""A small mirror of a small world, for one case of the protocol at a time."""
+"""A small mirror of a small index, for one case at a time."""
 
 from pathlib import Path
 
@@ -25,5 +25,5 @@ def mirror(tmp_path: Path, pypi: PyPI) -> Mirror:
 
 @pytest.fixture
 def hurried() -> MockClock:
-    """A test that asks for this has its retries wait 20 times as fast."""
+    """Make retries wait 20 times as fast."""
     return MockClock(rate=20)

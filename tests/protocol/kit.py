@@ -1,4 +1,4 @@
-"""What the cases have in common: looking at what was asked and at what stands, and lies that are made to measure."""
+"""Helpers of the protocol tests: recorded requests, published files, and custom faults."""
 
 import json
 import re
@@ -19,11 +19,11 @@ from tests.support.pypi.server import PyPI
 HOUR = 3600.0
 DAY = 86400.0
 REPEAT = 181.0
-"""Seconds after which a 404 that is repeated is another answer."""
+"""Seconds after which a repeated 404 counts as a new one."""
 
 
 class Edited(Fault, frozen=True):
-    """The same JSON, changed by `edit` in place."""
+    """The real JSON, changed by `edit` in place."""
 
     edit: Callable[[dict[str, Any]], object]
 
@@ -34,7 +34,7 @@ class Edited(Fault, frozen=True):
 
 
 class Meanwhile(Fault, frozen=True):
-    """The answer is true, and `happen` comes about before it goes out."""
+    """The real response; `happen` is called before it is sent."""
 
     happen: Callable[[], object]
 
@@ -52,7 +52,7 @@ def asked_for(pypi: PyPI) -> list[str]:
 
 
 def cursors(pypi: PyPI) -> list[int]:
-    """Return the serials from which the journal was read."""
+    """Return the serials from which the changelog was read."""
     asked = pypi.seen("/pypi", call="changelog_since_serial")
     return [int(match[1]) for request in asked if (match := re.search(rb"<int>(\d+)</int>", request.body))]
 
@@ -62,7 +62,7 @@ def stamps(web: Path) -> dict[Path, int]:
 
 
 def tree(web: Path) -> dict[str, bytes]:
-    """Return all that clients see but the status."""
+    """Return everything that clients see, except the status."""
     files = (path for folder in ("simple", "packages") for path in (web / folder).rglob("*") if path.is_file())
     return {path.relative_to(web).as_posix(): path.read_bytes() for path in files}
 
@@ -86,7 +86,7 @@ def told(mirror: Mirror) -> str:
 
 
 async def sync_with_consent(mirror: Mirror) -> Totals:
-    """Make a pass as with `--allow-removals`."""
+    """Run a pass as with `--allow-removals`."""
     mirror.observer = RecordingObserver()
     async with open_context(
         mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep, allow_removals=True

@@ -1,4 +1,4 @@
-"""Answers that are not what was asked for, root lists that are cut, and pages of every age and maker.
+"""Unexpected responses, cut root lists, and all forms of pages.
 
 The numbers are the rows of docs/protocol-cases.md.
 """
@@ -137,7 +137,7 @@ async def test_implausibly_short_root_list_removes_nothing(feed: str, tmp_path: 
         await mirror.sync()
         assert "less than half" in told(mirror)
     assert tree(mirror.web) == before
-    pypi.truncate_root(2)  # plausible, and false all the same: the page that answers is the second witness
+    pypi.truncate_root(2)  # plausible and wrong: the page is the second witness
     mirror.clock.forward(DAY)
     await mirror.sync()
     mirror.clock.forward(REPEAT)

@@ -1,4 +1,4 @@
-"""Files: what is lost, cut, replaced, oddly named or coded on the way, and in which order they become public.
+"""Files: lost, cut, replaced, oddly named or coded, and the order in which they become public.
 
 The numbers are the rows of docs/protocol-cases.md.
 """
@@ -183,7 +183,7 @@ async def test_files_are_requested_without_a_coding(mirror: Mirror, pypi: PyPI) 
 
 
 class CalledGzip(Fault, frozen=True):
-    """The right bytes, which an intermediary calls coded because their name ends in .gz."""
+    """The right bytes, which an intermediary labels as gzip because their name ends in .gz."""
 
     def apply(self, answer: Answer, _request: Request, _ask: Ask, /) -> Answer:
         return replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")))

@@ -1,4 +1,4 @@
-"""The journal: pages, gaps, odd rows, limits, and what is done when it is far away, broken or gone back.
+"""The changelog: pages, gaps, odd rows, limits, and recovery when it is far ahead, broken or has gone back.
 
 The numbers are the rows of docs/protocol-cases.md.
 """
@@ -195,7 +195,7 @@ async def test_cursor_too_far_behind_is_renewed_from_the_root_list(mirror: Mirro
     await mirror.sync()
     assert cursors(pypi) == []
     assert pypi.seen("^/simple/$")
-    mirror.clock.forward(REPEAT)  # nobody read the removal's row: the list and a repeated 404 are the witnesses
+    mirror.clock.forward(REPEAT)  # the removal's row was not read: the root list and a repeated 404 are the witnesses
     await mirror.sync()
     assert mirror.problems() == []
     assert mirror.status()["synced_serial"] == far
@@ -228,7 +228,7 @@ async def test_changes_between_the_serial_and_the_first_list_are_kept(mirror: Mi
         world.upload("latecomer", "1.0")
         world.upload("alpha", "1.1")
 
-    pypi.hold_root()  # the list that goes out is still the one from before
+    pypi.hold_root()  # the list that is sent is the earlier one
     pypi.faults.add("^/simple/$", Meanwhile(happen), times=1)
     before = world.last_serial
     await mirror.sync()
@@ -320,7 +320,7 @@ async def test_rows_before_an_unreadable_page_are_kept(mirror: Mirror, pypi: PyP
     world.upload("beta", "1.1")
     await mirror.sync()
     assert "alpha-1.1-py3-none-any.whl" in mirror.stored()
-    assert mirror.status()["synced_serial"] < (world.last_serial or 0)  # nobody told us of the rest yet
+    assert mirror.status()["synced_serial"] < (world.last_serial or 0)  # the rest is still unknown
     pypi.release_root()
     await mirror.sync()
     assert mirror.problems() == []

@@ -1,4 +1,4 @@
-"""What goes, and what only seems to: 404s, removals, new beginnings, empty and quarantined projects.
+"""Removals and apparent removals: 404s, recreated, empty and quarantined projects.
 
 The numbers are the rows of docs/protocol-cases.md.
 """
@@ -31,7 +31,7 @@ from tests.support.pypi.world import World
 async def test_stale_404_of_a_new_project_is_retried(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
     synced = world.last_serial
-    pypi.hold("newcomer")  # 404, for a minute a layer
+    pypi.hold("newcomer")  # 404, for a minute per cache layer
     world.upload("newcomer", "1.0")
     await mirror.sync()
     assert unmet(mirror) == ["newcomer"]
@@ -55,7 +55,7 @@ async def test_page_that_is_404_for_hours_removes_no_listed_project(
     mirror = Mirror(tmp_path / "mirror", pypi, select={"projects": projects})
     await mirror.sync()
     lie = pypi.faults.add("^/simple/alpha/$", False404(), method="GET")
-    if projects:  # the HTML page is cached apart, as the release data is
+    if projects:  # the HTML page and the release data are cached separately
         pypi.faults.remove(lie)
         pypi.hold("alpha", variant="gzip")
     world.add_role("alpha")

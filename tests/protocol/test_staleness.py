@@ -1,4 +1,4 @@
-"""Caches and serials: pages that lag, serials that go back, changes that no serial tells.
+"""Caches and serials: stale pages, serials that go back, changes without a new serial.
 
 The numbers are the rows of docs/protocol-cases.md.
 """
@@ -16,7 +16,7 @@ from tests.support.pypi.values import Shape
 from tests.support.pypi.world import World
 
 LADDER = (60.0, 300.0, 600.0, 1800.0, 3600.0, 3600.0)
-"""Seconds between attempts at a stale page, after the first ones that a pass itself waits for."""
+"""Seconds between attempts at a stale page, after those within the first pass."""
 
 
 # case 8
@@ -37,7 +37,7 @@ async def test_stale_page_is_retried_with_back_off_and_never_published(
     assert mirror.page("beta")["versions"] == ["1.0", "1.1"]
     for rung in LADDER:
         pypi.clear_requests()
-        mirror.clock.forward(rung - 21)  # a pass waits for 20 seconds by itself
+        mirror.clock.forward(rung - 21)  # a pass itself waits for 20 seconds
         await mirror.sync()
         assert page_asks(pypi, "alpha") == []
         mirror.clock.forward(21)
@@ -139,7 +139,7 @@ async def test_recreated_project_with_serial_0_is_mirrored(mirror: Mirror, world
     await mirror.sync()
     assert not serves(mirror, "alpha")
     world.recreate_by_admin("alpha")
-    mirror.clock.forward(DAY)  # no row tells of it: the list does
+    mirror.clock.forward(DAY)  # no row names it, but the root list does
     await mirror.sync()
     assert mirror.page("alpha")["files"] == []
     assert listed(mirror)["alpha"] == 0
@@ -346,7 +346,7 @@ async def test_304_without_a_serial_keeps_the_known_serial(mirror: Mirror, pypi:
 # case 40
 async def test_no_etag_is_sent_if_a_newer_page_is_wanted(mirror: Mirror, pypi: PyPI, world: World) -> None:
     await mirror.sync()
-    pypi.hold("alpha")  # this cache would say 304: nothing has changed as far as it knows
+    pypi.hold("alpha")  # this cache would answer 304
     world.upload("alpha", "1.1")
     pypi.clear_requests()
     await mirror.sync()
@@ -361,7 +361,7 @@ async def hours_go_by(mirror: Mirror, hours: int) -> None:
 
 
 def regress(world: World, name: str) -> int:
-    """Let upstream give the project a lower serial than it ever did since, as after a repair of its database."""
+    """Give the project a lower serial than before, as after a repair of the database."""
     with world.lock:
         project = world.project(name)
         rows = [row.serial for row in world.journal if row.name == project.display_name]

@@ -1,4 +1,4 @@
-"""docs/protocol-cases.md says which test holds which case: it is complete, and it is true."""
+"""docs/protocol-cases.md names the tests of each case completely and correctly."""
 
 import ast
 import re

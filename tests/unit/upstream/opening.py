@@ -1,4 +1,4 @@
-"""How these tests open an upstream: quickly impatient, and plain HTTP on loopback."""
+"""How these tests open an upstream: short time limits, plain HTTP on loopback."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -19,7 +19,7 @@ SILENCE: Final = 0.4
 
 
 def open_at(url: str, **words: Any) -> AbstractAsyncContextManager[SimpleIndex]:
-    """Open the index at `url`; `words` replace what these tests usually say."""
+    """Open the index at `url`; `words` override the usual arguments."""
     usual: dict[str, Any] = {
         "contact": "mirror-admin@example.test",
         "connections": trio.CapacityLimiter(10),
@@ -31,13 +31,13 @@ def open_at(url: str, **words: Any) -> AbstractAsyncContextManager[SimpleIndex]:
 
 
 def remote_of(pypi: PyPI, file: WorldFile, *, size: int | None = None) -> Remote:
-    """Return where `file` is at `pypi`; `size` None: the true one."""
+    """Return where `file` is at `pypi`; `size` None: the real size."""
     promised = file.size if size is None else size
     return Remote(url=f"{pypi.files_url}/{file.path}", size=promised, limit=promised)
 
 
 async def fetch_into(chunks: list[bytes], upstream: Upstream, remote: Remote) -> None:
-    """Append what comes of `remote` to `chunks`, so that it can be seen after a failure."""
+    """Append the chunks of `remote` to `chunks`, where they remain after a failure."""
     async with upstream.open(remote) as body:
         async for chunk in body:
             chunks.append(bytes(chunk))  # noqa: PERF401 - what came before the failure is the point

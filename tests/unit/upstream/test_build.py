@@ -1,4 +1,4 @@
-"""TLS, proxies and the configuration's words."""
+"""TLS, proxies and configured values."""
 
 import ssl
 import subprocess
@@ -50,7 +50,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 async def secure(certificate: tuple[Path, Path], nursery: trio.Nursery) -> AsyncIterator[str]:
-    """The base URL of an index with a certificate that nobody knows."""
+    """The base URL of an index with a certificate of an unknown authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
 
@@ -64,7 +64,7 @@ async def secure(certificate: tuple[Path, Path], nursery: trio.Nursery) -> Async
                 await stream.send_all(HEAD + BODY)
             await stream.aclose()
         except trio.BrokenResourceError:
-            pass  # who does not trust us hangs up
+            pass  # a client that does not trust the server closes the connection
 
     listeners: list[Any] = await nursery.start(trio.serve_ssl_over_tcp, answer, 0, context)
     yield f"https://127.0.0.1:{listeners[0].transport_listener.socket.getsockname()[1]}"
@@ -103,7 +103,7 @@ async def test_unreadable_certificates_are_a_configuration_error(
     for allow_http in (False, True):
         with pytest.raises(BadConfig, match="SSL_CERT_FILE"):
             await page_at(secure, allow_http=allow_http)
-    with pytest.raises(ProjectGone):  # an index without TLS needs none
+    with pytest.raises(ProjectGone):  # plain HTTP needs none
         await page_at(pypi.url)
 
 

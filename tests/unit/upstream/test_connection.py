@@ -1,4 +1,4 @@
-"""A connection's manners towards a peer whose kernel collects small pieces before it sends them."""
+"""Acknowledgements to a peer whose kernel collects small segments (RFC 896)."""
 
 import socket
 import sys
@@ -10,7 +10,7 @@ import trio.testing
 from mirrorsync.upstream.http.connection import Connection, connect
 
 EXCHANGES = 40
-"""A new connection acknowledges at once by itself for its first sixteen pieces or so."""
+"""Linux acknowledges about the first sixteen segments of a connection at once."""
 
 
 def no_certificates() -> None:
@@ -26,11 +26,11 @@ async def exchange(connection: Connection, peer: trio.SocketStream) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program say when it acknowledges")
 async def test_received_bytes_are_acknowledged_before_waiting() -> None:
-    # What is asked here is what the kernel would do with a piece that came now: 1, acknowledge it at once.
+    # TCP_QUICKACK is what the kernel would do with a segment that arrived now: 1, acknowledge it at once.
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     connection = await connect(("http", b"127.0.0.1", port), no_certificates, 5)  # type: ignore[arg-type] # never called
-    plain = connection._wire._socket  # type: ignore[attr-defined] # the kernel's word is the only one
+    plain = connection._wire._socket  # type: ignore[attr-defined] # only the kernel knows
     async with listener, await listener.accept() as peer, trio.open_nursery() as nursery:
         for _ in range(EXCHANGES):
             await exchange(connection, peer)

@@ -55,7 +55,7 @@ CUTS: Final = (Truncate(10), TruncatedXML(0.5), Truncate(None), Body(b""))
 
 @pytest.fixture(autouse=True)
 def grail(world: World) -> int:
-    """A project, and its serial."""
+    """Create a project and return its serial."""
     world.upload("Holy_Grail", "1.0")
     return world.last_serial or 0
 

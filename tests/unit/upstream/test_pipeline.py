@@ -1,4 +1,4 @@
-"""Several things asked for on one connection, at a peer that says just what its script says (docs/adr/0006)."""
+"""Pipelined requests to a peer that follows a script (docs/adr/0006)."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,14 @@ NAMES = ("/a", "/b", "/c", "/d")
 
 
 async def fetched(upstream: Upstream, peer: Peer, names: Sequence[str] = NAMES) -> list[str]:
-    """Return what came of each name: its body, or the kind of its failure."""
+    """Return the body of each name, or the class name of its failure."""
     remotes = [Remote(url=peer.url(name), size=None, limit=1000) for name in names]
     results = await upstream.fetch_all(remotes)
     return [type(result).__name__ if isinstance(result, MirrorsyncError) else result.decode() for result in results]
 
 
 def paced(gather: int) -> Script:
-    """Answer nothing after the first request of a connection before `gather` further ones have come."""
+    """Answer the first request of a connection at once, the others only when `gather` of them have arrived."""
 
     async def script(talk: Talk) -> None:
         if request := await talk.request():
@@ -83,7 +83,7 @@ async def test_server_that_closes_each_connection_gets_one_request_each() -> Non
 
 
 async def test_server_that_breaks_pipelines_gets_one_request_at_a_time() -> None:
-    """It takes one request at a time and drops what came with it, as some old proxies do."""
+    """The peer takes one request at a time and drops those behind it, as some old proxies do."""
     dropped: list[bytes] = []
 
     async def script(talk: Talk) -> None:
@@ -124,7 +124,7 @@ async def test_missing_file_does_not_affect_the_others(broken: str) -> None:
     async with open_peer(script) as peer, open_at(peer.url("")) as upstream:
         expected = [Missing.__name__ if name == broken else name for name in NAMES]
         assert await fetched(upstream, peer) == expected
-    assert sorted(peer.targets) == list(NAMES)  # each once: asking again would not help
+    assert sorted(peer.targets) == list(NAMES)  # each once: a retry would not help
 
 
 async def test_passing_failure_is_retried_alone() -> None:

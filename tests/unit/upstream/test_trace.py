@@ -1,4 +1,4 @@
-"""Asking an upstream for the trace that it leaves if it is a mirror of this kind: seldom, and to nobody's harm."""
+"""The trace of an upstream that is itself a mirrorsync: requested seldom, and harmless if it fails."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ TRACE = json.dumps({"hops": []}).encode()
 
 
 class Above:
-    """A server of one object that counts what it is asked."""
+    """A server of one object that counts its requests."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []

@@ -63,7 +63,7 @@ class ResponseParser:
         self._heads = 0
         self._current = Response()
         self.responses = deque([self._current])
-        """Responses that have begun, in order; whoever uses them removes the first. The first is there at once."""
+        """Responses that have begun, in order; the caller removes the first. There is one from the start."""
         self._outstanding = expected - 1
 
     def expect(self, more: int) -> None:

@@ -84,7 +84,7 @@ class Response:
         """Body bytes that have arrived and were not read yet."""
         self.has_head = False
         self.is_framed = False
-        """Whether the body's end can be told without the end of the connection."""
+        """Whether the body's end is marked, so that it does not need the end of the connection."""
         self.is_complete = False
         """Whether the body has arrived whole."""
         self.keeps_alive = False
