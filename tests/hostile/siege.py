@@ -15,7 +15,6 @@ from mirrorsync.app.mirror_directory import hold_lock, state_path
 from mirrorsync.app.wiring import policy_of
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Outcome
-from mirrorsync.observe.run_observer import failure_lines
 from mirrorsync.state.ledger import open_state
 from mirrorsync.state.runs import Totals
 from mirrorsync.sync import single_pass as passes
@@ -92,11 +91,11 @@ class Siege(Mirror):
             if not isinstance(outcome, Failed) or outcome.reason in {"gone", "stale", "held"}:
                 problems.append(f"{name}: it was not refused but {outcome}")
                 continue
-            told = failure_lines(outcome)
+            length = len(f"{outcome.name}: {outcome.error}{outcome.hint}")
             if not outcome.error:
                 problems.append(f"{name}: refused without a reason: {outcome}")
-            if sum(map(len, told)) > _MESSAGE_MAX:
-                problems.append(f"{name}: the message has {sum(map(len, told)):,} characters")
+            if length > _MESSAGE_MAX:
+                problems.append(f"{name}: the message has {length:,} characters")
             if (self.web / "simple" / name).exists():
                 problems.append(f"{name}: it is served")
         return problems + self.harm()

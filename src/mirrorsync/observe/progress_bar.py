@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.outcome import Failed, Mirrored, Outcome
 from mirrorsync.model.wording import printable
-from mirrorsync.observe.run_observer import RunObserver, Where, failure_lines
+from mirrorsync.observe.run_observer import RunObserver, Where
 
 
 class Bar(RunObserver):
@@ -52,7 +52,8 @@ class Bar(RunObserver):
         name = outcome.name if isinstance(outcome, Mirrored) else "mirroring"
         self._progress.update(self._task, advance=1, description=f"{name[:24]:24}")
         if isinstance(outcome, Failed):
-            self._above(*failure_lines(outcome))
+            hint = (f"  hint: {outcome.hint}",) if outcome.hint else ()
+            self._above(f"{outcome.name}: {outcome.error}", *hint)
 
     def warn(self, text: str) -> None:
         """Write it above the bar."""

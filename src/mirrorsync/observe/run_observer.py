@@ -1,22 +1,18 @@
 """The observer of a run: what the pipeline reports, and the plain lines of a run without a log."""
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
 from mirrorsync.errors import MirrorsyncError
 from mirrorsync.model.identity import Serial
-from mirrorsync.model.outcome import Failed, Outcome, Removed
+from mirrorsync.model.outcome import Outcome
 from mirrorsync.model.wording import printable
-
-_PROGRESS_EVERY: Final = 30.0
-"""Seconds between two plain lines of progress."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -96,15 +92,17 @@ class RunObserver:
         """Note that `step` ended, successfully or not, `seconds` after it began."""
 
 
-def failure_lines(outcome: Failed) -> list[str]:
-    """Return a failure as lines of text."""
-    hint = [f"  hint: {outcome.hint}"] if outcome.hint else []
-    return [f"{outcome.name}: {outcome.error}", *hint]
-
-
 def unchanged(text: str) -> str:
     """Return `text`: the mask of a run without secrets."""
     return text
+
+
+def _forwarded(name: str) -> Any:
+    def forward(self: "RunObservers", *arguments: Any) -> None:
+        for observer in self._observers:
+            getattr(observer, name)(*arguments)
+
+    return forward
 
 
 class RunObservers(RunObserver):
@@ -126,88 +124,28 @@ class RunObservers(RunObserver):
     ) -> None:
         self._entered.__exit__(kind, error, trace)
 
-    def queued(self, projects: int) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.queued(projects)
-
-    def fetched(self, size: int) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.fetched(size)
-
-    def ended(self, outcome: Outcome) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.ended(outcome)
-
-    def warn(self, text: str) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.warn(text)
-
-    def info(self, text: str) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.info(text)
-
-    def published(self, done: Done) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.published(done)
-
-    def failed(self, where: Where, error: MirrorsyncError) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.failed(where, error)
-
-    def recovered(self, where: Where) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.recovered(where)
-
-    def in_flight(self, projects: int) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.in_flight(projects)
-
-    def took(self, step: Step, seconds: float) -> None:
-        """Forward."""
-        for observer in self._observers:
-            observer.took(step, seconds)
+    queued = _forwarded("queued")
+    fetched = _forwarded("fetched")
+    ended = _forwarded("ended")
+    warn = _forwarded("warn")
+    info = _forwarded("info")
+    in_flight = _forwarded("in_flight")
+    published = _forwarded("published")
+    failed = _forwarded("failed")
+    recovered = _forwarded("recovered")
+    took = _forwarded("took")
 
 
 class Lines(RunObserver):
-    """Writes plain lines to standard error; `mask` takes the secrets out of them."""
+    """Writes warnings and notices to standard error, for a run without a log; `mask` takes the secrets out of them."""
 
     def __init__(self, mask: Callable[[str], str] = unchanged) -> None:
         self._mask = mask
-        self._done = 0
-        self._waiting = 0
-        self._bytes = 0
-        self._wrote_at = time.monotonic()
-
-    def queued(self, projects: int) -> None:
-        """Remember the number for the line of progress."""
-        self._waiting = projects
-
-    def fetched(self, size: int) -> None:
-        """Count bytes."""
-        self._bytes += size
-        self._progress()
-
-    def ended(self, outcome: Outcome) -> None:
-        """Write a failure or a removal at once, and progress now and then."""
-        self._done += 1
-        if isinstance(outcome, Failed):
-            self._write(*failure_lines(outcome))
-        elif isinstance(outcome, Removed):
-            self._write(f"{outcome.name}: {outcome.reason}")
-        self._progress()
 
     def warn(self, text: str) -> None:
         """Write `text`."""
-        self._write(text)
+        sys.stderr.write(f"{printable(self._mask(text))}\n")
+        sys.stderr.flush()
 
     def info(self, text: str) -> None:
         """Write `text`."""
@@ -216,14 +154,3 @@ class Lines(RunObserver):
     def failed(self, where: Where, error: MirrorsyncError) -> None:  # noqa: ARG002 -- the error names the place
         """Write the error and its hint."""
         self.warn(f"{error}. {error.hint}" if error.hint else str(error))
-
-    def _progress(self) -> None:
-        now = time.monotonic()
-        if now - self._wrote_at >= _PROGRESS_EVERY:
-            self._wrote_at = now
-            self._write(f"{self._done} projects done, {self._waiting} waiting, {self._bytes / 2**20:.1f} MiB fetched")
-
-    def _write(self, *lines: str) -> None:
-        for line in lines:
-            sys.stderr.write(f"{printable(self._mask(line))}\n")
-        sys.stderr.flush()

@@ -1,6 +1,4 @@
-"""The progress bar shows texts of others without control characters and secrets."""
-
-from collections.abc import Callable
+"""The progress bar and plain lines show texts of others without control characters and secrets."""
 
 import pytest
 
@@ -8,7 +6,7 @@ from mirrorsync.errors import Unreachable
 from mirrorsync.model.identity import project_name
 from mirrorsync.model.outcome import Failed
 from mirrorsync.observe.progress_bar import Bar
-from mirrorsync.observe.run_observer import Lines, RunObserver
+from mirrorsync.observe.run_observer import Lines
 
 _SECRET = "hunter2"  # noqa: S105 - nobody's
 _HOSTILE = f"HTTP 407 \x1b[2J\x07 no entry for {_SECRET}"
@@ -18,15 +16,13 @@ def hide(text: str) -> str:
     return text.replace(_SECRET, "***")
 
 
-@pytest.mark.parametrize("audience", [Lines, Bar])
-def test_a_failure_shows_no_control_characters_and_no_secret(
-    audience: Callable[[Callable[[str], str]], RunObserver], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with audience(hide) as told:
-        told.ended(Failed(name=project_name("alpha"), error=_HOSTILE, hint=_HOSTILE, delay=None))
-        told.failed("upstream", Unreachable(_HOSTILE, hint=_HOSTILE))
-        told.warn(_HOSTILE)
-    said = "".join(capsys.readouterr())
-    assert said.count("no entry for") == 5
-    assert said.count("***") == 5
-    assert [mark for mark in (_SECRET, "\x1b", "\x07") if mark in said] == []
+def test_a_failure_shows_no_control_characters_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bar(hide) as bar, Lines(hide) as lines:
+        bar.ended(Failed(name=project_name("alpha"), error=_HOSTILE, hint=_HOSTILE, delay=None))
+        for observer in (bar, lines):
+            observer.failed("upstream", Unreachable(_HOSTILE, hint=_HOSTILE))
+            observer.warn(_HOSTILE)
+    written = "".join(capsys.readouterr())
+    assert written.count("no entry for") == 8
+    assert written.count("***") == 8
+    assert [mark for mark in (_SECRET, "\x1b", "\x07") if mark in written] == []
