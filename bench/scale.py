@@ -223,7 +223,7 @@ async def _pass(path: Path) -> Timed:
             lambda connection: connection.execute("UPDATE mirror SET audit_stepped_at = ?", (now,))
         )
         steps: dict[str, Callable[[], Awaitable[object]]] = {
-            "introduce": lambda: state.introduce("https://index.test", "", "", tree_has_files=True),
+            "init_mirror": lambda: state.init_mirror("https://index.test", "", "", tree_has_files=True),
             "step_audit": lambda: state.step_audit(now, 7 * 86400.0),
             "due": lambda: state.due(now, 256),
             "waiting": state.waiting,

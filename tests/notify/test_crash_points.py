@@ -67,7 +67,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> GreedyCache:
 
     async def process(context: SyncContext) -> None:
         context = replace(context, notify=NotifyConfig(sinks=(cache,), flood=100))
-        await context.state.outbox.keep_for([cache.name])
+        await context.state.outbox.set_sinks([cache.name])
         await context.store.check()
         context = await passes.prepare(context)
         if cache.upstream_answers:

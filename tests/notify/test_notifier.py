@@ -61,7 +61,7 @@ def a_mirror(directory: Path, pypi: PyPI, *caches: str, **sections: dict[str, An
 
 async def depth(mirror: Mirror) -> Sequence[SinkReport]:
     async with open_context(mirror.settings, RecordingObserver(), mirror.clock, mirror.clock.sleep) as context:
-        return await context.state.queue_depth()
+        return (await context.state.report()).sinks
 
 
 async def test_pass_announces_exactly_what_it_published(
@@ -161,7 +161,7 @@ async def test_announcements_are_sent_while_upstream_fails(
 async def followed(mirror: Mirror, *sinks: Listener, until: Callable[[], bool]) -> float:
     """Run a daemon loop until `until()`; return how long it took to stop."""
     async with open_context(mirror.settings, RecordingObserver()) as context:
-        await context.state.outbox.keep_for([sink.name for sink in sinks])
+        await context.state.outbox.set_sinks([sink.name for sink in sinks])
         own = replace(context, notify=NotifyConfig(sinks=sinks, interval=0.02))
         follower = DaemonLoop(own, PollSchedule(interval=0.1, shortest=0.0))
         async with trio.open_nursery() as nursery:
@@ -202,12 +202,12 @@ async def test_failed_announcement_is_retried_and_logged_once(tmp_path: Path, wo
     listener = Listener("listener")
     listener.failure = NotifyError("it is down", hint="look at it")
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as opened:
-        await opened.state.outbox.keep_for([listener.name])
+        await opened.state.outbox.set_sinks([listener.name])
         crier, attempts = Notifier(replace(opened, notify=NotifyConfig(sinks=(listener,)))), []
         mirror.observer.notices.clear()
         for _ in range(400):
             await crier.finish()
-            attempts.append((await opened.state.queue_depth())[0].attempts)
+            attempts.append((await opened.state.report()).sinks[0].attempts)
             mirror.clock.forward(1)
         assert [attempts.count(number) for number in (1, 2, 3)] == [5, 15, 60]
         assert len(mirror.observer.notices) == 1
@@ -241,11 +241,11 @@ async def test_a_second_flood_within_a_minute_waits(tmp_path: Path, world: World
     await mirror.sync()
     listener = Listener("listener")
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as opened:
-        await opened.state.outbox.keep_for([listener.name])
+        await opened.state.outbox.set_sinks([listener.name])
         crier = Notifier(replace(opened, notify=NotifyConfig(sinks=(listener,), flood=0)))
         for _ in range(3):
             await crier.finish()
-            await opened.state.outbox.about_to_publish_root()
+            await opened.state.outbox.intend_root()
             await opened.state.root_published(None, 1)
     assert len(listener.heard) == 1
 
@@ -264,7 +264,7 @@ def test_configuration_without_sinks_leaves_the_queue_empty(tmp_path: Path, worl
 
     async def look() -> tuple[SinkReport, ...]:
         async with open_context(Mirror(operator.directory, pypi).settings, RecordingObserver()) as context:
-            return await context.state.queue_depth()
+            return (await context.state.report()).sinks
 
     assert trio.run(look) == ()
 

@@ -38,7 +38,7 @@ async def state(path: Path) -> AsyncIterator[State]:
 
 async def settled(state: State, *sinks: str) -> State:
     """Register the sinks, with their first announcement of everything delivered."""
-    await state.outbox.keep_for(sinks)
+    await state.outbox.set_sinks(sinks)
     for sink in sinks:
         await tell(state, sink)
     return state
@@ -57,7 +57,7 @@ async def tell(state: State, sink: str = A) -> Sequence[str]:
     delivery = await due(state, sink)
     if delivery is None:
         return ()
-    await state.outbox.told(sink, delivery, NOW)
+    await state.outbox.delivered(sink, delivery, NOW)
     return delivery.subjects
 
 
@@ -72,11 +72,11 @@ def subject(number: int) -> str:
 
 async def test_new_sink_is_told_that_all_pages_may_have_changed(path: Path) -> None:
     async with open_state(path) as state:
-        await state.outbox.keep_for([A])
+        await state.outbox.set_sinks([A])
         assert await due(state) == Delivery(subjects=(), everything=(INDEX,), upto=0, attempts=0)
         await tell(state)
         assert await due(state) is None
-        await state.outbox.keep_for([A, B])
+        await state.outbox.set_sinks([A, B])
         assert await due(state, A) is None
         assert (await due(state, B)).everything == (INDEX,)  # type: ignore[union-attr] # or the test fails
 
@@ -138,7 +138,7 @@ async def test_replaced_sidecar_is_queued_with_its_page(state: State) -> None:
 
 
 async def test_the_root_index_and_deleted_files_are_told_of(state: State) -> None:
-    await state.outbox.about_to_publish_root()
+    await state.outbox.intend_root()
     assert await waiting(state) == ()
     await state.root_published(Serial(5), 2)
     await state.swept([Condemned(place=bytes(32), filename="gone-1.0.whl")])
@@ -148,13 +148,13 @@ async def test_the_root_index_and_deleted_files_are_told_of(state: State) -> Non
 async def test_changes_of_a_dead_run_are_announced_by_the_next(path: Path, state: State) -> None:
     await publish(state, 1)
     await state.about_to_publish([(name_of(2), Serial(50))])
-    await state.outbox.about_to_publish_root()
+    await state.outbox.intend_root()
     async with open_state(path) as next_life:
-        await next_life.outbox.keep_for([A, B])
+        await next_life.outbox.set_sinks([A, B])
         assert sorted(await waiting(next_life, A)) == [ROOT, subject(1), subject(2)]
         assert sorted(await waiting(next_life, B)) == [ROOT, subject(1), subject(2)]
         await tell(next_life, A)
-        await next_life.outbox.keep_for([A, B])
+        await next_life.outbox.set_sinks([A, B])
         assert await waiting(next_life, A) == ()
 
 
@@ -172,7 +172,7 @@ async def test_change_during_an_announcement_is_queued_again(state: State) -> No
     delivery = await due(state)
     assert delivery is not None
     await publish(state, 1, 60)
-    await state.outbox.told(A, delivery, NOW)
+    await state.outbox.delivered(A, delivery, NOW)
     assert await waiting(state) == (subject(1),)
 
 
@@ -182,17 +182,17 @@ async def test_a_batch_has_its_size_and_the_rest_follows(state: State) -> None:
     delivery = await due(state, most=2)
     assert delivery is not None
     assert delivery.subjects == (subject(1), subject(2))
-    await state.outbox.told(A, delivery, NOW)
+    await state.outbox.delivered(A, delivery, NOW)
     assert await waiting(state) == (subject(3),)
 
 
 async def test_failing_sink_keeps_its_queue_and_others_proceed(state: State) -> None:
     await publish(state, 1)
-    await state.outbox.not_told(A, "it is down", NOW + 10)
+    await state.outbox.failed(A, "it is down", NOW + 10)
     assert await waiting(state, A) == ()
     assert await tell(state, B) == (subject(1),)
     await publish(state, 2)
-    a, b = await state.queue_depth()
+    a, b = (await state.report()).sinks
     assert (a.name, a.waiting, a.attempts, a.last_error, a.next_attempt_at) == (A, 2, 1, "it is down", NOW + 10)
     assert (b.name, b.waiting, b.attempts, b.last_error) == (B, 1, 0, None)
     later = await state.outbox.next_delivery(A, NOW + 10, most=10, flood=1000)
@@ -210,7 +210,7 @@ async def test_flood_becomes_one_announcement_of_everything(state: State) -> Non
     assert (flooded.subjects, flooded.everything) == ((), (INDEX,))
     await publish(state, 5)
     assert (await due(state, B, flood=3)).subjects == (subject(4), subject(5))  # type: ignore[union-attr] # or it fails
-    await state.outbox.told(A, flooded, NOW)
+    await state.outbox.delivered(A, flooded, NOW)
     assert await waiting(state, A) == (subject(5),)
 
 
@@ -234,7 +234,7 @@ async def test_what_all_were_told_of_is_forgotten(path: Path, state: State) -> N
 
 
 async def test_queue_of_a_failing_sink_is_bounded(path: Path, state: State) -> None:
-    await state.outbox.not_told(A, "it is down", NOW + 1e9)
+    await state.outbox.failed(A, "it is down", NOW + 1e9)
     for number in range(500):
         await state.swept([Condemned(place=number.to_bytes(32), filename="gone.whl")])
         await due(state, A, flood=20)
@@ -246,10 +246,10 @@ async def test_removed_sinks_are_forgotten_with_their_queue(path: Path, state: S
     await publish(state, 1)
     await tell(state, B)
     await state.about_to_publish([(name_of(2), Serial(50))])
-    await state.outbox.keep_for([])
+    await state.outbox.set_sinks([])
     await publish(state, 3)
     assert rows(path) == 0
-    assert await state.queue_depth() == ()
+    assert (await state.report()).sinks == ()
     with closing(connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM change_intended").fetchone()[0] == 0
 
@@ -260,20 +260,20 @@ def rows(path: Path) -> int:
 
 
 async def busy_telling(state: State) -> None:
-    await state.outbox.keep_for([A, B])
+    await state.outbox.set_sinks([A, B])
     await state.raise_wanted([raised(9, 60)], Serial(60))
     intent = await intend(state, 9, page(9, 2), 60)
     await state.record([mirrored(9, 60, [need.file for need in intent.needs])], NOW, GRACE)
     await publish(state, 1)
     await state.record([Failed(name=name_of(2), error="no", hint="", delay=None)], NOW, GRACE)
-    await state.outbox.about_to_publish_root()
+    await state.outbox.intend_root()
     await state.root_published(Serial(5), 2)
     await state.swept([Condemned(place=bytes(32), filename="gone.whl")])
     await tell(state, A)
-    await state.outbox.not_told(B, "no", NOW)
+    await state.outbox.failed(B, "no", NOW)
     await due(state, B, flood=1)
     await tell(state, B)
-    await state.queue_depth()
+    await state.report()
 
 
 async def test_queue_statements_scan_no_table(path: Path) -> None:
@@ -298,12 +298,12 @@ async def test_without_sinks_the_queue_costs_no_statement(path: Path) -> None:
         fill(database._connection, 5, owed=False)
         said: list[str] = []
         state = State(database)
-        await state.outbox.keep_for([])
+        await state.outbox.set_sinks([])
         commits = database.commits
         database._connection.set_trace_callback(said.append)
         await publish(state, 1)
-        await state.outbox.about_to_publish_root()
-        await state.outbox.about_to_change(name_of(1))
+        await state.outbox.intend_root()
+        await state.outbox.intend_change(name_of(1))
         await state.root_published(Serial(5), 2)
         assert database.commits - commits == 3
         assert [each for each in said if "change" in each or "sink" in each] == []

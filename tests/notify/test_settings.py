@@ -10,6 +10,7 @@ from mirrorsync.app.sinks import notify_config
 from mirrorsync.config.load import parse
 from mirrorsync.config.schema import Settings
 from mirrorsync.errors import BadConfig
+from mirrorsync.state import notification_queue
 from mirrorsync.state.ledger import open_state
 
 SITE = Path("/etc/site.toml")
@@ -70,8 +71,8 @@ async def test_caches_at_one_host_have_distinct_stable_names(caches: list[str], 
     assert ("varnish 10.0.0.2" in names) == ("http://10.0.0.2" in caches)
     async with open_state(tmp_path / "state.sqlite3") as state:
         for _ in range(2):
-            await state.outbox.keep_for(names)
-        assert {row.name for row in await state.queue_depth()} == set(names)
+            await state.outbox.set_sinks(names)
+        assert {row.name for row in await state.database.read(notification_queue.report)} == set(names)
 
 
 @pytest.mark.parametrize(

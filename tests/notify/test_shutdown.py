@@ -44,7 +44,7 @@ async def untold(mirror: Mirror, listener: Listener) -> AsyncIterator[SyncContex
     """A mirror with a new sink: it is due an announcement of everything, and then of two projects."""
     await mirror.sync()
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
-        await context.state.outbox.keep_for([listener.name])
+        await context.state.outbox.set_sinks([listener.name])
         yield replace(context, notify=NotifyConfig(sinks=(listener,), interval=0.02))
 
 
@@ -87,10 +87,10 @@ async def test_command_that_exceeds_its_timeout_is_a_failure(tmp_path: Path, wor
 async def test_pass_starts_no_announcement_after_its_limit(mirror: Mirror) -> None:
     listener = Listener("listener", needs=0.5, max_changes=1)
     async with untold(mirror, listener) as context:
-        await context.state.outbox.about_to_publish_root()
+        await context.state.outbox.intend_root()
         await context.state.root_published(None, 1)
         await Notifier(context).finish()
-        (row,) = await context.state.queue_depth()
+        (row,) = (await context.state.report()).sinks
     assert len(listener.heard) == 1
     assert (row.attempts, row.last_error) == (0, None)
 
@@ -103,7 +103,7 @@ async def test_announcement_cut_short_is_recorded_and_logged(mirror: Mirror, way
         with trio.move_on_after(0.5):
             crier = Notifier(context)
             await (crier.finish() if way == "finish" else crier.run(trio.Event()))
-        (row,) = await context.state.queue_depth()
+        (row,) = (await context.state.report()).sinks
         assert (row.attempts, row.everything, listener.begun) == (1, True, 1)
         assert "cut short" in (row.last_error or "")
         assert [notice for notice in mirror.observer.notices if "listener was cut short" in notice] != []

@@ -81,7 +81,7 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
         ),
     ),
     "the cursor is claimed although something is unmet": Sabotage(
-        edits=(Edit("state/progress.py", "cursor if unmet is None else min(cursor, unmet - 1)", "cursor"),),
+        edits=(Edit("state/mirror_row.py", "cursor if unmet is None else min(cursor, unmet - 1)", "cursor"),),
         caught_by=(_HELD + "test_failure_holds_back_only_the_claimed_serial",),
     ),
     "files are stored before they are intended": Sabotage(

@@ -84,6 +84,6 @@ async def test_webhook_address_is_masked_in_its_failure(tmp_path: Path, pypi: Py
         mirror = Mirror(tmp_path / "mirror", pypi, notify=notify)
         await mirror.sync()
     async with open_state(state_path(mirror.directory)) as state:
-        (sink,) = await state.queue_depth()
+        (sink,) = (await state.report()).sinks
     assert "POST /***" in (sink.last_error or "")
     assert b"hunter2" not in written(mirror.directory)

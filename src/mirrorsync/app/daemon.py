@@ -101,8 +101,8 @@ class Daemon:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._bound_the_stop, loop)
                     nursery.start_soon(self._report_progress, context, loop)
-                    glance = await context.state.glance(context.clock())
-                    await self._manager.ready(self._mask(describe(glance, loop, context, ())))
+                    summary = await context.state.summary(context.clock())
+                    await self._manager.ready(self._mask(describe(summary, loop, context, ())))
                     if self._reload_is_due:
                         nursery.start_soon(self._reload)
                     await loop.run()
@@ -167,12 +167,12 @@ class Daemon:
         ping_interval = (self._manager.watchdog or float("inf")) / 4
         while True:
             await trio.sleep(min(_CHECK_INTERVAL, ping_interval))
-            glance = await context.state.glance(context.clock())
-            stuck = loop.stuck(has_work=glance.has_work)
+            summary = await context.state.summary(context.clock())
+            stuck = loop.stuck(has_work=summary.has_work)
             if stuck and not stuck_is_logged:
                 self._observer.warn(f"no progress for too long: {', '.join(stuck)}; watchdog pings are withheld")
             stuck_is_logged = bool(stuck)
-            status = self._mask(describe(glance, loop, context, stuck))
+            status = self._mask(describe(summary, loop, context, stuck))
             if status != reported and trio.current_time() >= reported_at + _CHECK_INTERVAL:
                 await self._manager.tell(status)
                 reported, reported_at = status, trio.current_time()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from mirrorsync.state.summary import Summary
+from mirrorsync.state.mirror_row import Summary
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.daemon_loop import DaemonLoop
 

@@ -117,7 +117,7 @@ async def open_context(
                 inspect_host=partial(trio.to_thread.run_sync, inspect_host, directory),
             )
             await context.store.check()
-            await state.outbox.keep_for([sink.name for sink in context.notify.sinks])
+            await state.outbox.set_sinks([sink.name for sink in context.notify.sinks])
             context = await _prepare(context, notes_halt=notes_halt)
             yield context
 

@@ -63,15 +63,3 @@ def step(connection: sqlite3.Connection, now: float, period: float) -> int:
             (position, now, len(names)),
         )
     return len(names)
-
-
-def audit_report(connection: sqlite3.Connection) -> AuditReport:
-    """Return the progress of the audit."""
-    row = connection.execute("SELECT * FROM mirror").fetchone()
-    return AuditReport(
-        began_at=row["audit_began_at"],
-        done=row["audit_done"],
-        audited_at=row["audited_at"],
-        list_read_at=row["list_read_at"],
-        list_refused=row["list_refused"],
-    )

@@ -66,6 +66,13 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
+def rows(connection: sqlite3.Connection, statement: str, *values: object) -> sqlite3.Cursor:
+    """Run `statement`; the cursor yields plain tuples, which cost half as much as named rows."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor.execute(statement, values)
+
+
 def copy_database(source: Path, target: Path) -> None:
     """Copy a consistent snapshot of a database that may be in use; do nothing if it does not exist.
 

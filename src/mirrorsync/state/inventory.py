@@ -12,6 +12,7 @@ from mirrorsync.model.outcome import StoredFile
 from mirrorsync.model.page import DistFile
 from mirrorsync.simple.layout import SIDECAR_SUFFIX
 from mirrorsync.state.condemned import BEING_DELETED
+from mirrorsync.state.connection import rows
 
 _KEY: Final = "place = ? AND filename = ? AND project_id = ?"
 _SET_STORED: Final = "stored_at = coalesce(stored_at, ?), metadata_sha256 = ?, metadata_stored_at = ?"
@@ -71,13 +72,6 @@ class Deletion(msgspec.Struct, frozen=True):
     delete_after: float
     """Seconds since the epoch."""
     reason: str
-
-
-def rows(connection: sqlite3.Connection, statement: str, *values: object) -> sqlite3.Cursor:
-    """Run `statement`; the cursor yields plain tuples, which cost half as much as named rows."""
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    return cursor.execute(statement, values)
 
 
 def intend(connection: sqlite3.Connection, name: ProjectName, files: Sequence[DistFile]) -> Intent:

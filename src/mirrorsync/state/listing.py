@@ -136,7 +136,7 @@ def end(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE IF EXISTS temp.listing")
 
 
-def read(connection: sqlite3.Connection, now: float, refused: str | None) -> None:
+def read(connection: sqlite3.Connection, now: float, *, refused: str | None = None) -> None:
     """Note that the root list was compared, and why the removals that it implies were refused (None: they were not)."""
     connection.execute("UPDATE mirror SET list_read_at = ?, list_refused = ?", (now, refused))
 

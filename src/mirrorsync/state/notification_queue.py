@@ -55,8 +55,8 @@ class SinkReport(msgspec.Struct, frozen=True):
     """Failed deliveries since the last success."""
     next_attempt_at: float
     """Seconds since the epoch."""
-    told_at: float | None
-    """The last successful delivery, seconds since the epoch."""
+    delivered_at: float | None
+    """The last successful delivery, in seconds since the epoch; None: none yet."""
     last_error: str | None
 
 
@@ -71,11 +71,8 @@ class Outbox:
         self._clean = clean
         self._has_sinks = False
 
-    async def keep_for(self, sinks: Sequence[str]) -> None:
-        """Replace the set of sinks; call it at start, before any work.
-
-        Changes that an earlier process may have made public are queued.
-        """
+    async def set_sinks(self, sinks: Sequence[str]) -> None:
+        """Replace the sinks, and queue what an earlier process may have published. Call it before any work."""
         self._has_sinks = bool(sinks)
         had_sinks = await self._database.read(_has_sinks)
         if sinks or had_sinks:
@@ -83,17 +80,17 @@ class Outbox:
 
     # --- inside the transactions of State ----------------------------------------------------------------------
 
-    def takes(self, connection: sqlite3.Connection, name: ProjectName, needs: Iterable[Need]) -> None:
+    def intend_files(self, connection: sqlite3.Connection, name: ProjectName, needs: Iterable[Need]) -> None:
         """Intend changes of the sidecars that `needs` replaces, and of the page if nothing is recorded of it."""
         if not self._has_sinks:
             return
         (is_unknown,) = connection.execute("SELECT page_digest IS NULL FROM project WHERE name = ?", (name,)).fetchone()
         if is_unknown:
-            self.doubts(connection, name)
+            self.intend_page(connection, name)
         files = [need.file for need in needs if need.replaces_sidecar]
         connection.executemany(_INTEND, [(name, layout.sidecar_path(file.place, file.filename)) for file in files])
 
-    def doubts(self, connection: sqlite3.Connection, name: ProjectName) -> None:
+    def intend_page(self, connection: sqlite3.Connection, name: ProjectName) -> None:
         """Intend a change of the project's page."""
         if self._has_sinks:
             connection.execute(_INTEND, (name, layout.project_directory(name)))
@@ -124,12 +121,12 @@ class Outbox:
         if self._has_sinks:
             connection.executemany(_QUEUE, [(layout.file_path(gone.place, gone.filename),) for gone in objects])
 
-    async def about_to_change(self, name: ProjectName) -> None:
+    async def intend_change(self, name: ProjectName) -> None:
         """Intend a change of the project, although its page remains as it is."""
         if self._has_sinks:
-            await self._database.write(lambda connection: self.doubts(connection, name))
+            await self._database.write(lambda connection: self.intend_page(connection, name))
 
-    async def about_to_publish_root(self) -> None:
+    async def intend_root(self) -> None:
         """Intend a change of the root index."""
         if self._has_sinks:
             await self._database.write(lambda connection: connection.execute(_INTEND, (_ROOT_OWNER, ROOT)))
@@ -145,11 +142,11 @@ class Outbox:
             await self._database.write(lambda connection: _collapse(connection, sink))
         return await self._database.read(lambda connection: _next_delivery(connection, sink, most, now))
 
-    async def told(self, sink: str, delivery: Delivery, now: float) -> None:
+    async def delivered(self, sink: str, delivery: Delivery, now: float) -> None:
         """Record a successful delivery."""
         await self._database.write(lambda connection: _delivered(connection, sink, delivery, now))
 
-    async def not_told(self, sink: str, error: str, next_attempt_at: float) -> None:
+    async def failed(self, sink: str, error: str, next_attempt_at: float) -> None:
         """Record a failed delivery and the time of the next attempt (seconds since the epoch)."""
         values = (next_attempt_at, self._clean(error), sink)
         await self._database.write(
@@ -175,7 +172,7 @@ def _has_sinks(connection: sqlite3.Connection) -> bool:
 
 
 def _set_sinks(connection: sqlite3.Connection, names: Sequence[str]) -> None:
-    """Replace the sinks and queue all intended changes; tell a new sink that the whole index may have changed."""
+    """Replace the sinks and queue all intended changes; notify new sinks that the whole index may have changed."""
     held = {row[0] for row in connection.execute("SELECT name FROM sink")}
     connection.executemany("DELETE FROM sink WHERE name = ?", [(name,) for name in held.difference(names)])
     if names:

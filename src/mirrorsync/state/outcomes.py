@@ -7,8 +7,9 @@ from typing import Final, assert_never
 
 from mirrorsync.model.outcome import Confirmed, Failed, Mirrored, Outcome, Removed
 from mirrorsync.state import inventory
+from mirrorsync.state.connection import rows
 from mirrorsync.state.inventory import Deletion
-from mirrorsync.state.progress import note_complete
+from mirrorsync.state.mirror_row import note_complete
 
 _BACK_OFF: Final = (60.0, 300.0, 900.0, 3600.0)
 """Seconds between attempts at a project that fails; the last one repeats."""
@@ -24,12 +25,12 @@ _MIRRORED: Final = f"""
 UPDATE project SET
     mirrored_serial = coalesce(:serial, mirrored_serial, 0), page_serial = :page_serial, page_digest = :page_digest,
     etag = :etag, status = :status, present = 1, said_removed = 0,
-    -- A row that came while we worked asks for more than this page carries; what it carries is served.
+    -- A journal row that arrived meanwhile requires more than this page carries; up to its serial all is served.
     unmet_since = CASE
         WHEN :settles OR :serial IS NULL OR :serial >= wanted_serial OR :serial >= content_serial THEN NULL
         ELSE max(unmet_since, :serial + 1) END,
-    -- Upstream will never say more: asking for it again would only fail again. What was wanted stays known unless
-    -- upstream went back, or the root list's next repetition of it would be taken for news.
+    -- Upstream has nothing newer, so another attempt would fail too. Keep the wanted serial unless upstream went back:
+    -- the next root list repeats it, and it would count as new.
     wanted_serial = CASE WHEN :settles AND regressed_to IS NOT NULL THEN coalesce(:serial, wanted_serial)
         ELSE wanted_serial END,
     content_serial = CASE WHEN :settles THEN coalesce(:serial, content_serial) ELSE content_serial END,
@@ -37,7 +38,7 @@ UPDATE project SET
 WHERE id = :id
 """
 
-# A row that came while upstream was asked, for a page that was 304 or 404, wants another look at once.
+# A journal row that arrived during a request answered 304 or 404 makes the project due again at once.
 _CONFIRMED: Final = f"""
 UPDATE project SET
     unmet_since = CASE WHEN content_serial > :content THEN max(coalesce(unmet_since, 0), :content + 1) END, {_MET}
@@ -53,7 +54,7 @@ UPDATE project SET
 WHERE id = :id
 """
 _LISTS_LAST: Final = 3600.0
-"""Seconds after which no cache has a root list any more that a removal was not in yet: PyPI's live half an hour."""
+"""Seconds until caches hold no root list from before a removal: PyPI's live for half an hour."""
 
 
 def record(connection: sqlite3.Connection, outcomes: Iterable[Outcome], now: float, grace: float) -> None:
@@ -77,19 +78,19 @@ def record(connection: sqlite3.Connection, outcomes: Iterable[Outcome], now: flo
 
 
 def _record_mirrored(connection: sqlite3.Connection, outcomes: Sequence[Mirrored], now: float, grace: float) -> None:
-    fate = Deletion(now + grace, "no longer named by its page")
-    rows: list[dict[str, object]] = []
+    deletion = Deletion(now + grace, "no longer named by its page")
+    updates: list[dict[str, object]] = []
     files = size = root_changes = 0
     for outcome in outcomes:
-        number, *before = inventory.rows(
+        number, *before = rows(
             connection, "SELECT id, present, page_serial, status FROM project WHERE name = ?", outcome.name
         ).fetchone()
         if outcome.stored:
-            more, bytes_more = inventory.stored(connection, number, outcome.stored, now, fate)
+            more, bytes_more = inventory.stored(connection, number, outcome.stored, now, deletion)
             files, size = files + more, size + bytes_more
-        inventory.condemn(connection, number, outcome.vanished, fate)
+        inventory.condemn(connection, number, outcome.vanished, deletion)
         root_changes += before != [1, outcome.page_serial, outcome.status]
-        rows.append(
+        updates.append(
             {
                 "id": number,
                 "serial": outcome.serial,
@@ -100,7 +101,7 @@ def _record_mirrored(connection: sqlite3.Connection, outcomes: Sequence[Mirrored
                 "settles": outcome.settles,
             }
         )
-    connection.executemany(_MIRRORED, rows)
+    connection.executemany(_MIRRORED, updates)
     if files or size or root_changes:
         connection.execute(
             "UPDATE mirror SET files = files + ?, bytes = bytes + ?, root_version = root_version + ?",
@@ -109,7 +110,7 @@ def _record_mirrored(connection: sqlite3.Connection, outcomes: Sequence[Mirrored
 
 
 def _record_removed(connection: sqlite3.Connection, outcome: Removed, now: float, grace: float) -> None:
-    (number,) = inventory.rows(connection, "SELECT id FROM project WHERE name = ?", outcome.name).fetchone()
+    (number,) = rows(connection, "SELECT id FROM project WHERE name = ?", outcome.name).fetchone()
     inventory.condemn_all(connection, number, Deletion(now + grace, outcome.reason))
     connection.execute(_REMOVED, {"id": number, "wanted": outcome.wanted_serial, "again": now + _LISTS_LAST})
     connection.execute("UPDATE mirror SET root_version = root_version + 1")
@@ -119,7 +120,7 @@ def _record_failed(connection: sqlite3.Connection, outcome: Failed, now: float) 
     (attempts,) = connection.execute("SELECT attempts FROM project WHERE name = ?", (outcome.name,)).fetchone()
     delay = outcome.delay
     if delay is None:
-        # Spread out, so that a thousand projects that fail together do not all come back in one second.
+        # Spread the retries, so that a thousand projects that fail together are not all due in one second.
         delay = _BACK_OFF[min(attempts, len(_BACK_OFF) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311 -- no secret
     connection.execute(
         "UPDATE project SET attempts = attempts + 1, next_attempt_at = :next, last_error = :error, last_hint = :hint,"

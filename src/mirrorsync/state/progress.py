@@ -1,4 +1,4 @@
-"""The ledger of projects: what upstream has said, what is due, and how far the mirror's word goes."""
+"""The sync progress of each project: the serial wanted, the serial mirrored, and when to try next."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -8,23 +8,24 @@ import msgspec
 
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Shared
+from mirrorsync.state.connection import rows
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """What a batch of journal rows says of one project."""
+    """The changes of one project in a batch of journal rows."""
 
     name: ProjectName
     display_name: str
     first: Serial
-    """The batch's first row of this project: from here on it may be unserved."""
+    """The project's first row in the batch: changes from here on may be unserved."""
     last: Serial
     content: Serial
-    """The last row that can change the page; 0 when none can."""
+    """The last row that can change the page; 0: none can."""
     removes_project: bool
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
-    """A project that is due, as the ledger knows it."""
+    """A project as the database knows it."""
 
     name: ProjectName
     display_name: str
@@ -46,24 +47,8 @@ class ProjectRow(msgspec.Struct, frozen=True):
     regressed_to: Serial | None
 
 
-class Mirror(msgspec.Struct, frozen=True):
-    """The mirror's one row."""
-
-    upstream: str
-    selection: str
-    content: str
-    ingested_serial: Serial | None
-    upstream_serial: Serial | None
-    published_serial: Serial | None
-    root_version: int
-    root_published_version: int
-    list_read_at: float | None
-    list_refused: str | None
-    has_journal: bool
-
-
 class Weight(msgspec.Struct, frozen=True):
-    """How much stands of some projects."""
+    """The number of some projects, and the number and size of their stored files."""
 
     projects: int
     files: int
@@ -73,12 +58,11 @@ class Weight(msgspec.Struct, frozen=True):
 
 NOTHING: Final = Weight(projects=0, files=0, size=0)
 
+_COLUMNS: Final = ", ".join(ProjectRow.__struct_fields__)
+_FLAGS: Final = tuple(ProjectRow.__struct_fields__.index(flag) for flag in ("present", "said_removed", "unlisted"))
+"""Columns that SQLite returns as numbers."""
 
-WORK_COLUMNS = ", ".join(ProjectRow.__struct_fields__)
-_FLAGS = tuple(ProjectRow.__struct_fields__.index(flag) for flag in ("present", "said_removed", "unlisted"))
-"""SQLite has them as numbers."""
-
-_RAISE = """
+_RAISE: Final = """
 INSERT INTO project (name, display_name, wanted_serial, content_serial, unmet_since, said_removed)
 VALUES (:name, :display_name, :last, :content, :first, :removes_project)
 ON CONFLICT (name) DO UPDATE SET
@@ -89,41 +73,26 @@ ON CONFLICT (name) DO UPDATE SET
     unmet_since = min(coalesce(unmet_since, excluded.unmet_since), excluded.unmet_since),
     unlisted = 0, attempts = 0, next_attempt_at = 0, failing_since = NULL, stale_since = NULL, gone_at = NULL,
     last_reason = NULL
--- A page that is newer than the row already says what the row is about.
+-- A page that is newer than the row already includes its change.
 WHERE coalesce(mirrored_serial, -1) < excluded.wanted_serial
 """
-
-
-DUE = (
-    f"SELECT {WORK_COLUMNS} FROM project"
+_DUE: Final = (
+    f"SELECT {_COLUMNS} FROM project"
     " WHERE (unmet_since IS NOT NULL OR recheck = 1) AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?"
 )
-WAITING = """
+_WAITING: Final = """
 SELECT waiting, (SELECT min(next_attempt_at) FROM project WHERE unmet_since IS NOT NULL OR recheck = 1) FROM mirror
 """
-
-
-def introduce(connection: sqlite3.Connection, upstream: str, selection: str, content: str, files: int) -> Mirror:
-    """Make the mirror's row if it is absent, and return it as it stood before.
-
-    `files`: whether the tree holds files already (0 or 1), which a ledger that is made now knows nothing of.
-    """
-    connection.execute(
-        "INSERT INTO mirror (id, upstream, selection, content, tree_was_there) VALUES (1, ?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING",
-        (upstream, selection, content, files),
-    )
-    return mirror(connection)
-
-
-def mirror(connection: sqlite3.Connection) -> Mirror:
-    """Return the mirror's row."""
-    row = connection.execute(f"SELECT {', '.join(Mirror.__struct_fields__)} FROM mirror").fetchone()
-    return msgspec.convert(dict(row), Mirror, strict=False)
+_WEIGH: Final = """
+SELECT count(file.rowid), coalesce(sum(file.size), 0) FROM project
+    LEFT JOIN file ON file.project_id = project.id AND file.stored_at IS NOT NULL
+    WHERE project.name = ? AND project.present = 1 GROUP BY project.id
+"""
+_HAS_NO_FILES: Final = "NOT EXISTS (SELECT 1 FROM file WHERE project_id = project.id)"
 
 
 def raise_wanted(connection: sqlite3.Connection, raised: Sequence[Raised], upto: Serial) -> None:
-    """Ingest a batch: what it says of each project and the cursor behind it, in one transaction."""
+    """Ingest one batch of the journal and move the cursor behind it."""
     connection.executemany(_RAISE, [msgspec.structs.asdict(row) for row in raised])
     connection.execute(
         "UPDATE mirror SET ingested_serial = max(coalesce(ingested_serial, 0), :upto),"
@@ -132,33 +101,8 @@ def raise_wanted(connection: sqlite3.Connection, raised: Sequence[Raised], upto:
     )
 
 
-def note_complete(connection: sqlite3.Connection) -> None:
-    """With nothing unmet the mirror is complete as of the time when upstream was last asked.
-
-    Noted whenever it may have become so: where much changes, no look from time to time would ever find it.
-    """
-    connection.execute(
-        # What only the audit asks for is no lag, unless it fails; without a journal asking is all there is.
-        "UPDATE mirror SET complete_at = polled_at, tree_was_there = 0 WHERE unmet = 0 AND (has_journal OR waiting = 0)"
-    )
-
-
-def start_at(connection: sqlite3.Connection, serial: Serial | None) -> None:
-    """Set the cursor, which all that is known of the projects now reaches."""
-    connection.execute("UPDATE mirror SET ingested_serial = ?", (serial,))
-
-
-def polled(connection: sqlite3.Connection, serial: Serial | None, now: float, has_journal: int) -> None:
-    """Note that upstream was asked with success, and the newest serial it told (None: it tells none)."""
-    connection.execute(
-        "UPDATE mirror SET upstream_serial = coalesce(?, upstream_serial), polled_at = ?, has_journal = ?",
-        (serial, now, has_journal),
-    )
-    note_complete(connection)
-
-
 def name_projects(connection: sqlite3.Connection, names: Iterable[ProjectName]) -> int:
-    """Take up named projects that the ledger does not know, as never mirrored; return how many are new."""
+    """Add projects that the selection names, as never mirrored; return how many were unknown."""
     return connection.executemany(
         "INSERT INTO project (name, display_name, wanted_serial, content_serial, unmet_since)"
         " VALUES (:name, :name, 0, 0, 1) ON CONFLICT DO NOTHING",
@@ -167,7 +111,7 @@ def name_projects(connection: sqlite3.Connection, names: Iterable[ProjectName]) 
 
 
 def add_projects(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
-    """Take up names that a person asks for once: nothing is claimed of them, and nothing is owed."""
+    """Add projects that an operator syncs once: they hold back no serial."""
     connection.executemany(
         "INSERT INTO project (name, display_name, wanted_serial, content_serial) VALUES (:name, :name, 0, 0)"
         " ON CONFLICT DO NOTHING",
@@ -175,17 +119,17 @@ def add_projects(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) 
     )
 
 
-def forget_unheard(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
-    """Forget those of the names that upstream does not know and nobody but that person has asked for."""
+def forget_unknown(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
+    """Delete the rows of those projects of `add_projects` that upstream does not know."""
     connection.executemany(
-        "DELETE FROM project WHERE name = ? AND mirrored_serial IS NULL AND unmet_since IS NULL AND gone_at IS NOT NULL"
-        " AND NOT EXISTS (SELECT 1 FROM file WHERE project_id = project.id)",
+        "DELETE FROM project WHERE name = ? AND mirrored_serial IS NULL AND unmet_since IS NULL"
+        f" AND gone_at IS NOT NULL AND {_HAS_NO_FILES}",
         [(name,) for name in chosen],
     )
 
 
 def recheck(connection: sqlite3.Connection, names: Iterable[ProjectName] | None) -> None:
-    """Make projects due though no serial demands it: the named ones, waiting or not; None: every one that waits not."""
+    """Make projects due although no serial requires it: the named ones at once; None: all, keeping planned delays."""
     if names is None:
         connection.execute("UPDATE project SET recheck = 1 WHERE recheck = 0")
         return
@@ -195,7 +139,7 @@ def recheck(connection: sqlite3.Connection, names: Iterable[ProjectName] | None)
 
 
 def wake(connection: sqlite3.Connection, waits_for: Shared, now: float) -> None:
-    """Make due what was put off since it failed of something that is over. Costs what is put off."""
+    """Make due the projects whose last failure had this cause, which is over. Reads only postponed projects."""
     connection.execute(
         "UPDATE project SET next_attempt_at = :now WHERE (unmet_since IS NOT NULL OR recheck = 1)"
         " AND next_attempt_at > :now AND waits_for = :waits_for",
@@ -203,19 +147,9 @@ def wake(connection: sqlite3.Connection, waits_for: Shared, now: float) -> None:
     )
 
 
-def agree(connection: sqlite3.Connection, now: float) -> None:
-    """Make due whose removal is held: a person agrees to it now."""
+def release_held(connection: sqlite3.Connection, now: float) -> None:
+    """Make due the projects whose removal was held for an operator's approval."""
     connection.execute("UPDATE project SET next_attempt_at = ? WHERE last_reason = 'held'", (now,))
-
-
-def render_anew(connection: sqlite3.Connection, selection: str, content: str) -> None:
-    """Note another policy: every page is compared and rendered again, and the root list is read again."""
-    connection.execute("UPDATE project SET recheck = 1, next_attempt_at = 0, etag = NULL, page_digest = NULL")
-    connection.execute(
-        "UPDATE mirror SET selection = ?, content = ?, ingested_serial = NULL, list_refused = NULL,"
-        " root_version = root_version + 1",
-        (selection, content),
-    )
 
 
 def recheck_pages(connection: sqlite3.Connection, pages: Sequence[tuple[ProjectName, Serial | None]]) -> None:
@@ -228,7 +162,7 @@ def recheck_pages(connection: sqlite3.Connection, pages: Sequence[tuple[ProjectN
 
 
 def attempt(connection: sqlite3.Connection, name: ProjectName, serial: Serial | None) -> None:
-    """Note that a page of `serial` may come to stand: none of an older serial may take its place (I6)."""
+    """Record that a page of `serial` may be published: no page of an older serial may replace it (I6)."""
     if serial is not None:
         connection.execute(
             "UPDATE project SET attempted_serial = ? WHERE name = ? AND coalesce(attempted_serial, -1) < ?",
@@ -237,63 +171,41 @@ def attempt(connection: sqlite3.Connection, name: ProjectName, serial: Serial | 
 
 
 def due(connection: sqlite3.Connection, now: float, limit: int) -> list[ProjectRow]:
-    """Return at most `limit` projects that are to be tried, the longest waiting first."""
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    return [_work(row) for row in cursor.execute(DUE, (now, limit))]
+    """Return at most `limit` projects to try now, the longest waiting first."""
+    return [_project_row(row) for row in rows(connection, _DUE, now, limit)]
 
 
 def named(connection: sqlite3.Connection, name: ProjectName) -> ProjectRow | None:
-    """Return one project's ledger, None if it is unknown."""
-    row = connection.execute(f"SELECT {WORK_COLUMNS} FROM project WHERE name = ?", (name,)).fetchone()
-    return None if row is None else _work(row)
+    """Return one project, None if it is unknown."""
+    row = rows(connection, f"SELECT {_COLUMNS} FROM project WHERE name = ?", name).fetchone()
+    return None if row is None else _project_row(row)
 
 
 def names(connection: sqlite3.Connection) -> list[ProjectName]:
-    """Return every name that the ledger knows: as large as the mirror, for a change of the selection only."""
-    return [ProjectName(row["name"]) for row in connection.execute("SELECT name FROM project")]
+    """Return the name of every known project. The list is as large as the mirror."""
+    return [ProjectName(name) for (name,) in connection.execute("SELECT name FROM project")]
 
 
 def weigh(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> Weight:
-    """Return what stands of these projects."""
-    projects = files = size = 0
-    for name in chosen:
-        row = connection.execute("SELECT id FROM project WHERE name = ? AND present = 1", (name,)).fetchone()
-        if row is None:
-            continue
-        more, bytes_more = connection.execute(
-            "SELECT count(*), coalesce(sum(size), 0) FROM file WHERE project_id = ? AND stored_at IS NOT NULL",
-            (row["id"],),
-        ).fetchone()
-        projects, files, size = projects + 1, files + more, size + bytes_more
-    return Weight(projects=projects, files=files, size=size)
+    """Return the weight of those of the projects that have a page."""
+    found = [row for name in chosen if (row := connection.execute(_WEIGH, (name,)).fetchone())]
+    return Weight(projects=len(found), files=sum(files for files, _ in found), size=sum(size for _, size in found))
 
 
 def forget(connection: sqlite3.Connection, chosen: Iterable[ProjectName]) -> None:
-    """Drop the ledger of projects that have neither page nor files, as if they had never been heard of."""
+    """Delete the rows of those of the projects that have neither a page nor files."""
     connection.executemany(
-        "DELETE FROM project WHERE name = ? AND present = 0"
-        " AND NOT EXISTS (SELECT 1 FROM file WHERE project_id = project.id)",
-        [(name,) for name in chosen],
+        f"DELETE FROM project WHERE name = ? AND present = 0 AND {_HAS_NO_FILES}", [(name,) for name in chosen]
     )
 
 
 def waiting(connection: sqlite3.Connection) -> tuple[int, float | None]:
-    """Return how many projects are to be tried now or later, and the earliest attempt (seconds since the epoch)."""
-    count, earliest = connection.execute(WAITING).fetchone()
+    """Return the number of projects to try now or later, and the earliest attempt (seconds since the epoch)."""
+    count, earliest = connection.execute(_WAITING).fetchone()
     return int(count), earliest
 
 
-def synced_serial(connection: sqlite3.Connection) -> Serial | None:
-    """Return the serial up to which everything is served (I2); None where upstream has no such thing."""
-    (cursor,) = connection.execute("SELECT ingested_serial FROM mirror").fetchone()
-    (unmet,) = connection.execute("SELECT min(unmet_since) FROM project WHERE unmet_since IS NOT NULL").fetchone()
-    if cursor is None:
-        return None
-    return Serial(cursor if unmet is None else min(cursor, unmet - 1))
-
-
-def _work(row: Iterable[Any]) -> ProjectRow:
+def _project_row(row: Iterable[Any]) -> ProjectRow:
     values = list(row)
     for flag in _FLAGS:
         values[flag] = bool(values[flag])

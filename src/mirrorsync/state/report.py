@@ -1,4 +1,4 @@
-"""What `status` tells, read without the daemon, without a lock, and without counting anything large."""
+"""The report that `status` shows. Reading it needs no daemon and no lock, and counts nothing large."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,19 @@ from mirrorsync.errors import BadConfig, StoreDenied
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.reason import Reason
 from mirrorsync.state import notification_queue as queue
-from mirrorsync.state.audit import AuditReport, audit_report
-from mirrorsync.state.connection import DAMAGED_HINT, connect, explain
+from mirrorsync.state.audit import AuditReport
+from mirrorsync.state.connection import DAMAGED_HINT, connect, explain, unreachable
+from mirrorsync.state.mirror_row import synced_serial
 from mirrorsync.state.notification_queue import SinkReport
-from mirrorsync.state.progress import synced_serial
 from mirrorsync.state.runs import NEEDS_PERSON
 from mirrorsync.state.schema import add_compatibility_views
 
 BUSY_TIMEOUT: Final = 1.0
-"""Seconds that a reader waits for someone who keeps the database for itself: no mirrorsync does."""
+"""Seconds to wait for another program that holds the database locked; mirrorsync itself never locks out readers."""
+_COPIED: Final = ("upstream", "upstream_serial", "polled_at", "complete_at", "projects", "files", "bytes", "condemned")
+"""Columns of the mirror's row that a report has under the same name."""
 _UNMET_SHOWN: Final = 1000
-"""Unmet projects that a report names; the count is of all."""
+"""Unmet projects listed in a report, at most; the count includes all."""
 
 NEWEST: Final = "SELECT max(page_serial) FROM project WHERE page_serial IS NOT NULL"
 _UNMET: Final = (
@@ -40,7 +42,7 @@ _GROWTH: Final = f"SELECT coalesce(max(ended_at) - min(started_at), 0), coalesce
 _WAITING_AFTER: Final = f"SELECT max(ended_at) FROM {_REMEMBERED} WHERE serial < ?"
 _RUNS: Final = "SELECT started_at, ended_at, serial, projects, files, bytes, errors, note FROM"
 _LAST_RUN: Final = f"{_RUNS} run ORDER BY id DESC LIMIT 1"
-# A daemon polls once a minute: what is worth telling are the runs that had something to do.
+# A daemon polls once a minute; only runs with work or an error are worth showing.
 _BUSY_RUNS: Final = (
     f"{_RUNS} {_REMEMBERED} WHERE projects OR files OR errors OR note IS NOT NULL ORDER BY id DESC LIMIT 5"
 )
@@ -51,7 +53,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Unmet(msgspec.Struct, frozen=True):
-    """A project that is not as upstream has it."""
+    """A project that differs from upstream."""
 
     name: ProjectName
     wanted: Serial
@@ -62,12 +64,12 @@ class Unmet(msgspec.Struct, frozen=True):
     error: str | None
     hint: str | None
     unmet_since: Serial | None = None
-    """The first serial that is not served; None: only the audit asks."""
+    """The first serial that is not served; None: only the audit requires a check."""
     failing_since: Moment | None = None
     stale_since: Moment | None = None
-    """Since when caches have held its page back."""
+    """Since when caches return a page older than wanted."""
     reason: Reason | None = None
-    """Why the last attempt failed, in a word; None: it was not tried yet, or by an older version."""
+    """Why the last attempt failed; None: there was none, or an older version made it."""
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -81,13 +83,13 @@ class RunRow(msgspec.Struct, frozen=True):
     bytes: Count
     errors: Count
     note: str | None
-    """What ended it early."""
+    """Why it ended early; None: it did not."""
     needs_person: bool = False
-    """What ended it will end the next one too, until a person has done something about it."""
+    """Every run ends this way until an operator removes the cause."""
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """What the recorded runs fetched."""
+    """The bytes fetched by the recorded runs."""
 
     seconds: float
     """From the start of the first to the end of the last."""
@@ -95,7 +97,7 @@ class Growth(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The mirror as its state knows it at one moment."""
+    """The mirror at one moment, as the database has it."""
 
     upstream: str
     synced_serial: Serial | None
@@ -111,108 +113,102 @@ class Report(msgspec.Struct, frozen=True):
     audit: AuditReport
     unmet_count: int
     unmet: tuple[Unmet, ...]
-    """The failing first; at most 1,000."""
+    """At most 1,000, the failing ones first."""
     runs: tuple[RunRow, ...]
-    """The last run first, then those of the last ones that had something to do."""
+    """The last run, then the latest ones that had work."""
     reasons: dict[Reason, int] = {}
-    """Of how many projects the last attempt failed for each reason."""
+    """The number of projects whose last attempt failed, by reason."""
     sinks: tuple[SinkReport, ...] = ()
-    """Who is told of what changes in public, and how far each is."""
     growth: Growth = Growth(seconds=0.0, bytes=0)
     waiting_after: Moment | None = None
-    """The end of the last run that did not know yet of the change that has waited longest without an attempt."""
+    """The end of the last run before the oldest change without an attempt was known."""
 
     @property
     def newest_work(self) -> RunRow | None:
-        """The last run if it ended early, else the newest one that did something, as few of a daemon's polls do."""
+        """The last run if it ended early, else the latest one that synced a project, else the last one."""
         if not self.runs or self.runs[0].note:
             return self.runs[0] if self.runs else None
         return next((run for run in self.runs if run.projects), self.runs[0])
 
 
 def _never_synced() -> BadConfig:
-    return BadConfig("no mirror yet", why="nothing was ever synced here", hint="`mirrorsync sync` makes it")
+    return BadConfig("no mirror yet", why="no sync has run here", hint="run `mirrorsync sync` to create it")
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the state read-only.
 
-    Raises: BadConfig when there is no mirror yet; NewerSchema; StoreDenied when it is damaged, locked or lost, or
-    when this user may not read it.
+    Raises: BadConfig if there is no mirror yet; NewerSchema; StoreDenied if the state is damaged, locked, lost or not
+    readable by this user.
     """
-    _look_for(path)
+    _check_exists(path)
     with closing(connect(path, read_only=True, busy_timeout=BUSY_TIMEOUT)) as connection:
         try:
             if not connection.execute("PRAGMA user_version").fetchone()[0]:
-                raise _never_synced()  # a death in the first second of a first sync
+                raise _never_synced()  # the first sync was killed before it created the tables
             add_compatibility_views(connection)
-            connection.execute("BEGIN")  # one view of one moment
+            connection.execute("BEGIN")  # all queries see one snapshot
             yield connection
         except sqlite3.Error as error:
             raise explain(error, path) from error
 
 
-def _look_for(path: Path) -> None:
-    """Raise what to say where there is no state at `path`, or none that this user may see."""
+def _check_exists(path: Path) -> None:
+    """Raise the error that explains why there is no state at `path`, or none that this user can reach."""
     directory = path.parent.parent
     try:
         if path.exists():
             return
         there, tree = directory.is_dir(), (directory / "web" / "simple").is_dir()
     except OSError as error:
-        raise StoreDenied(
-            f"the state {path} cannot be seen",
-            why=error.strerror or str(error),
-            hint="run this as the mirror's user, or let this user read the directory",
-        ) from error
+        raise unreachable(error, path) from error
     if not there:
         raise StoreDenied(
-            f"[mirror] directory {directory} is not there",
-            hint="mount its disk, make it for the user that runs mirrorsync, or correct the path",
+            f"[mirror] directory {directory} does not exist",
+            hint="mount its disk, create it for the user that runs mirrorsync, or correct the path",
         )
     if tree:
         raise StoreDenied(
             f"the state {path} is lost",
-            why=f"a tree stands in {directory / 'web'}, and nothing says what it is",
-            hint="restore state/ from a backup, or run `mirrorsync sync`: it makes the state anew from upstream and"
-            " re-hashes the files that stand rather than fetch them",
+            why=f"{directory / 'web'} holds a tree, but the database that describes it is missing",
+            hint="restore state/ from a backup, or run `mirrorsync sync`: it rebuilds the state from upstream and"
+            " re-hashes the existing files instead of fetching them",
         )
     raise _never_synced()
 
 
 def read_report(path: Path) -> Report:
-    """Return the report of the state at `path`, if it could be true: a damaged database may give anything.
+    """Return the report of the state at `path`, validated, as a damaged database may return anything.
 
-    Raises: as `reading`, and as `report`.
+    Raises: as `reading` and `report`.
     """
     try:
         with reading(path) as connection:
             return msgspec.convert(msgspec.to_builtins(report(connection)), Report)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        # Columns that are not there, text where a number should be, a message of SQLite's that is not UTF-8.
+        # A missing column, text in place of a number, or an SQLite message that is not UTF-8.
         raise StoreDenied(f"the state {path} is damaged", why=str(error), hint=DAMAGED_HINT) from error
 
 
 def report(connection: sqlite3.Connection) -> Report:
-    """Return the report. Raises: BadConfig, when the state was made but no run has begun."""
+    """Return the report. Raises: BadConfig, if the database exists but no run has begun."""
     row = connection.execute("SELECT * FROM mirror").fetchone()
     if row is None:
         raise _never_synced()
     unmet = tuple(_unmet(connection))
     return Report(
-        upstream=row["upstream"],
         synced_serial=synced_serial(connection),
         newest_serial=connection.execute(NEWEST).fetchone()[0],
-        upstream_serial=row["upstream_serial"],
         has_journal=bool(row["has_journal"]),
-        polled_at=row["polled_at"],
-        complete_at=row["complete_at"],
-        projects=row["projects"],
-        files=row["files"],
-        bytes=row["bytes"],
-        condemned=row["condemned"],
-        audit=audit_report(connection),
+        **{column: row[column] for column in _COPIED},
+        audit=AuditReport(
+            began_at=row["audit_began_at"],
+            done=row["audit_done"],
+            audited_at=row["audited_at"],
+            list_read_at=row["list_read_at"],
+            list_refused=row["list_refused"],
+        ),
         unmet_count=row["unmet"],
         unmet=unmet,
         runs=tuple(_runs(connection)),

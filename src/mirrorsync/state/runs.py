@@ -8,7 +8,8 @@ import msgspec
 
 from mirrorsync.errors import MirrorsyncError, Recovery
 from mirrorsync.model.identity import ProjectName, Serial
-from mirrorsync.state.progress import note_complete
+from mirrorsync.state.connection import rows
+from mirrorsync.state.mirror_row import note_complete
 
 BATCH: Final = 1_000
 """Projects in one batch of `present`: few enough to remain in the processor's cache until they are used."""
@@ -20,6 +21,10 @@ _PRESENT: Final = (
 
 _KEPT_RUNS: Final = 10_000
 """A week at one poll a minute; older rows are deleted."""
+_STRETCHES: Final = (
+    "SELECT CAST(ended_at / :span AS INTEGER) AS stretch, min(started_at), sum(files), sum(bytes), sum(errors)"
+    f" FROM (SELECT * FROM run ORDER BY id DESC LIMIT {_KEPT_RUNS}) WHERE ended_at >= :since GROUP BY stretch"
+)
 
 NEEDS_PERSON: Final = "a person is needed: "
 """Prefix of the note of a run that only an operator can fix; `report` removes it."""
@@ -58,6 +63,17 @@ class Totals(msgspec.Struct, frozen=True):
         )
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """The work of the runs that ended in one stretch of time."""
+
+    number: int
+    """Whole stretches since the epoch."""
+    first_started_at: float
+    files: int
+    bytes: int
+    errors: int
+
+
 def log(connection: sqlite3.Connection, started_at: float, totals: Totals, now: float) -> None:
     """Record a run that ended; if nothing is unmet, the mirror was complete at the last poll."""
     run_id = connection.execute(
@@ -69,14 +85,17 @@ def log(connection: sqlite3.Connection, started_at: float, totals: Totals, now: 
     note_complete(connection)
 
 
+def stretches(connection: sqlite3.Connection, *, span: float, since: float) -> tuple[Stretch, ...]:
+    """Return the work of each stretch of `span` seconds since `since` in which a run ended, in order."""
+    return tuple(Stretch(*row) for row in connection.execute(_STRETCHES, {"span": span, "since": since}))
+
+
 def present(connection: sqlite3.Connection) -> Iterator[list[tuple[ProjectName, str, Serial | None]]]:
     """Iterate over the projects that have a page: (name, display name, the page's serial), by name.
 
     Each item is a list of up to `BATCH` projects, read from the database on demand.
     """
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    cursor.execute(_PRESENT)
+    cursor = rows(connection, _PRESENT)
     return iter(lambda: cursor.fetchmany(BATCH), [])
 
 

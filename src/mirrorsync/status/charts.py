@@ -11,7 +11,7 @@ import msgspec
 
 from mirrorsync.model.units import format_size
 from mirrorsync.model.wording import brief, unbroken, utc
-from mirrorsync.state.history import Stretch
+from mirrorsync.state.runs import Stretch
 from mirrorsync.status.lag_history import KEPT, SPAN
 
 _WIDTH: Final = 10

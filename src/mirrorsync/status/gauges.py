@@ -135,7 +135,7 @@ def _sinks(report: Report) -> Iterator[Metric]:
     sinks = report.sinks
     waiting = {sink.name: float(sink.waiting) for sink in sinks}
     failed = {sink.name: float(sink.attempts) for sink in sinks}
-    notified = {sink.name: sink.told_at for sink in sinks if sink.told_at is not None}
+    notified = {sink.name: sink.delivered_at for sink in sinks if sink.delivered_at is not None}
     yield _labelled(
         "sink_waiting_changes", "Changes of which a cache or listener is not notified yet.", "sink", waiting
     )

@@ -294,7 +294,7 @@ def _unmet(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
 def _sinks(snapshot: Snapshot) -> Iterator[HealthReason]:
     for sink in snapshot.report.sinks:
         if sink.attempts >= _SINK_ATTEMPTS:
-            last = "never" if sink.told_at is None else f"{brief(max(0.0, snapshot.at - sink.told_at))} ago"
+            last = "never" if sink.delivered_at is None else f"{brief(max(0.0, snapshot.at - sink.delivered_at))} ago"
             why = (sink.last_error or "no answer").removeprefix(sink.name).strip()
             text = f"{sink.name} cannot be notified of changes (last success: {last}): {why}"
             yield HealthReason(Kind.SINK, Level.WARNING, text, _SINK_HINT)

@@ -217,7 +217,7 @@ def _sinks(report: Report, now: float) -> Iterator[tuple[str, str]]:
         waiting = "everything" if sink.everything else counted(sink.waiting, "change")
         pending = f"; {waiting} to deliver" if sink.everything or sink.waiting else ""
         failed = f", {counted(sink.attempts, 'failed attempt')}: {sink.last_error}" if sink.attempts else ""
-        yield "notified", f"{sink.name}: {ago(sink.told_at, now)}{pending}{failed}"
+        yield "notified", f"{sink.name}: {ago(sink.delivered_at, now)}{pending}{failed}"
 
 
 def _or_unknown(serial: int | None, why: str) -> str:

@@ -9,7 +9,8 @@ from mirrorsync.model.change import Change, Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.select.rules import Selection
 from mirrorsync.state.listing import Missing
-from mirrorsync.state.progress import Mirror, Raised
+from mirrorsync.state.mirror_row import Mirror
+from mirrorsync.state.progress import Raised
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
 

@@ -12,7 +12,7 @@ from mirrorsync.model.identity import StorePath
 from mirrorsync.model.notification import Announcement, PublicChange
 from mirrorsync.ports import Sink
 from mirrorsync.simple import gzipped, layout
-from mirrorsync.state.clamp_timestamps import LONGEST_SILENCE
+from mirrorsync.state.mirror_row import MAX_SINK_WAIT
 from mirrorsync.state.notification_queue import ROOT, Delivery
 from mirrorsync.sync.context import SyncContext
 from mirrorsync.sync.policy import Policy
@@ -90,7 +90,7 @@ class Notifier:
             except MirrorsyncError as error:
                 await self._failed(sink, delivery.attempts, error)
                 return False
-            await outbox.told(sink.name, delivery, self._context.clock())
+            await outbox.delivered(sink.name, delivery, self._context.clock())
         except StoreError as error:  # of the state: the next write to it fails too, and ends the run
             self._log_failure(sink, f"{error}")
             return False
@@ -126,8 +126,8 @@ class Notifier:
             self._context.observer.info(f"{sink.name}: {text}")
 
     async def _failed(self, sink: Sink, attempts: int, error: MirrorsyncError) -> None:
-        wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, LONGEST_SILENCE))
-        await self._context.state.outbox.not_told(sink.name, str(error), self._context.clock() + wait)
+        wait = max(_BACK_OFF[min(attempts, len(_BACK_OFF) - 1)], min(error.retry_after or 0.0, MAX_SINK_WAIT))
+        await self._context.state.outbox.failed(sink.name, str(error), self._context.clock() + wait)
         hint = f" {error.hint}." if error.hint else ""
         self._log_failure(sink, f"{error}. The changes are kept, and sent again automatically.{hint}")
 
@@ -140,7 +140,7 @@ class Notifier:
         self._log_failure(sink, f"{reason}. The changes are kept, and sent again at the next start.")
         with trio.CancelScope(deadline=trio.current_time() + _RECORD_WITHIN, shield=True):
             try:
-                await self._context.state.outbox.not_told(sink.name, reason, self._context.clock())
+                await self._context.state.outbox.failed(sink.name, reason, self._context.clock())
             except StoreError as error:
                 self._log_failure(sink, f"{error}")
 

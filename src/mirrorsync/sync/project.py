@@ -146,7 +146,7 @@ async def publish(context: SyncContext, publications: Sequence[Publication]) -> 
     for each in publications:
         if has_legacy_document(context.policy, each.row):
             if not each.objects:
-                await context.state.outbox.about_to_change(each.row.name)
+                await context.state.outbox.intend_change(each.row.name)
             await publish_legacy(context, each.row.name)
             await context.store.settle()  # where it deletes the document
 

@@ -62,7 +62,7 @@ async def publish_root(context: SyncContext) -> bool:
     serial = await context.state.synced_serial()
     if mirror.root_version == mirror.root_published_version and mirror.published_serial == serial:
         return False
-    await context.state.outbox.about_to_publish_root()
+    await context.state.outbox.intend_root()
     with context.timed("root_index"):
         await _write(context, serial)
     await context.store.settle()

@@ -28,7 +28,9 @@ async def prepare(context: SyncContext, *, tree_has_files: bool = False, is_dry_
     """
     policy = context.policy
     selection, content = policy.selection.fingerprint(), policy.content_fingerprint()
-    mirror = await context.state.introduce(context.upstream.identity, selection, content, tree_has_files=tree_has_files)
+    mirror = await context.state.init_mirror(
+        context.upstream.identity, selection, content, tree_has_files=tree_has_files
+    )
     if mirror.upstream != context.upstream.identity:
         raise DifferentUpstream(
             f"this mirror was made from {mirror.upstream}, the configuration says {context.upstream.identity}",
@@ -40,7 +42,7 @@ async def prepare(context: SyncContext, *, tree_has_files: bool = False, is_dry_
     if mirror.selection != selection and not is_dry_run:
         context = replace(context, removed=await drop_deselected(context))
     if (mirror.selection, mirror.content) != (selection, content):
-        await context.state.render_anew(selection, content)
+        await context.state.render_all(selection, content)
     return context
 
 
@@ -80,12 +82,12 @@ async def _sync_named(context: SyncContext, pool: WorkerPool, names: Sequence[Pr
     await context.state.add_projects(names)
     await context.state.recheck(names)
     await pool.run(work_feed.only(context, names))
-    await context.state.forget_unheard(names)
+    await context.state.forget_unknown(names)
 
 
 async def _sync_due(context: SyncContext, pool: WorkerPool) -> None:
     if context.policy.allow_removals:
-        await context.state.agree(context.clock())
+        await context.state.release_held(context.clock())
     await ingest(context)
     await context.state.step_audit(context.clock(), context.policy.audit_period)
     await pool.run(work_feed.until_idle(context, pool))

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from mirrorsync.state import progress
+from mirrorsync.state import mirror_row
 from tests.support.oracle.history import History, content, fits, history_of, short
 from tests.support.oracle.pages import FORMS, JSON_FORM, read_page
 from tests.support.oracle.terms import Terms
@@ -32,7 +32,7 @@ def claims(tree: Tree, state: sqlite3.Connection | None = None) -> dict[str, int
     """Return each serial up to which the mirror claims to be complete, by where it claims so."""
     found: dict[str, int | None] = {}
     if state is not None and state.execute("SELECT count(*) FROM mirror").fetchone()[0]:
-        found["state"] = progress.synced_serial(state)
+        found["state"] = mirror_row.synced_serial(state)
     if (root := tree.read(_ROOT)) is not None:
         found["root"] = _document(root)["meta"].get("_last-serial")
     if (status := tree.read(_STATUS)) is not None:

@@ -10,7 +10,7 @@ from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
 from mirrorsync.state.connection import connect
-from mirrorsync.state.progress import introduce
+from mirrorsync.state.mirror_row import init_mirror
 from mirrorsync.state.schema import migrate
 
 _HEAVY: Final = {
@@ -75,7 +75,7 @@ def configuration(tmp_path: Path) -> Path:
     state.parent.mkdir()
     connection = connect(state)
     migrate(connection)
-    introduce(connection, "https://index.test", "", "", 0)
+    init_mirror(connection, "https://index.test", "", "", tree_has_files=False)
     connection.close()
     path = tmp_path / "mirrorsync.toml"
     path.write_text(f'[mirror]\ndirectory = "{tmp_path}"\ncontact = "test@operator.test"\n')

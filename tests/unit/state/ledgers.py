@@ -9,7 +9,7 @@ from typing import Final
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.outcome import Mirrored, StoredFile
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
-from mirrorsync.state import inventory, outcomes, progress
+from mirrorsync.state import inventory, mirror_row, outcomes, progress
 from mirrorsync.state.inventory import Intent
 from mirrorsync.state.ledger import State
 from mirrorsync.state.progress import Raised
@@ -93,10 +93,10 @@ def bring_up(connection: sqlite3.Connection, number: int, serial: int, files: Se
 def fill(connection: sqlite3.Connection, projects: int, *, owed: bool) -> None:
     """Make a mirror of so many projects with three files each; `owed`: nothing is mirrored yet."""
     with transaction(connection):
-        progress.introduce(connection, "https://index.test", "all", "all", 0)
+        mirror_row.init_mirror(connection, "https://index.test", "all", "all", tree_has_files=False)
         progress.raise_wanted(
             connection, [raised(number, number) for number in range(1, projects + 1)], Serial(projects)
         )
-        progress.polled(connection, Serial(projects), 1.0, 1)
+        mirror_row.polled(connection, Serial(projects), 1.0, has_journal=True)
         for number in range(1, projects + 1) if not owed else ():
             bring_up(connection, number, number, page(number, 3), 1.0)

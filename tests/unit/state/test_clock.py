@@ -18,7 +18,7 @@ _DAY = 86_400.0
 @pytest.fixture
 async def state(tmp_path: Path) -> AsyncIterator[State]:
     async with open_state(tmp_path / "state.sqlite3") as state:
-        await state.introduce("https://index.test", "all", "all", tree_has_files=False)
+        await state.init_mirror("https://index.test", "all", "all", tree_has_files=False)
         await state.raise_wanted([raised(1, 5)], Serial(5))
         yield state
 
@@ -51,8 +51,8 @@ async def test_times_of_the_root_list_and_the_audit_are_clamped_to_now(state: St
 
 
 async def put_off(state: State, until: float) -> None:
-    await state.outbox.keep_for(["hook"])
-    await state.outbox.not_told("hook", "it is down", until)
+    await state.outbox.set_sinks(["hook"])
+    await state.outbox.failed("hook", "it is down", until)
 
 
 async def is_due(state: State, now: float) -> bool:

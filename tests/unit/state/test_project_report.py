@@ -11,7 +11,8 @@ from mirrorsync.config.schema import Settings
 from mirrorsync.errors import ExitCode, UnknownProject
 from mirrorsync.model.identity import ProjectName
 from mirrorsync.state.connection import connect
-from mirrorsync.state.progress import add_projects, introduce
+from mirrorsync.state.mirror_row import init_mirror
+from mirrorsync.state.progress import add_projects
 from mirrorsync.state.schema import migrate
 
 NAMES = [ProjectName(name) for name in ("numpy", "requests", "django", "trio", "a-very-long-name-of-a-project")]
@@ -22,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
     (tmp_path / "state").mkdir()
     with closing(connect(tmp_path / "state" / "mirrorsync.sqlite3")) as connection:
         migrate(connection)
-        introduce(connection, "https://index.test", "", "", 0)
+        init_mirror(connection, "https://index.test", "", "", tree_has_files=False)
         add_projects(connection, NAMES)
     return parse(f'[mirror]\ndirectory = "{tmp_path}"\ncontact = "ops@site.test"\n', tmp_path / "mirrorsync.toml", {})
 

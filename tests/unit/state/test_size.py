@@ -27,7 +27,7 @@ async def make(path: Path, projects: int, *, owed: bool) -> None:
 
 
 async def still_pass(state: State) -> None:
-    await state.introduce("https://index.test", "all", "all", tree_has_files=True)
+    await state.init_mirror("https://index.test", "all", "all", tree_has_files=True)
     await state.mirror()
     await state.polled(Serial(1), _LATER, has_journal=True)
     await state.step_audit(_LATER, 7 * 86400.0)
@@ -36,7 +36,7 @@ async def still_pass(state: State) -> None:
     await state.log_run(_LATER, Totals(), _LATER)
     await state.synced_serial()
     await state.clamp_timestamps(_LATER)
-    await state.glance(_LATER)
+    await state.summary(_LATER)
     await state.wake("outage", _LATER)
     await state.wake("space", _LATER)
     await state.weigh_past_grace(0.0)

@@ -52,7 +52,7 @@ def sink(attempts: int) -> SinkReport:
         everything=False,
         attempts=attempts,
         next_attempt_at=NOW + 9,
-        told_at=NOW - HOUR,
+        delivered_at=NOW - HOUR,
         last_error="answers 403 Forbidden",
     )
 
