@@ -205,7 +205,7 @@ async def test_page_of_a_later_minor_version_keeps_its_unknown_keys(mirror: Mirr
 async def test_later_minor_version_is_reported_to_the_operator(mirror: Mirror, pypi: PyPI) -> None:
     pypi.faults.add("^/simple/alpha/$", Edited(of_the_future))
     await mirror.sync()
-    assert [notice for notice in mirror.observer.notices if "upstream speaks version 1.9 of the Simple API" in notice]
+    assert [notice for notice in mirror.observer.notices if "upstream uses version 1.9 of the Simple API" in notice]
 
 
 def sparse(page: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ _STALE: Final = (2.0, 5.0, 15.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)
 """Seconds between attempts at a stale page; the last one repeats (caches keep pages for a day)."""
 _ALIKE: Final = (25.0, 30.0, 30.0, 45.0, 45.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds between attempts where the cause is not the project itself: when it ends, all affected projects are behind.
-A long outage stops the pool, so few projects get far up; a single pass waits for none of these attempts."""
+A long outage stops the pool, so few projects reach the longer waits; a single pass waits for none of these attempts."""
 _COMMON: Final = (LowSpace, StoreUnreachable, Throttled, Truncated, Unreachable)
 _HINTS: Final[Mapping[type[MirrorsyncError], str]] = {
     StalePage: "a cache in front of upstream is behind; the page is requested again automatically, up to a day",

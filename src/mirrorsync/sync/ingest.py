@@ -200,7 +200,7 @@ def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeleti
             f" ({missing.files} files, {missing.size / 2**30:.1f} GiB)",
             why=f"the limits are {policy.max_removed_projects} projects, {policy.max_removed_files} files and"
             f" {policy.max_removed_bytes / 2**30:.1f} GiB",
-            hint="Nothing is removed; if upstream really removed them, agree once with `mirrorsync sync"
+            hint="Nothing is removed; if upstream really removed them, allow it once with `mirrorsync sync"
             " --allow-removals`.",
         )
     return None

@@ -35,7 +35,7 @@ class PageTask(msgspec.Struct, frozen=True):
     row: ProjectRow
     request: PageRequest
     settles: bool
-    """The page's serial ends the matter, whatever serial was wanted."""
+    """The project is met at the page's serial, even if a higher one was wanted."""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -168,7 +168,7 @@ async def remove(context: SyncContext, row: ProjectRow, gone: ProjectGone, budge
 
 
 def _wanted(row: ProjectRow, now: float) -> tuple[Serial, bool]:
-    """Return the serial that a page must carry, and whether the page's own serial ends the matter.
+    """Return the serial that a page must carry, and whether the page's own serial meets the project.
 
     It is never below the published serial (I6), unless upstream itself provably went back, or no cache can be the
     reason any more. Journal rows about roles and invitations change nothing in a page.
@@ -186,7 +186,7 @@ def _note_later_version(context: SyncContext, page: ProjectPage) -> None:
     if page.later_version is not None:
         context.observer.warn_once(
             f"version {page.later_version}",
-            f"upstream speaks version {page.later_version} of the Simple API, this mirrorsync {API_VERSION}: unknown"
+            f"upstream uses version {page.later_version} of the Simple API, this mirrorsync {API_VERSION}: unknown"
             " keys are passed on unchanged; look for a newer mirrorsync",
         )
 

@@ -1,4 +1,4 @@
-"""Removing projects and files: never on the word of one witness, nor beyond the operator's limits (I5)."""
+"""Removing projects and files: only when two sources agree, and within the operator's limits (I5)."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -22,10 +22,10 @@ _BATCH: Final = 500
 """Objects that a sweep deletes between two transactions."""
 _LIMITS_HINT: Final = (
     "nothing of it was removed, everything else goes on. `mirrorsync sync --dry-run` shows what would go; if upstream"
-    " really removed it, agree once with `mirrorsync sync --allow-removals`, or raise [limits]"
+    " really removed it, allow it once with `mirrorsync sync --allow-removals`, or raise [limits]"
 )
 _DESELECTED_HINT: Final = (
-    "nothing was removed, and the sync does not start until this is settled: correct [select], or agree once with"
+    "nothing was removed, and the sync does not start until this is settled: correct [select], or allow it once with"
     " `mirrorsync sync --allow-removals`, or raise [limits]. `mirrorsync sync --dry-run` shows what would go"
 )
 

@@ -13,7 +13,7 @@ from mirrorsync.sync.worker_pool import WorkerPool
 _BATCH: Final = 256
 """Rows in one query."""
 _RETRY_WAIT: Final = 20.0
-"""Seconds that a pass waits for a project whose next attempt is that soon: the first steps of the stale ladder, so that
+"""Seconds that a pass waits for a project whose next attempt is that soon: the first waits for a stale page, so that
 a cache that is seconds behind leaves nothing unmet at the end of a pass."""
 _POLL: Final = 0.05
 """Seconds between two queries while the last projects are in flight."""

@@ -187,7 +187,7 @@ def _refuse_stale(request: PageRequest, serial: Serial | None) -> None:
         raise StalePage(
             f"{request.name}: the page has serial {serial}, and {request.at_least} is wanted",
             why="a cache in front of the index is behind",
-            hint="it is requested again; after a day the page is accepted as it is",
+            hint="it is requested again; after 25 hours it is accepted, unless the project was removed since",
         )
 
 
