@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from mirrorsync.errors import Malformed, MirrorsyncError, Truncated, WrongSize
 from mirrorsync.model.objects import Chunk, Remote
-from mirrorsync.upstream.http.batch import fetch_together
+from mirrorsync.upstream.http import batch
 from mirrorsync.upstream.http.client import Client
 from mirrorsync.upstream.http.errors import CutShort
 from mirrorsync.upstream.http.inflate import Inflater
@@ -50,10 +50,8 @@ async def fetch_all(client: Client, remotes: Sequence[Remote]) -> list[bytes | M
         return await _read_whole(remotes[index], response)
 
     for requests in origins.values():
-        async with fetch_together(client, requests, read, _with_index) as groups:
-            async for group in groups:
-                for index, outcome in group:
-                    results[index] = outcome
+        for index, outcome in await batch.fetch_all(client, requests, read, _with_index):
+            results[index] = outcome
     return results
 
 

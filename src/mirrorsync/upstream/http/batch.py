@@ -32,7 +32,8 @@ class Arrivals(Generic[_Result]):
     def add(self, result: _Result) -> None:
         """Add one result to the next group."""
         self._arrived.append(result)
-        self._has_arrived.set()
+        if len(self._arrived) == 1:
+            self._has_arrived.set()
 
     def __aiter__(self) -> Self:
         """Return self; there is one consumer."""
@@ -45,6 +46,10 @@ class Arrivals(Generic[_Result]):
         if not self._arrived:
             self._has_arrived = trio.Event()
             await self._has_arrived.wait()
+        return self.take()
+
+    def take(self) -> list[_Result]:
+        """Return what has arrived since the last group."""
         group, self._arrived = self._arrived, []
         self._expected -= len(group)
         return group
@@ -57,7 +62,7 @@ async def fetch_together(
     read: Callable[[_Key, Response], Awaitable[_T]],
     result: Callable[[_Key, _T | MirrorsyncError], _Result],
     *,
-    hold_up: float = math.inf,
+    hold_up: float,
 ) -> AsyncIterator[Arrivals[_Result]]:
     """Send GETs of one origin together; iterate over their results in groups, each made by `result` of its outcome.
 
@@ -70,7 +75,7 @@ async def fetch_together(
         batch = _Batch(client, requests, read, result, nursery)
         if requests:
             nursery.start_soon(batch.run)
-            nursery.start_soon(batch.send_rest_alone, hold_up)
+            nursery.start_soon(batch.watch, hold_up)
         try:
             yield batch.arrivals
         except Exception as error:  # noqa: BLE001 -- raised below: the nursery would wrap it in a group
@@ -80,6 +85,22 @@ async def fetch_together(
         raise raised
 
 
+async def fetch_all(
+    client: Client,
+    requests: Sequence[tuple[_Key, Request]],
+    read: Callable[[_Key, Response], Awaitable[_T]],
+    result: Callable[[_Key, _T | MirrorsyncError], _Result],
+) -> list[_Result]:
+    """Send GETs of one origin together, then alone what `fetch_together` sends alone; return all results, unordered."""
+    batch = _Batch(client, requests, read, result)
+    await batch.run()
+    if batch.unsettled:
+        async with trio.open_nursery() as nursery:
+            for key, request, failed in batch.unsettled:
+                nursery.start_soon(batch.send_alone, key, request, failed)
+    return batch.arrivals.take()
+
+
 class _Batch(Generic[_Key, _T, _Result]):
     def __init__(
         self,
@@ -87,7 +108,7 @@ class _Batch(Generic[_Key, _T, _Result]):
         requests: Sequence[tuple[_Key, Request]],
         read: Callable[[_Key, Response], Awaitable[_T]],
         result: Callable[[_Key, _T | MirrorsyncError], _Result],
-        nursery: trio.Nursery,
+        nursery: trio.Nursery | None = None,
     ) -> None:
         self._client = client
         self._left = deque(requests)
@@ -97,8 +118,9 @@ class _Batch(Generic[_Key, _T, _Result]):
         self._is_first = True
         self._progress_at = math.inf
         """When the last response was settled; infinite while there is no connection yet."""
-        self._run_ended = trio.Event()
         self.arrivals: Arrivals[_Result] = Arrivals(len(requests))
+        self.unsettled: list[tuple[_Key, Request, MirrorsyncError | None]] = []
+        """Without a nursery: the requests to send alone, each with the error of a first attempt, if there was one."""
 
     async def run(self) -> None:
         """Send all requests together, and settle those that are answered."""
@@ -111,35 +133,54 @@ class _Batch(Generic[_Key, _T, _Result]):
                     goes_on = await self._settle_next(responses)
             finally:
                 responses.abandon()
-        self._run_ended.set()
+        self._retry_rest()
 
-    async def send_rest_alone(self, hold_up: float) -> None:
-        """Wait until the connection yields no more or a response takes too long; then send the rest elsewhere."""
-        while not self._run_ended.is_set() and (waited := trio.current_time() - self._progress_at) < hold_up:
-            with trio.move_on_after(hold_up - max(waited, 0.0)):
-                await self._run_ended.wait()
+    async def watch(self, hold_up: float) -> None:
+        """Have the rest sent elsewhere once a response takes longer than `hold_up` seconds."""
         while self._left:
-            self._settle(*self._left.popleft(), None)
+            left = self._progress_at + hold_up - trio.current_time()
+            if left <= 0:
+                self._retry_rest()
+                return
+            await trio.sleep(min(left, hold_up))
+
+    def _retry_rest(self) -> None:
+        while self._left:
+            self._retry(*self._left.popleft(), None)
+
+    def _retry(self, key: _Key, request: Request, failed: MirrorsyncError | None) -> None:
+        if self._nursery is None:
+            self.unsettled.append((key, request, failed))
+        else:
+            self._nursery.start_soon(self.send_alone, key, request, failed)
 
     async def _settle_next(self, responses: Responses) -> bool:
         """Settle the next request; return False if the connection yields no more."""
         key, request = self._left.popleft()
         is_first, self._is_first = self._is_first, False
         sent_at = time.perf_counter()
+        outcome: _T | MirrorsyncError | None = None
+        response: Response | None = None
         try:
             response = await responses.next()
         except TransportError as error:
             self._client.metrics.unanswered(authority(request.url))
-            # The peer may never have seen the later ones: for them this is no attempt.
-            self._settle(key, request, transport_error(error, request.what) if is_first else None)
-            return False
+            if is_first:  # the peer may never have seen a later one: for that this is no attempt
+                outcome = transport_error(error, request.what)
         except MirrorsyncError as error:  # unreadable certificates
-            self._settle(key, request, error)
-            return False
-        self._settle(key, request, None if response is None else await self._outcome(key, response, sent_at))
+            outcome = error
+        if response is not None:
+            outcome = await self._outcome(key, response, sent_at)
+        if outcome is None:
+            self._retry(key, request, None)
+        elif isinstance(outcome, MirrorsyncError) and is_retryable(outcome):
+            self._retry(key, request, outcome)
+        else:
+            self.arrivals.add(self._result(key, outcome))
         return response is not None
 
     async def _outcome(self, key: _Key, response: Response, sent_at: float) -> _T | MirrorsyncError | None:
+        """Return what is made of the response; None if it redirects."""
         try:
             if response.is_wanted:
                 return await self._read(key, response)
@@ -150,15 +191,9 @@ class _Batch(Generic[_Key, _T, _Result]):
             await response.discard()
             self._client.count(response, sent_at)
 
-    def _settle(self, key: _Key, request: Request, outcome: _T | MirrorsyncError | None) -> None:
-        if outcome is None:
-            self._nursery.start_soon(self._send_alone, key, request, None)
-        elif isinstance(outcome, MirrorsyncError) and is_retryable(outcome):
-            self._nursery.start_soon(self._send_alone, key, request, outcome)
-        else:
-            self.arrivals.add(self._result(key, outcome))
+    async def send_alone(self, key: _Key, request: Request, failed: MirrorsyncError | None) -> None:
+        """Send the request within the retry budget, of which `failed` was an attempt; settle it."""
 
-    async def _send_alone(self, key: _Key, request: Request, failed: MirrorsyncError | None) -> None:
         async def read(response: Response) -> _T:
             return await self._read(key, response)
 

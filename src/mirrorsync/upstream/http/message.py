@@ -45,8 +45,8 @@ class Request(msgspec.Struct, frozen=True):
 class Body(Protocol):
     """The part of a response that is still on the wire. Raises: TransportError."""
 
-    async def chunk(self) -> Chunk:
-        """Return the next bytes; empty at the end."""
+    async def receive(self) -> Chunk:
+        """Wait for more of the body; return it, or put it into the response's buffer. Empty at the end."""
 
     async def close(self) -> None:
         """Release the connection; it is kept only if the body was read to its end."""
@@ -55,44 +55,29 @@ class Body(Protocol):
 class Response:
     """A response: its head once `has_head` is set, its body while it is read."""
 
-    __slots__ = (
-        "body",
-        "buffer",
-        "has_head",
-        "headers",
-        "is_broken",
-        "is_complete",
-        "is_framed",
-        "keeps_alive",
-        "reason",
-        "request",
-        "silence",
-        "size",
-        "status",
-    )
+    request: Request
+    body: Body
+    silence: float
+    status: int = 0
+    """The final status; 1xx responses before it are skipped."""
+    reason: bytes = b""
+    has_head: bool = False
+    is_framed: bool = False
+    """Whether the body's end is marked, so that it does not need the end of the connection."""
+    is_complete: bool = False
+    """Whether the body has arrived whole."""
+    keeps_alive: bool = False
+    """Whether the connection may carry another response; valid once this one is complete."""
+    is_broken: bool = False
+    """Whether the body ended early or in silence."""
+    size: int = 0
+    """Bytes of the body that were read."""
 
     def __init__(self) -> None:
-        self.request: Request
-        self.body: Body
-        self.silence: float
-        self.status = 0
-        """The final status; 1xx responses before it are skipped."""
-        self.reason = b""
         self.headers: dict[bytes, bytes] = {}
         """By lower-case names; repeated headers are joined by commas (RFC 9110 5.3)."""
         self.buffer: list[bytes] = []
         """Body bytes that have arrived and were not read yet."""
-        self.has_head = False
-        self.is_framed = False
-        """Whether the body's end is marked, so that it does not need the end of the connection."""
-        self.is_complete = False
-        """Whether the body has arrived whole."""
-        self.keeps_alive = False
-        """Whether the connection may carry another response; valid once this one is complete."""
-        self.is_broken = False
-        """Whether the body ended early or in silence."""
-        self.size = 0
-        """Bytes of the body that were read."""
 
     @property
     def what(self) -> str:
@@ -128,8 +113,8 @@ class Response:
     @property
     def length(self) -> int | None:
         """The announced bytes of the body before decoding; None if they are not announced."""
-        text = self.header("content-length") or ""
-        return int(text) if text.isdecimal() and text.isascii() else None
+        digits = self.headers.get(b"content-length", b"")
+        return int(digits) if digits.isdigit() else None
 
     def status_error(self) -> MirrorsyncError:
         """Return the error that an unwanted status stands for."""
@@ -145,13 +130,24 @@ class Response:
 
         Raises: CutShort, ServerFault (silence).
         """
-        try:
-            chunk = await self.body.chunk()
-        except errors.TransportError as error:
-            self.is_broken = True
-            raise errors.read_error(error, self.what) from error
+        chunk: Chunk = self._take()
+        if not chunk and not self.is_complete:
+            try:
+                chunk = await self.body.receive() or self._take()
+            except errors.TransportError as error:
+                self.is_broken = True
+                raise errors.read_error(error, self.what) from error
         self.size += len(chunk)
         return chunk
+
+    def _take(self) -> bytes:
+        """Return what has arrived and was not read yet."""
+        buffer = self.buffer
+        if not buffer:
+            return b""
+        taken = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        buffer.clear()
+        return taken
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body, decoded.
@@ -170,11 +166,9 @@ class Response:
     async def _read_whole(self, inflater: Inflater) -> list[bytes]:
         pieces: list[bytes] = []
         if self.is_complete:  # nothing to wait for
-            arrived, self.buffer = self.buffer, []
-            for data in arrived:
-                self.size += len(data)
-                pieces.extend(inflater.feed(data))
-            return pieces
+            arrived = self._take()
+            self.size += len(arrived)
+            return list(inflater.feed(arrived))
         with trio.move_on_after(_SLOWEST * self.silence):
             while chunk := await self.chunk():
                 pieces.extend(inflater.feed(chunk))
@@ -192,6 +186,8 @@ class Response:
     async def _drain(self) -> None:
         drained = 0
         with suppress(errors.TransportError):
-            while (self.length or 0) <= _SMALL >= drained and (chunk := await self.body.chunk()):
+            while (self.length or 0) <= _SMALL >= drained:
+                if not (chunk := self._take() or await self.body.receive() or self._take()):
+                    return
                 drained += len(chunk)
                 self.size += len(chunk)

@@ -116,10 +116,10 @@ class Pipeline:
 
     # --- the body of the current response ----------------------------------------------------------------------------
 
-    async def chunk(self) -> Chunk:
-        """Return the next bytes of the current body; empty at its end.
+    async def receive(self) -> Chunk:
+        """Receive more of the current body into its response; empty, also at its end.
 
-        A large body of announced length is read past the parser, straight into one block.
+        A large body of announced length is read past the parser and returned as one block.
         Raises: TransportError. Cancellation: the connection is closed.
         """
         response = self._response
@@ -131,11 +131,6 @@ class Pipeline:
         except BaseException:
             self._close()
             raise
-        if response is not None and response.buffer:
-            data = response.buffer[0] if len(response.buffer) == 1 else b"".join(response.buffer)
-            response.buffer.clear()
-            return data
-        self._end()
         return b""
 
     async def _block(self, left: int) -> Chunk:

@@ -106,7 +106,7 @@ class _ProxyBody:
         self._raw = received.aiter_raw()
         self._silence = silence
 
-    async def chunk(self) -> Chunk:
+    async def receive(self) -> Chunk:
         with _own_errors(self._silence):
             chunk = await anext(self._raw, b"")
         beat()

@@ -5,7 +5,6 @@ others, at a quarter of a millisecond each; it is loaded for the first of them.
 """
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -35,6 +34,8 @@ class PlainUrl(msgspec.Struct, frozen=True):
     host: str
     port: int | None
     path_text: str
+    authority: str
+    """The host, with the port if it is not the default."""
     userinfo: ClassVar[bytes] = b""
     query: ClassVar[bytes] = b""
     fragment: ClassVar[str] = ""
@@ -66,10 +67,10 @@ def parse(text: str) -> Url:
     plain = _PLAIN.fullmatch(text)
     if plain is None or ("/." in text and _DOTS.search(text)) or ("%" in text and _BAD_ESCAPE.search(text)):
         return _by_httpx(text)
-    scheme, host, port, path = plain.groups()
-    return PlainUrl(
-        text=text, scheme=scheme, host=host, port=None if port is None else int(port), path_text=path or "/"
-    )
+    scheme, host, digits, path = plain.groups()
+    port = None if digits is None else int(digits)
+    authority = host if port in (None, SCHEME_PORTS[scheme]) else f"{host}:{digits}"
+    return PlainUrl(text=text, scheme=scheme, host=host, port=port, path_text=path or "/", authority=authority)
 
 
 def join(url: Url, location: str) -> Url:
@@ -94,11 +95,8 @@ def _by_httpx(text: str, location: str = "") -> "httpx.URL":
 
 def authority(url: Url) -> str:
     """Return the host, with the port if it is not the default (httpx keeps it in `HTTPS://HOST:443`)."""
-    return _authority(url.scheme, url.raw_host, url.port)
-
-
-@lru_cache(maxsize=64)
-def _authority(scheme: str, raw_host: bytes, port: int | None) -> str:
-    host = raw_host.decode("ascii")
+    if isinstance(url, PlainUrl):
+        return url.authority
+    host = url.raw_host.decode("ascii")
     bracketed = f"[{host}]" if ":" in host else host
-    return bracketed if port in (None, SCHEME_PORTS.get(scheme)) else f"{bracketed}:{port}"
+    return bracketed if url.port in (None, SCHEME_PORTS.get(url.scheme)) else f"{bracketed}:{url.port}"
