@@ -27,10 +27,14 @@ class History:
         with world.lock:
             journal = list(world.journal)
             entries_of = {name: list(entries) for name, entries in world.history.items()}
+            original_names = dict(world.original_names)
         serials: dict[str, set[int]] = {}
         for row in journal:
-            if not row.action.startswith("invite "):  # the serial moves, the page that is served does not
-                serials.setdefault(normalise(row.name or ""), set()).add(row.serial)
+            name = normalise(row.name or "")
+            # After an invitation the serial moves, but not the page. A row that a rename gave another name was read
+            # under either name, so it proves nothing about what a mirror should serve.
+            if not row.action.startswith("invite ") and original_names[row.serial] == name:
+                serials.setdefault(name, set()).add(row.serial)
         self.moments = {name: _moments(entries, serials.get(name, ())) for name, entries in entries_of.items()}
         self._owed: dict[tuple[str, int], list[Content]] = {}
 

@@ -75,6 +75,8 @@ class Ledger:
         self.projects: dict[str, Project] = {}
         """By normalised name."""
         self.history: dict[str, list[tuple[int, Page | None]]] = {}
+        self.original_names: dict[int, str] = {}
+        """The normalised project name of each row when it was written: a rename changes the names of old rows."""
         """What the CDN has served, by normalised name: (the journal's last serial at that time, the page)."""
         self.objects: dict[str, bytes] = {}
         """The file host, by path: objects are never removed."""

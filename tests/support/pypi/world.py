@@ -261,6 +261,7 @@ class World(Ledger):
         self._issued += 1
         self.revision += 1
         self.journal.append(Row(name, version, _START + len(self.journal), action, self._issued))
+        self.original_names[self._issued] = normalise(name or "")
         project = self.projects.get(normalise(name or ""))
         if project is not None and project.display_name == name:
             project.last_serial = self._issued
