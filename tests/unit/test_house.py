@@ -100,6 +100,15 @@ def test_half_of_the_modules_are_short() -> None:
     assert statistics.median(lines(path) for path in SOURCES) <= MEDIAN_MODULE
 
 
+def test_a_public_class_name_means_one_thing() -> None:
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(place(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_no_function_is_longer_than_a_screen() -> None:
     long = {
         f"{place(path)}:{function.lineno} {function.name}": length

@@ -14,7 +14,7 @@ from mirrorsync.config.example import EXAMPLE_DIRECTORY, example
 from mirrorsync.config.load import PLACES, SECTIONS, VARIABLE, find, load
 from mirrorsync.config.rules import SecretUrl
 from mirrorsync.config.schema import PLACEHOLDER_CONTACT, MirrorSettings, Settings
-from mirrorsync.config.setting import Kind, Setting, settings_of
+from mirrorsync.config.setting import Setting, ValueKind, settings_of
 from mirrorsync.errors import StoreDenied
 from mirrorsync.model.units import format_duration, format_size
 
@@ -139,11 +139,11 @@ def _shown(settings: Settings, *, explain: bool) -> tuple[str, ...]:
 def _words(setting: Setting, value: Any) -> str:
     if value is None:
         return "(not set)"
-    if setting.kind is Kind.TEXTS:
+    if setting.kind is ValueKind.TEXTS:
         return ", ".join(map(_text, value)) or ("(everything)" if setting.key == "projects" else "(none)")
-    if setting.kind is Kind.DURATION:
+    if setting.kind is ValueKind.DURATION:
         return format_duration(value)
-    if setting.kind is Kind.SIZE:
+    if setting.kind is ValueKind.SIZE:
         return format_size(value)
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -15,7 +15,7 @@ from mirrorsync.config.schema import Settings
 from mirrorsync.errors import ExitCode
 from mirrorsync.model.units import format_size
 from mirrorsync.model.wording import counted
-from mirrorsync.observe.log import Log, Shape
+from mirrorsync.observe.log import LineStyle, Log
 
 if TYPE_CHECKING:
     from mirrorsync.app.one_shot import PassResult
@@ -77,11 +77,11 @@ def sync(
 def _observer(log: Log, settings: Settings) -> "RunObserver":
     """Return a progress bar on a terminal, and the log elsewhere."""
     lines = log_lines(log, settings, command="sync", process=os.getpid())
-    if log.shape is not Shape.TERMINAL:
+    if log.shape is not LineStyle.TERMINAL:
         return lines
-    from mirrorsync.observe.progress_bar import Bar  # noqa: PLC0415 -- loads rich, which only a terminal needs
+    from mirrorsync.observe.progress_bar import ProgressBar  # noqa: PLC0415 -- loads rich, which only a terminal needs
 
-    return Bar(log.clean)
+    return ProgressBar(log.clean)
 
 
 def _report_stop(log: Log, stopped: "Stopped") -> None:

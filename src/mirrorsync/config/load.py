@@ -11,7 +11,7 @@ import msgspec
 
 from mirrorsync.config import rules
 from mirrorsync.config.schema import Settings
-from mirrorsync.config.setting import REQUIRED, Kind, Setting, settings_of
+from mirrorsync.config.setting import REQUIRED, Setting, ValueKind, settings_of
 from mirrorsync.errors import BadConfig
 from mirrorsync.model.identity import is_segment
 from mirrorsync.model.units import parse_duration, parse_size
@@ -155,11 +155,11 @@ def _value(setting: Setting, given: Any, folder: Path, environ: Mapping[str, str
 
 
 def _converted(setting: Setting, given: Any) -> Any:
-    if setting.kind in {Kind.DURATION, Kind.SIZE, Kind.PATH}:
+    if setting.kind in {ValueKind.DURATION, ValueKind.SIZE, ValueKind.PATH}:
         text = msgspec.convert(given, str)
-        if setting.kind is Kind.DURATION:
+        if setting.kind is ValueKind.DURATION:
             return parse_duration(text)
-        if setting.kind is Kind.SIZE:
+        if setting.kind is ValueKind.SIZE:
             return parse_size(text)
         if not text:
             raise ValueError("a path cannot be empty")

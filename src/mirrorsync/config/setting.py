@@ -12,7 +12,7 @@ from msgspec.structs import fields
 from mirrorsync.model.units import format_duration, format_size
 
 
-class Kind(Enum):
+class ValueKind(Enum):
     """The type of a setting's value in the file."""
 
     FLAG = "true or false"
@@ -25,13 +25,13 @@ class Kind(Enum):
     SIZE = 'a size in quotes, such as "64 MiB" or "500 GB"'
 
 
-Seconds = Annotated[float, Kind.DURATION]
+Seconds = Annotated[float, ValueKind.DURATION]
 """Seconds, written as a duration such as "60s"."""
-Bytes = Annotated[int, Kind.SIZE]
+Bytes = Annotated[int, ValueKind.SIZE]
 """Bytes, written as a size such as "64 MiB"."""
 
 REQUIRED: Final = msgspec.NODEFAULT
-_KINDS: Final = {bool: Kind.FLAG, int: Kind.NUMBER, str: Kind.TEXT, Path: Kind.PATH}
+_KINDS: Final = {bool: ValueKind.FLAG, int: ValueKind.NUMBER, str: ValueKind.TEXT, Path: ValueKind.PATH}
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     attribute: str
     """The key's name in the section's class, with underscores for dashes."""
-    kind: Kind
+    kind: ValueKind
     type: Any
     """The annotation that msgspec converts the value to."""
     description: str
@@ -53,9 +53,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     def spell(self, value: Any) -> str:
         """Return `value` as TOML."""
-        if isinstance(value, float) and self.kind is Kind.DURATION:
+        if isinstance(value, float) and self.kind is ValueKind.DURATION:
             return _quoted(format_duration(value))
-        if isinstance(value, int) and self.kind is Kind.SIZE:
+        if isinstance(value, int) and self.kind is ValueKind.SIZE:
             return _quoted(format_size(value))
         if isinstance(value, bool):
             return "true" if value else "false"
@@ -73,7 +73,7 @@ def _setting(section: str, found: msgspec.structs.FieldInfo) -> Setting:
     plain, *marks = get_args(found.type)
     meta = next(mark for mark in marks if isinstance(mark, msgspec.Meta))
     bare = _without_none(plain)
-    kind = next((mark for mark in marks if isinstance(mark, Kind)), None) or _kind(bare)
+    kind = next((mark for mark in marks if isinstance(mark, ValueKind)), None) or _kind(bare)
     example = meta.examples[0] if meta.examples else found.default
     return Setting(
         section=section,
@@ -88,16 +88,16 @@ def _setting(section: str, found: msgspec.structs.FieldInfo) -> Setting:
     )
 
 
-def _kind(bare: Any) -> Kind:
+def _kind(bare: Any) -> ValueKind:
     if get_origin(bare) is Literal:
-        return Kind.CHOICE
-    return Kind.TEXTS if get_origin(bare) is tuple else _KINDS[bare]
+        return ValueKind.CHOICE
+    return ValueKind.TEXTS if get_origin(bare) is tuple else _KINDS[bare]
 
 
-def _takes(kind: Kind, bare: Any, meta: msgspec.Meta) -> str:
-    if kind is Kind.CHOICE:
+def _takes(kind: ValueKind, bare: Any, meta: msgspec.Meta) -> str:
+    if kind is ValueKind.CHOICE:
         return f"{kind.value} {', '.join(_quoted(choice) for choice in get_args(bare))}"
-    if kind is Kind.NUMBER:
+    if kind is ValueKind.NUMBER:
         return f"{kind.value} from {meta.ge} to {meta.le}" if meta.le else f"{kind.value}, {meta.ge} or more"
     return str(kind.value)
 

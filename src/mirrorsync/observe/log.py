@@ -29,7 +29,7 @@ _CHATTY: Final = ("httpx", "httpcore", "hpack", "asyncio")
 """Libraries that log each request: below a warning their messages do not belong here."""
 
 
-class Shape(Enum):
+class LineStyle(Enum):
     """How lines look."""
 
     TERMINAL = "terminal"
@@ -44,30 +44,30 @@ class Shape(Enum):
     @property
     def is_only_log(self) -> bool:
         """Whether the process writes nothing but the log, its final error included."""
-        return self in {Shape.JOURNAL, Shape.JSON}
+        return self in {LineStyle.JOURNAL, LineStyle.JSON}
 
 
-def shape_of(wanted: LogFormat, out: TextIO, environ: Mapping[str, str] = os.environ) -> Shape:
+def shape_of(wanted: LogFormat, out: TextIO, environ: Mapping[str, str] = os.environ) -> LineStyle:
     """Return the shape for `out`.
 
     Under systemd $JOURNAL_STREAM holds device and inode of the journal's socket: systemd.exec(5).
     """
     if wanted == "json":
-        return Shape.JSON
+        return LineStyle.JSON
     try:
         status = os.fstat(out.fileno())
         place, is_terminal = f"{status.st_dev}:{status.st_ino}", out.isatty()
     except (OSError, ValueError):
         place, is_terminal = "", False
     if wanted == "auto" and place and environ.get("JOURNAL_STREAM") == place:
-        return Shape.JOURNAL
-    return Shape.TERMINAL if wanted == "auto" and is_terminal else Shape.TEXT
+        return LineStyle.JOURNAL
+    return LineStyle.TERMINAL if wanted == "auto" and is_terminal else LineStyle.TEXT
 
 
 class Log:
     """The process's one log, made by `start`."""
 
-    def __init__(self, shape: Shape, out: TextIO | None) -> None:
+    def __init__(self, shape: LineStyle, out: TextIO | None) -> None:
         self.shape = shape
         self._out = out
         self._secrets: frozenset[str] = frozenset()
@@ -101,12 +101,12 @@ class Log:
             for piece in traceback.format_exception(kind, error, trace)
             for line in piece.rstrip("\n").split("\n")
         ]
-        if self.shape is Shape.JSON:
+        if self.shape is LineStyle.JSON:
             frames = traceback.extract_tb(leaf(error).__traceback__)
             place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
             self.say("critical", "bug", exception=error, place=place)
-        for line in lines if self.shape is not Shape.JSON else ():
-            self.write(f"<2>{line}" if self.shape is Shape.JOURNAL else line)
+        for line in lines if self.shape is not LineStyle.JSON else ():
+            self.write(f"<2>{line}" if self.shape is LineStyle.JOURNAL else line)
 
     def _cleaned(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
@@ -124,14 +124,14 @@ class Log:
         level, event = record.levelname.lower(), self.clean(event)
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         shown = {self.clean(key): self._cleaned(value) for key, value in fields.items()}
-        if self.shape is Shape.JSON:
+        if self.shape is LineStyle.JSON:
             return _json({"time": time, "level": level, "event": event, **shown})
         hint = shown.pop("hint", None)
         text = sentence(event, shown)
-        if self.shape is Shape.TERMINAL:
+        if self.shape is LineStyle.TERMINAL:
             return "\n".join(_short(line, LONGEST) for line in (text, f"  hint: {hint}" if hint else "") if line)
         text = f"{text}; hint: {hint}" if hint else text
-        if self.shape is Shape.JOURNAL:
+        if self.shape is LineStyle.JOURNAL:
             return _short(f"<{_PRIORITIES.get(level, 6)}>{text}", LONGEST)
         word = "" if level == "info" else f"{level}: "
         return _short(f"{time[:19]}Z {word}{text}", LONGEST)

@@ -12,7 +12,7 @@ from mirrorsync.model.wording import printable
 from mirrorsync.observe.run_observer import RunObserver, Where
 
 
-class Bar(RunObserver):
+class ProgressBar(RunObserver):
     """A progress bar on a terminal; failures and warnings go above it, without the secrets that `mask` takes out."""
 
     def __init__(self, mask: Callable[[str], str]) -> None:

@@ -9,7 +9,7 @@ from mirrorsync.model.change import Listed
 from mirrorsync.model.identity import Serial
 
 
-class Missing(msgspec.Struct, frozen=True):
+class Unlisted(msgspec.Struct, frozen=True):
     """What the mirror serves although a whole root list does not name it."""
 
     projects: int
@@ -48,7 +48,7 @@ def add(connection: sqlite3.Connection, projects: Sequence[Listed]) -> None:
     )
 
 
-def missing(connection: sqlite3.Connection, list_serial: Serial | None) -> Missing:
+def missing(connection: sqlite3.Connection, list_serial: Serial | None) -> Unlisted:
     """Count what the list does not name, before any of it is removed."""
     projects = connection.execute(f"SELECT count(*) {_NOT_LISTED}", {"list_serial": list_serial}).fetchone()[0]
     files, size = connection.execute(
@@ -57,7 +57,7 @@ def missing(connection: sqlite3.Connection, list_serial: Serial | None) -> Missi
     ).fetchone()
     (served,) = connection.execute("SELECT projects FROM mirror").fetchone()
     (listed,) = connection.execute("SELECT count(*) FROM temp.listing").fetchone()
-    return Missing(projects=projects, files=files, size=size, served=served, listed=listed)
+    return Unlisted(projects=projects, files=files, size=size, served=served, listed=listed)
 
 
 def raise_from(connection: sqlite3.Connection, *, since: Serial, list_serial: Serial | None) -> None:

@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from mirrorsync.model.reason import REASONS
 from mirrorsync.state.report import Report
-from mirrorsync.status.health import Health, Kind
+from mirrorsync.status.health import Health, ReasonKind
 from mirrorsync.status.host import NO_LIMIT
 from mirrorsync.status.snapshot import Snapshot
 
@@ -75,7 +75,7 @@ def _unit(name: str) -> str:
 def _health(snapshot: Snapshot, health: Health) -> Iterator[Metric]:
     yield _gauge("observed_timestamp_seconds", "When these numbers were read.", snapshot.at)
     yield _gauge("health_level", "Health as `mirrorsync status` ends: 0 ok, 1 warning, 2 critical.", health.level)
-    levels = dict.fromkeys((kind.value for kind in Kind), 0.0)
+    levels = dict.fromkeys((kind.value for kind in ReasonKind), 0.0)
     levels |= {reason.kind.value: float(reason.level) for reason in reversed(health.reasons)}
     yield _labelled("health_reason", "Level of each reason of the health level; 0: it does not apply.", "kind", levels)
     yield _gauge("lag_seconds", "Time since the mirror was complete.", health.lag)

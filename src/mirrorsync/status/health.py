@@ -53,7 +53,7 @@ class Level(IntEnum):
     UNKNOWN = 3
 
 
-class Kind(StrEnum):
+class ReasonKind(StrEnum):
     """What a reason is about, as a word for labels and scripts."""
 
     UNREADABLE = "unreadable"  # the state or the configuration cannot be read, or there is no mirror yet
@@ -71,14 +71,14 @@ class Kind(StrEnum):
     SINK = "sink"  # a cache or listener cannot be notified
 
 
-_BESIDE_CONTENT: Final = frozenset({Kind.DISK_FILLING, Kind.LIST_REFUSED, Kind.SINK})
+_BESIDE_CONTENT: Final = frozenset({ReasonKind.DISK_FILLING, ReasonKind.LIST_REFUSED, ReasonKind.SINK})
 """Reasons that leave what is served complete and current."""
 
 
 class HealthReason(msgspec.Struct, frozen=True):
     """One thing that is wrong, in words for the operator; public.py has the words for everybody else."""
 
-    kind: Kind
+    kind: ReasonKind
     level: Level
     text: str
     """May name paths, hosts and error messages."""
@@ -156,7 +156,7 @@ def judge_unreadable(error: MirrorsyncError, host: Host) -> Health:
     UNKNOWN: there is no mirror yet, or this reader is kept out; CRITICAL: the mirror itself is damaged.
     """
     level = Level.UNKNOWN if hides_state(error) else Level.CRITICAL
-    reason = HealthReason(Kind.UNREADABLE, level, str(error), error.hint)
+    reason = HealthReason(ReasonKind.UNREADABLE, level, str(error), error.hint)
     full = _full_disks(host) if level is Level.CRITICAL else ()
     return Health(level=level, reasons=(reason, *full))
 
@@ -204,7 +204,7 @@ def _reasons(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
     yield from _room(snapshot, health)
     yield from _late(snapshot, health)
     if refused := snapshot.report.audit.list_refused:
-        yield HealthReason(Kind.LIST_REFUSED, Level.WARNING, refused, _LIST_HINT)
+        yield HealthReason(ReasonKind.LIST_REFUSED, Level.WARNING, refused, _LIST_HINT)
     yield from _unmet(snapshot, health)
     yield from _sinks(snapshot)
 
@@ -214,17 +214,17 @@ def _halted(snapshot: Snapshot) -> Iterator[HealthReason]:
         if last.needs_person:
             text, again = f"the last run was halted: {last.note}", snapshot.host.at_work
             text += "; another one is under way" if again else ""
-            yield HealthReason(Kind.HALTED, Level.WARNING if again else Level.CRITICAL, text, _HALT_HINT)
+            yield HealthReason(ReasonKind.HALTED, Level.WARNING if again else Level.CRITICAL, text, _HALT_HINT)
 
 
 def _full_disks(host: Host) -> Iterator[HealthReason]:
     for disk in host.disks:
         if disk.free < _FULL_BELOW:
             text = f"the disk of {disk.path} is full ({format_size(disk.free)} free)"
-            yield HealthReason(Kind.DISK_FULL, Level.CRITICAL, text, _ROOM_HINT)
+            yield HealthReason(ReasonKind.DISK_FULL, Level.CRITICAL, text, _ROOM_HINT)
         elif disk.inodes_free < _INODES_BELOW:
             text = f"the disk of {disk.path} has only {disk.inodes_free} inodes left"
-            yield HealthReason(Kind.DISK_FULL, Level.CRITICAL, text, _ROOM_HINT)
+            yield HealthReason(ReasonKind.DISK_FULL, Level.CRITICAL, text, _ROOM_HINT)
 
 
 def _room(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
@@ -235,11 +235,11 @@ def _room(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
     if health.downloads_wait:
         free, wanted = snapshot.host.disks[0].free, snapshot.site.min_free
         text = f"downloads wait for room: {format_size(free)} free, min-free is {format_size(wanted)}"
-        yield HealthReason(Kind.LOW_ROOM, Level.CRITICAL, text, _ROOM_HINT)
+        yield HealthReason(ReasonKind.LOW_ROOM, Level.CRITICAL, text, _ROOM_HINT)
     elif isinstance(health.forecast, Forecast) and health.forecast.seconds_left < _FULL_SOON:
         pace = f"{format_size(round(health.forecast.bytes_a_day))} a day"
         text = f"the disk will be full in about {brief(health.forecast.seconds_left)} ({pace})"
-        yield HealthReason(Kind.DISK_FILLING, Level.WARNING, text, _FILLING_HINT)
+        yield HealthReason(ReasonKind.DISK_FILLING, Level.WARNING, text, _FILLING_HINT)
 
 
 def _late(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
@@ -247,16 +247,16 @@ def _late(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
     start_hint = _START_HINT if snapshot.host.at_work is False else ""
     if behind is None and report.polled_at is None:
         text = f"never complete: upstream has not answered yet; {_who(snapshot.host)}"
-        yield HealthReason(Kind.NOT_BEGUN, Level.CRITICAL, text, start_hint)
+        yield HealthReason(ReasonKind.NOT_BEGUN, Level.CRITICAL, text, start_hint)
         return
     why, hint = _why_late(snapshot, health), start_hint or (_SILENT_HINT if health.silent else "")
     if behind is None:
         text = f"never complete: {counted(report.unmet_count, 'project')} to go, {report.projects} served; {why}"
-        yield HealthReason(Kind.SILENT if health.silent else Kind.INCOMPLETE, Level.CRITICAL, text, hint)
+        yield HealthReason(ReasonKind.SILENT if health.silent else ReasonKind.INCOMPLETE, Level.CRITICAL, text, hint)
     elif behind > health.warn_lag:
         level = Level.CRITICAL if behind > health.critical_lag else Level.WARNING
         text = f"{brief(behind)} behind upstream; {why}"
-        yield HealthReason(Kind.SILENT if health.silent else Kind.BEHIND, level, text, hint)
+        yield HealthReason(ReasonKind.SILENT if health.silent else ReasonKind.BEHIND, level, text, hint)
 
 
 def _why_late(snapshot: Snapshot, health: Health) -> str:
@@ -283,12 +283,12 @@ def _unmet(snapshot: Snapshot, health: Health) -> Iterator[HealthReason]:
         error = f" ({first.error})" if first.error else ""
         more = f" and {counted(others, 'other')}" if others else ""
         text = f"{counted(len(health.failed), 'project')} cannot be mirrored: {first.name}{error}{more}"
-        yield HealthReason(Kind.FAILING, Level.WARNING, text)
+        yield HealthReason(ReasonKind.FAILING, Level.WARNING, text)
     longest = snapshot.at - min((row.stale_since or snapshot.at for row in health.held_back), default=snapshot.at)
     if longest > health.warn_lag:
         pages = counted(len(health.held_back), "page")
         text = f"a cache in front of upstream has held {pages} back for {brief(longest)}"
-        yield HealthReason(Kind.HELD_BACK, Level.WARNING, text)
+        yield HealthReason(ReasonKind.HELD_BACK, Level.WARNING, text)
 
 
 def _sinks(snapshot: Snapshot) -> Iterator[HealthReason]:
@@ -297,4 +297,4 @@ def _sinks(snapshot: Snapshot) -> Iterator[HealthReason]:
             last = "never" if sink.delivered_at is None else f"{brief(max(0.0, snapshot.at - sink.delivered_at))} ago"
             why = (sink.last_error or "no answer").removeprefix(sink.name).strip()
             text = f"{sink.name} cannot be notified of changes (last success: {last}): {why}"
-            yield HealthReason(Kind.SINK, Level.WARNING, text, _SINK_HINT)
+            yield HealthReason(ReasonKind.SINK, Level.WARNING, text, _SINK_HINT)

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from mirrorsync.model.wording import counted, lasting, utc
-from mirrorsync.status.health import Health, Kind, Level
+from mirrorsync.status.health import Health, Level, ReasonKind
 from mirrorsync.status.snapshot import Snapshot
 
 
@@ -20,42 +20,45 @@ class PublicText(msgspec.Struct, frozen=True):
     sentence: str
 
 
-_TEXTS: Final[Mapping[Kind, tuple[str, str]]] = {
-    Kind.UNREADABLE: ("Unknown", "The state of this mirror cannot be read."),
-    Kind.HALTED: (
+_TEXTS: Final[Mapping[ReasonKind, tuple[str, str]]] = {
+    ReasonKind.UNREADABLE: ("Unknown", "The state of this mirror cannot be read."),
+    ReasonKind.HALTED: (
         "{halted}",
         "The last run ended early; its operator's log says why. What is served is true; {complete}.",
     ),
-    Kind.DISK_FULL: ("The disk is full", "Nothing new can be stored until there is room. What is served is true."),
-    Kind.LOW_ROOM: ("Short of room", "Downloads wait until there is room on the disk. What is served is true."),
-    Kind.DISK_FILLING: ("Running short of room", "At the present pace the disk will be full within a week."),
-    Kind.NOT_BEGUN: ("Not begun yet", "Upstream has not answered yet: nothing is mirrored."),
-    Kind.INCOMPLETE: ("Being filled", "This mirror has not been complete yet: {unmet} to go."),
-    Kind.SILENT: (
+    ReasonKind.DISK_FULL: (
+        "The disk is full",
+        "Nothing new can be stored until there is room. What is served is true.",
+    ),
+    ReasonKind.LOW_ROOM: ("Short of room", "Downloads wait until there is room on the disk. What is served is true."),
+    ReasonKind.DISK_FILLING: ("Running short of room", "At the present pace the disk will be full within a week."),
+    ReasonKind.NOT_BEGUN: ("Not begun yet", "Upstream has not answered yet: nothing is mirrored."),
+    ReasonKind.INCOMPLETE: ("Being filled", "This mirror has not been complete yet: {unmet} to go."),
+    ReasonKind.SILENT: (
         "Out of touch with upstream",
         "Upstream has not answered for {silence}, since {polled}. What is served is true, and as old as that.",
     ),
-    Kind.BEHIND: ("Behind by {behind}", "{unmet} to go; {complete}."),
-    Kind.LIST_REFUSED: (
+    ReasonKind.BEHIND: ("Behind by {behind}", "{unmet} to go; {complete}."),
+    ReasonKind.LIST_REFUSED: (
         "Up to date; upstream's list is incomplete",
         "Upstream's list of projects was incomplete; nothing was removed because of it.",
     ),
-    Kind.FAILING: (
+    ReasonKind.FAILING: (
         "Up to date, but for {failed}",
         "{failed} cannot be mirrored and {are} named below, with the reason and the next attempt; {complete}.",
     ),
-    Kind.HELD_BACK: (
+    ReasonKind.HELD_BACK: (
         "Up to date, but for {held_back}",
         "A cache in front of upstream has held pages back for {held_for}; {complete}.",
     ),
-    Kind.SINK: (
+    ReasonKind.SINK: (
         "Up to date; a cache may be old",
         "A cache in front of this mirror cannot be notified of changes and may serve old pages.",
     ),
 }
 
 
-def public_texts(snapshot: Snapshot, health: Health) -> Mapping[Kind, PublicText]:
+def public_texts(snapshot: Snapshot, health: Health) -> Mapping[ReasonKind, PublicText]:
     """Return a text for each kind of reason, the worst first; none where all is well."""
     values = _values(snapshot, health)
     return {

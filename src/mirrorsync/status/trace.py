@@ -13,7 +13,7 @@ _TEXT: Final = 200
 """Characters of each text that another mirror supplies."""
 
 
-class Hop(msgspec.Struct, frozen=True):
+class TraceHop(msgspec.Struct, frozen=True):
     """One mirror: when it was last complete, and from which upstream."""
 
     name: str
@@ -28,7 +28,7 @@ class Hop(msgspec.Struct, frozen=True):
 
 
 class _Trace(msgspec.Struct, frozen=True):
-    hops: tuple[Hop, ...]
+    hops: tuple[TraceHop, ...]
     format: int = 1
 
 
@@ -37,7 +37,7 @@ def encode(snapshot: Snapshot, complete_at: float, above: bytes) -> bytes:
 
     It has at most 10 hops. `above`: what upstream has as its trace, empty where it is not asked for one.
     """
-    own = Hop(
+    own = TraceHop(
         name=snapshot.site.name,
         software=f"mirrorsync {__version__}",
         date=utc(complete_at, "%Y-%m-%dT%H:%M:%SZ"),
@@ -49,14 +49,14 @@ def encode(snapshot: Snapshot, complete_at: float, above: bytes) -> bytes:
     return msgspec.json.format(msgspec.json.encode(trace), indent=1) + b"\n"
 
 
-def decode(body: bytes) -> tuple[Hop, ...]:
+def decode(body: bytes) -> tuple[TraceHop, ...]:
     """Return the hops of another mirror's trace, none where `body` is not a trace; its texts are cut and escaped."""
     try:
         trace = msgspec.json.decode(body, type=_Trace)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ()
     return tuple(
-        Hop(
+        TraceHop(
             name=printable(one.name, _TEXT),
             software=printable(one.software, _TEXT),
             date=printable(one.date, _TEXT),

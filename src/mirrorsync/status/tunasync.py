@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from mirrorsync.model.wording import utc
-from mirrorsync.status.health import Health, Kind, Level
+from mirrorsync.status.health import Health, Level, ReasonKind
 from mirrorsync.status.snapshot import Snapshot
 
 _NEVER: Final = "0001-01-01 00:00:00 +0000"
@@ -17,7 +17,7 @@ _NEVER_TIMESTAMP: Final = -62135596800
 _STEP: Final = 1024
 _UNITS: Final = "BKMGTPE"
 _ONE_DIGIT_BELOW: Final = 9.95
-_BEING_FIXED: Final = frozenset({Kind.NOT_BEGUN, Kind.INCOMPLETE})
+_BEING_FIXED: Final = frozenset({ReasonKind.NOT_BEGUN, ReasonKind.INCOMPLETE})
 """Critical, but a running daemon works on it."""
 
 
@@ -65,7 +65,7 @@ def _status(snapshot: Snapshot, health: Health) -> str:
     if snapshot.next_poll_at is None:
         return "failed"  # the run has ended, and no daemon continues
     fatal = {reason.kind for reason in health.reasons if reason.level is Level.CRITICAL} - _BEING_FIXED
-    silent = any(reason.kind is Kind.SILENT for reason in health.reasons)
+    silent = any(reason.kind is ReasonKind.SILENT for reason in health.reasons)
     return "failed" if fatal or silent else "syncing"
 
 

@@ -8,7 +8,7 @@ from mirrorsync.errors import Malformed, NoChangelog, NoListing, SerialWentBack,
 from mirrorsync.model.change import Change, Listed
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.select.rules import Selection
-from mirrorsync.state.listing import Missing
+from mirrorsync.state.listing import Unlisted
 from mirrorsync.state.mirror_row import Mirror
 from mirrorsync.state.progress import Raised
 from mirrorsync.sync.context import SyncContext
@@ -180,7 +180,7 @@ def _selected(listed: Sequence[Listed], policy: Policy) -> list[Listed]:
     return [row for row in listed if policy.selection.selects(row.name)]
 
 
-def judge_missing(missing: Missing, policy: Policy) -> Malformed | TooManyDeletions | None:
+def judge_missing(missing: Unlisted, policy: Policy) -> Malformed | TooManyDeletions | None:
     """Return why the projects that a list leaves out are kept; a truncated list looks like mass removal."""
     if not missing.projects:
         return None

@@ -36,10 +36,10 @@ _SMALL_BYTES: Final = 256 << 10
 
 def application(web: Path) -> ASGIApp:
     """Return an ASGI application that serves the tree at `web`; a request takes at most 1 MiB of memory."""
-    return Router(default=Tree(web))
+    return Router(default=ServedTree(web))
 
 
-class Tree(StaticFiles):
+class ServedTree(StaticFiles):
     """GET and HEAD on the objects below `web`. starlette handles conditional requests, ranges and streaming."""
 
     def __init__(self, web: Path) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from mirrorsync.cli.main import app
 from mirrorsync.errors import ExitCode
-from mirrorsync.observe.log import Log, Shape
+from mirrorsync.observe.log import LineStyle, Log
 
 COMMANDS: Final = {
     "sync": ["sync"],
@@ -26,7 +26,7 @@ MISSING: Final = Path("/nonexistent/mirrorsync.toml")
 @pytest.fixture(autouse=True)
 def _no_process_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the logging of this process as it is."""
-    monkeypatch.setattr("mirrorsync.cli.command_log.start", lambda *_: Log(Shape.TEXT, None))
+    monkeypatch.setattr("mirrorsync.cli.command_log.start", lambda *_: Log(LineStyle.TEXT, None))
 
 
 def run(*words: object) -> tuple[int, str]:

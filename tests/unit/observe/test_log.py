@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from mirrorsync.observe.log import LONGEST, Log, LogFormat, LogLevel, Shape, shape_of, start
+from mirrorsync.observe.log import LONGEST, LineStyle, Log, LogFormat, LogLevel, shape_of, start
 
 _SECRET: Final = "Zs3cr3tZ"  # noqa: S105 -- a stand-in for one
 _HOSTILE: Final = f"\x1b[2J\n<0>forged http://user:{_SECRET}@host.test/?sig={_SECRET} \u202e\x00\x85end"
@@ -39,7 +39,7 @@ def begin() -> Iterator[Begin]:
     show = warnings.showwarning
 
     def started(
-        wanted: LogFormat = "json", level: LogLevel = "info", shape: Shape | None = None
+        wanted: LogFormat = "json", level: LogLevel = "info", shape: LineStyle | None = None
     ) -> tuple[Log, Written]:
         out = Written()
         log = start(wanted, level, out=out, environ={})
@@ -70,28 +70,28 @@ def failure() -> Exception:
         return error
 
 
-@pytest.mark.parametrize("shape", Shape)
-def test_a_line_holds_no_control_characters_and_no_secret(begin: Begin, shape: Shape) -> None:
+@pytest.mark.parametrize("shape", LineStyle)
+def test_a_line_holds_no_control_characters_and_no_secret(begin: Begin, shape: LineStyle) -> None:
     log, out = begin(shape=shape)
     log.say("warning", "project failed", project=_HOSTILE, reason=_HOSTILE, hint=_HOSTILE, retry_seconds=None)
     log.say("warning", "notice", text=_HOSTILE)
     log.say("info", _HOSTILE, any=_HOSTILE)
     logging.getLogger("somebody").warning("%s", _HOSTILE)
     logging.getLogger("mirrorsync.here").error(_HOSTILE, exc_info=failure())
-    assert len(out.lines) == 5 + (shape is Shape.TERMINAL)  # there the hint has a line of its own
+    assert len(out.lines) == 5 + (shape is LineStyle.TERMINAL)  # there the hint has a line of its own
     assert out.getvalue().replace("\n", "").isprintable()
     assert _SECRET not in out.getvalue()
     assert not [line for line in out.lines if line.startswith("<0>")]
 
 
-@pytest.mark.parametrize("shape", Shape)
-def test_a_line_has_at_most_2000_characters(begin: Begin, shape: Shape) -> None:
+@pytest.mark.parametrize("shape", LineStyle)
+def test_a_line_has_at_most_2000_characters(begin: Begin, shape: LineStyle) -> None:
     log, out = begin(shape=shape)
     for text in ("x" * 12_000, '"\\' * 6_000, "ü" * 12_000, "word " * 40_000):
         log.say("warning", "project failed", project="numpy", reason=text, hint=text, retry_seconds=1.0)
         logging.getLogger("somebody").warning(text)
     assert {len(line) <= LONGEST for line in out.lines} == {True}
-    if shape is Shape.JSON:
+    if shape is LineStyle.JSON:
         assert all(json.loads(line)["event"] in {"project failed", "notice"} for line in out.lines)
 
 
@@ -139,7 +139,7 @@ def test_below_the_level_nothing_is_written(begin: Begin) -> None:
 
 @pytest.mark.parametrize(("level", "priority"), [("info", 6), ("warning", 4), ("error", 3)])
 def test_journald_gets_a_priority_and_no_time(begin: Begin, level: str, priority: int) -> None:
-    log, out = begin(shape=Shape.JOURNAL)
+    log, out = begin(shape=LineStyle.JOURNAL)
     log.say(level, "notice", text="low space", hint="make room")  # type: ignore[arg-type] # a parameter's type is str
     assert out.lines == [f"<{priority}>low space; hint: make room"]
 
@@ -155,14 +155,14 @@ def test_text_has_the_time_and_the_level(begin: Begin) -> None:
 
 def test_a_bug_is_logged_in_the_logs_format_without_secrets(begin: Begin) -> None:
     error = failure()
-    for shape in Shape:
+    for shape in LineStyle:
         log, out = begin(shape=shape)
         log.log_bug(type(error), error, error.__traceback__)
         assert _SECRET not in out.getvalue()
         assert "RuntimeError" in out.getvalue()
-        if shape is Shape.JOURNAL:
+        if shape is LineStyle.JOURNAL:
             assert {line[:3] for line in out.lines} == {"<2>"}
-        if shape is Shape.JSON:
+        if shape is LineStyle.JSON:
             told = json.loads(out.getvalue())
             assert (told["level"], told["event"]) == ("critical", "bug")
             assert "test_log.py:" in told["place"]
@@ -203,16 +203,16 @@ def test_only_the_journals_own_stream_is_the_journal() -> None:
     with ours, theirs, ours.makefile("w") as out:
         status = os.fstat(ours.fileno())
         place = f"{status.st_dev}:{status.st_ino}"
-        assert shape_of("auto", out, {"JOURNAL_STREAM": place}) is Shape.JOURNAL
-        assert shape_of("auto", out, {"JOURNAL_STREAM": f"{place}1"}) is Shape.TEXT
-        assert shape_of("auto", out, {}) is Shape.TEXT
-        assert shape_of("text", out, {"JOURNAL_STREAM": place}) is Shape.TEXT
-        assert shape_of("json", out, {"JOURNAL_STREAM": place}) is Shape.JSON
-    assert shape_of("auto", io.StringIO(), {"JOURNAL_STREAM": ""}) is Shape.TEXT
+        assert shape_of("auto", out, {"JOURNAL_STREAM": place}) is LineStyle.JOURNAL
+        assert shape_of("auto", out, {"JOURNAL_STREAM": f"{place}1"}) is LineStyle.TEXT
+        assert shape_of("auto", out, {}) is LineStyle.TEXT
+        assert shape_of("text", out, {"JOURNAL_STREAM": place}) is LineStyle.TEXT
+        assert shape_of("json", out, {"JOURNAL_STREAM": place}) is LineStyle.JSON
+    assert shape_of("auto", io.StringIO(), {"JOURNAL_STREAM": ""}) is LineStyle.TEXT
 
 
 def test_a_terminal_gets_lines_for_a_person() -> None:
     _, terminal = os.openpty()
     with os.fdopen(terminal, "w") as out:
-        assert shape_of("auto", out, {}) is Shape.TERMINAL
-        assert shape_of("text", out, {}) is Shape.TEXT
+        assert shape_of("auto", out, {}) is LineStyle.TERMINAL
+        assert shape_of("text", out, {}) is LineStyle.TEXT

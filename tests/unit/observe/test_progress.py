@@ -5,7 +5,7 @@ import pytest
 from mirrorsync.errors import Unreachable
 from mirrorsync.model.identity import project_name
 from mirrorsync.model.outcome import Failed
-from mirrorsync.observe.progress_bar import Bar
+from mirrorsync.observe.progress_bar import ProgressBar
 from mirrorsync.observe.run_observer import Lines
 
 _SECRET = "hunter2"  # noqa: S105 - nobody's
@@ -17,7 +17,7 @@ def hide(text: str) -> str:
 
 
 def test_a_failure_shows_no_control_characters_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bar(hide) as bar, Lines(hide) as lines:
+    with ProgressBar(hide) as bar, Lines(hide) as lines:
         bar.ended(Failed(name=project_name("alpha"), error=_HOSTILE, hint=_HOSTILE, delay=None))
         for observer in (bar, lines):
             observer.failed("upstream", Unreachable(_HOSTILE, hint=_HOSTILE))

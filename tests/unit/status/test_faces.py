@@ -27,7 +27,7 @@ from mirrorsync.state.schema import migrate
 from mirrorsync.status import page, tunasync
 from mirrorsync.status.document import operator_document, public_document
 from mirrorsync.status.gauges import Queue, gauges
-from mirrorsync.status.health import Health, Kind, Level, judge
+from mirrorsync.status.health import Health, Level, ReasonKind, judge
 from mirrorsync.status.public import public_texts
 from mirrorsync.status.snapshot import Site, Snapshot
 from mirrorsync.status.text import all_well, headline, readiness, rows
@@ -49,27 +49,27 @@ def many(number: int) -> Iterator[Any]:
     return (failing(f"p-{each}", since=NOW - 2 * DAY) for each in range(number))
 
 
-TROUBLES: Final[Mapping[str, tuple[Snapshot, Level, tuple[Kind, ...]]]] = {
+TROUBLES: Final[Mapping[str, tuple[Snapshot, Level, tuple[ReasonKind, ...]]]] = {
     "complete": (mirror(), OK, ()),
     "complete, no daemon": (mirror(around=IDLE), OK, ()),
     "recent changes are unmet": (mirror(untried(), waiting_after=NOW - 40), OK, ()),
-    "never synced": (mirror(polled_at=None, complete_at=None, projects=0, runs=()), CRITICAL, (Kind.NOT_BEGUN,)),
-    "never complete": (mirror(untried(), complete_at=None), CRITICAL, (Kind.INCOMPLETE,)),
+    "never synced": (mirror(polled_at=None, complete_at=None, projects=0, runs=()), CRITICAL, (ReasonKind.NOT_BEGUN,)),
+    "never complete": (mirror(untried(), complete_at=None), CRITICAL, (ReasonKind.INCOMPLETE,)),
     "never complete, upstream is silent": (
         mirror(untried(), complete_at=None, polled_at=NOW - HOUR),
         CRITICAL,
-        (Kind.SILENT,),
+        (ReasonKind.SILENT,),
     ),
-    "lag above the warning limit": (mirror(untried(), complete_at=NOW - 2 * HOUR), WARNING, (Kind.BEHIND,)),
-    "lag above the critical limit": (mirror(untried(), complete_at=NOW - 2 * DAY), CRITICAL, (Kind.BEHIND,)),
-    "upstream is silent for two hours": (mirror(**late(2 * HOUR)), WARNING, (Kind.SILENT,)),
-    "upstream is silent for two days": (mirror(**late(2 * DAY)), CRITICAL, (Kind.SILENT,)),
-    "no daemon and late": (mirror(around=IDLE, **late(2 * HOUR)), WARNING, (Kind.SILENT,)),
-    "a daemon and late": (mirror(untried(), complete_at=NOW - 3 * HOUR), WARNING, (Kind.BEHIND,)),
+    "lag above the warning limit": (mirror(untried(), complete_at=NOW - 2 * HOUR), WARNING, (ReasonKind.BEHIND,)),
+    "lag above the critical limit": (mirror(untried(), complete_at=NOW - 2 * DAY), CRITICAL, (ReasonKind.BEHIND,)),
+    "upstream is silent for two hours": (mirror(**late(2 * HOUR)), WARNING, (ReasonKind.SILENT,)),
+    "upstream is silent for two days": (mirror(**late(2 * DAY)), CRITICAL, (ReasonKind.SILENT,)),
+    "no daemon and late": (mirror(around=IDLE, **late(2 * HOUR)), WARNING, (ReasonKind.SILENT,)),
+    "a daemon and late": (mirror(untried(), complete_at=NOW - 3 * HOUR), WARNING, (ReasonKind.BEHIND,)),
     "unknown whether a daemon runs, and late": (
         mirror(around=host(at_work=None), **late(2 * HOUR)),
         WARNING,
-        (Kind.SILENT,),
+        (ReasonKind.SILENT,),
     ),
     "a slow poller, two hours after its poll": (
         mirror(site=Site(poll_interval=6 * HOUR), **late(2 * HOUR)),
@@ -79,34 +79,34 @@ TROUBLES: Final[Mapping[str, tuple[Snapshot, Level, tuple[Kind, ...]]]] = {
     "halted, nothing runs": (
         mirror(around=IDLE, runs=(run("/srv/pypi: no space on secret-host", needs_person=True),)),
         CRITICAL,
-        (Kind.HALTED,),
+        (ReasonKind.HALTED,),
     ),
     "halted, another run is under way": (
         mirror(runs=(run("/srv/pypi: no space on secret-host", needs_person=True),)),
         WARNING,
-        (Kind.HALTED,),
+        (ReasonKind.HALTED,),
     ),
     "ended by upstream": (mirror(around=IDLE, runs=(run("no connection to secret-host"),)), OK, ()),
-    "the disk is full": (mirror(around=host(disk(0))), CRITICAL, (Kind.DISK_FULL,)),
+    "the disk is full": (mirror(around=host(disk(0))), CRITICAL, (ReasonKind.DISK_FULL,)),
     "the disk of the state is full": (
         mirror(around=host(disk(), disk(0, path="/srv/pypi/state"))),
         CRITICAL,
-        (Kind.DISK_FULL,),
+        (ReasonKind.DISK_FULL,),
     ),
-    "hardly any inodes": (mirror(around=host(disk(inodes=12))), CRITICAL, (Kind.DISK_FULL,)),
-    "less than min-free": (mirror(around=host(disk(19 * GIB))), CRITICAL, (Kind.LOW_ROOM,)),
+    "hardly any inodes": (mirror(around=host(disk(inodes=12))), CRITICAL, (ReasonKind.DISK_FULL,)),
+    "less than min-free": (mirror(around=host(disk(19 * GIB))), CRITICAL, (ReasonKind.LOW_ROOM,)),
     "the disk is full within a week": (
         mirror(growth=Growth(DAY, 40 * GIB), bytes=1000 * GIB, around=host(disk(260 * GIB))),
         WARNING,
-        (Kind.DISK_FILLING,),
+        (ReasonKind.DISK_FILLING,),
     ),
-    "the root list was refused": (mirror(audit=REFUSED), WARNING, (Kind.LIST_REFUSED,)),
-    "one project fails": (mirror(failing(), complete_at=NOW - 9 * DAY), WARNING, (Kind.FAILING,)),
-    "40 of 5,000 fail, complete a minute ago": (mirror(*many(40)), WARNING, (Kind.FAILING,)),
+    "the root list was refused": (mirror(audit=REFUSED), WARNING, (ReasonKind.LIST_REFUSED,)),
+    "one project fails": (mirror(failing(), complete_at=NOW - 9 * DAY), WARNING, (ReasonKind.FAILING,)),
+    "40 of 5,000 fail, complete a minute ago": (mirror(*many(40)), WARNING, (ReasonKind.FAILING,)),
     "40 of 5,000 fail, complete 25 h ago": (
         mirror(*many(40), complete_at=NOW - 25 * HOUR),
         CRITICAL,
-        (Kind.BEHIND, Kind.FAILING),
+        (ReasonKind.BEHIND, ReasonKind.FAILING),
     ),
     "a page is held back for ten minutes": (
         mirror(failing(since=NOW - 600, stale=True), complete_at=NOW - 600),
@@ -116,25 +116,25 @@ TROUBLES: Final[Mapping[str, tuple[Snapshot, Level, tuple[Kind, ...]]]] = {
     "a page is held back for two hours": (
         mirror(failing(since=NOW - 2 * HOUR, stale=True), complete_at=NOW - 2 * HOUR),
         WARNING,
-        (Kind.HELD_BACK,),
+        (ReasonKind.HELD_BACK,),
     ),
     "a sink failed three times": (mirror(sinks=(sink(3),)), OK, ()),
-    "two sinks fail": (mirror(sinks=(sink(4), sink(9))), WARNING, (Kind.SINK,)),
+    "two sinks fail": (mirror(sinks=(sink(4), sink(9))), WARNING, (ReasonKind.SINK,)),
     "everything at once": (
         mirror(*many(40), complete_at=NOW - 25 * HOUR, audit=REFUSED, sinks=(sink(4),), around=host(disk(0))),
         CRITICAL,
-        (Kind.DISK_FULL, Kind.BEHIND, Kind.LIST_REFUSED, Kind.FAILING, Kind.SINK),
+        (ReasonKind.DISK_FULL, ReasonKind.BEHIND, ReasonKind.LIST_REFUSED, ReasonKind.FAILING, ReasonKind.SINK),
     ),
 }
 
 
 @pytest.fixture(params=TROUBLES)
-def trouble(request: pytest.FixtureRequest) -> tuple[Snapshot, Health, Level, tuple[Kind, ...]]:
+def trouble(request: pytest.FixtureRequest) -> tuple[Snapshot, Health, Level, tuple[ReasonKind, ...]]:
     snapshot, level, kinds = TROUBLES[request.param]
     return snapshot, judge(snapshot), level, kinds
 
 
-Trouble = tuple[Snapshot, Health, Level, tuple[Kind, ...]]
+Trouble = tuple[Snapshot, Health, Level, tuple[ReasonKind, ...]]
 
 
 def test_text_and_exit_code(trouble: Trouble) -> None:
@@ -179,7 +179,7 @@ def test_readyz(trouble: Trouble) -> None:
     snapshot, health, _, kinds = trouble
     why, first = readiness(snapshot, health).splitlines()
     assert first == headline(health, all_well(snapshot, health))
-    is_late = bool({Kind.NOT_BEGUN, Kind.INCOMPLETE, Kind.SILENT, Kind.BEHIND} & set(kinds))
+    is_late = bool({ReasonKind.NOT_BEGUN, ReasonKind.INCOMPLETE, ReasonKind.SILENT, ReasonKind.BEHIND} & set(kinds))
     polls_rarely = snapshot.site.poll_interval > HOUR  # late for fresh-within before it is late for itself
     assert (health.ready, why == "fresh") == (not is_late and not polls_rarely,) * 2
 
@@ -187,7 +187,7 @@ def test_readyz(trouble: Trouble) -> None:
 def test_tunasync(trouble: Trouble) -> None:
     snapshot, health, level, kinds = trouble
     (job,) = json.loads(tunasync.document(snapshot, health))
-    harmless = not set(kinds) - {Kind.SINK, Kind.LIST_REFUSED, Kind.DISK_FILLING}
+    harmless = not set(kinds) - {ReasonKind.SINK, ReasonKind.LIST_REFUSED, ReasonKind.DISK_FILLING}
     assert (job["status"] == "success") == harmless
     if level is OK:
         assert job["status"] == "success"

@@ -6,7 +6,7 @@ import pytest
 
 from mirrorsync.errors import BadConfig, StoreDenied
 from mirrorsync.state.report import Growth
-from mirrorsync.status.health import Health, Kind, Level, judge, judge_unreadable, lag_limits
+from mirrorsync.status.health import Health, Level, ReasonKind, judge, judge_unreadable, lag_limits
 from mirrorsync.status.host import Host
 from mirrorsync.status.snapshot import Site
 from mirrorsync.status.text import all_well, headline, perfdata
@@ -162,10 +162,10 @@ def test_what_is_served_is_judged_apart_from_caches_and_forecasts() -> None:
 
 def test_an_unreadable_state_is_critical_unless_the_reader_is_kept_out() -> None:
     damaged = judge_unreadable(StoreDenied("the state is damaged"), Host())
-    assert (damaged.level, damaged.reasons[0].kind) == (Level.CRITICAL, Kind.UNREADABLE)
+    assert (damaged.level, damaged.reasons[0].kind) == (Level.CRITICAL, ReasonKind.UNREADABLE)
     assert judge_unreadable(BadConfig("no mirror yet"), host(disk(0))).level == Level.UNKNOWN
     both = judge_unreadable(StoreDenied("the state is damaged"), host(disk(0)))
-    assert [reason.kind for reason in both.reasons] == [Kind.UNREADABLE, Kind.DISK_FULL]
+    assert [reason.kind for reason in both.reasons] == [ReasonKind.UNREADABLE, ReasonKind.DISK_FULL]
 
 
 def test_the_first_line_has_one_bar_and_only_before_the_figures() -> None:

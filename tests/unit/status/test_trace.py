@@ -3,15 +3,15 @@ import json
 import msgspec
 import pytest
 
-from mirrorsync.status.trace import Hop, decode, encode
+from mirrorsync.status.trace import TraceHop, decode, encode
 from tests.unit.status.mirrors import NOW, mirror
 
 
-def hop(name: str) -> Hop:
-    return Hop(name=name, software="s", date="d", timestamp=-5, upstream="u", serial=None)
+def hop(name: str) -> TraceHop:
+    return TraceHop(name=name, software="s", date="d", timestamp=-5, upstream="u", serial=None)
 
 
-def trace(*hops: Hop) -> bytes:
+def trace(*hops: TraceHop) -> bytes:
     return msgspec.json.encode({"hops": hops})
 
 
@@ -23,7 +23,7 @@ def test_a_chain_begins_with_this_mirror_and_has_at_most_ten_hops() -> None:
 
 
 def test_texts_of_another_mirror_are_cut_and_escaped() -> None:
-    evil = Hop(name="a\n\u202e" + "x" * 500, software="\x1b[2J", date="d", timestamp=-5, upstream="", serial=None)
+    evil = TraceHop(name="a\n\u202e" + "x" * 500, software="\x1b[2J", date="d", timestamp=-5, upstream="", serial=None)
     (read,) = decode(trace(evil))
     assert read.name == "a\\n\\u202e" + "x" * 196 + "…"
     assert read.software == "\\x1b[2J"

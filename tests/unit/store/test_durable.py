@@ -19,7 +19,7 @@ from mirrorsync.store.filesystem import FilesystemStore
 from tests.unit.store.kit import BODY, PATH, expect, make_store, names, put
 
 
-class AllowedUrls:
+class Gate:
     """A flush that waits in its thread until it is let go, and fails when it is told to."""
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ class AllowedUrls:
 
 
 @pytest.fixture
-def gate() -> AllowedUrls:
-    return AllowedUrls()
+def gate() -> Gate:
+    return Gate()
 
 
 @pytest.fixture
-def sync(gate: AllowedUrls, tmp_path: Path) -> GroupSync:
+def sync(gate: Gate, tmp_path: Path) -> GroupSync:
     return GroupSync(Directory(tmp_path), flush_file_system=gate.flush)
 
 
@@ -63,7 +63,7 @@ async def test_64_simultaneous_flushes_are_one(tmp_path: Path) -> None:
     assert sync.flushes == 1
 
 
-async def test_a_flush_that_began_before_the_call_does_not_count(gate: AllowedUrls, sync: GroupSync) -> None:
+async def test_a_flush_that_began_before_the_call_does_not_count(gate: Gate, sync: GroupSync) -> None:
     returned = []
 
     async def flush(who: str) -> None:
@@ -84,7 +84,7 @@ async def test_a_flush_that_began_before_the_call_does_not_count(gate: AllowedUr
     assert sync.flushes == 2
 
 
-async def test_a_failed_flush_fails_for_its_callers_only(gate: AllowedUrls, sync: GroupSync) -> None:
+async def test_a_failed_flush_fails_for_its_callers_only(gate: Gate, sync: GroupSync) -> None:
     failed = []
 
     async def flush() -> None:
@@ -105,7 +105,7 @@ async def test_a_failed_flush_fails_for_its_callers_only(gate: AllowedUrls, sync
 
 
 async def test_a_writer_before_a_failed_flush_fails_at_the_next_one(
-    gate: AllowedUrls, store: FilesystemStore, tmp_path: Path
+    gate: Gate, store: FilesystemStore, tmp_path: Path
 ) -> None:
     store.sync._flush_file_system = gate.flush
     gate.go.release(2)
@@ -238,7 +238,7 @@ async def test_a_failed_settle_is_repeated(store: FilesystemStore, tmp_path: Pat
     assert len(looker.seen) == 2
 
 
-async def test_a_cancelled_waiter_returns_at_once_and_others_are_served(gate: AllowedUrls, sync: GroupSync) -> None:
+async def test_a_cancelled_waiter_returns_at_once_and_others_are_served(gate: Gate, sync: GroupSync) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sync.flush)
         await gate.has_begun()
@@ -251,7 +251,7 @@ async def test_a_cancelled_waiter_returns_at_once_and_others_are_served(gate: Al
     assert sync.flushes == 2
 
 
-async def test_a_running_flush_is_never_abandoned(gate: AllowedUrls, sync: GroupSync) -> None:
+async def test_a_running_flush_is_never_abandoned(gate: Gate, sync: GroupSync) -> None:
     returned = []
 
     async def flush() -> None:
@@ -266,7 +266,7 @@ async def test_a_running_flush_is_never_abandoned(gate: AllowedUrls, sync: Group
     assert returned == [True]
 
 
-async def test_a_failed_flush_is_a_store_error(gate: AllowedUrls, store: FilesystemStore) -> None:
+async def test_a_failed_flush_is_a_store_error(gate: Gate, store: FilesystemStore) -> None:
     store.sync._flush_file_system = gate.flush
     gate.error = errno.EIO
     gate.go.release()
