@@ -34,7 +34,7 @@ def project_name(text: str) -> ProjectName:
 
 
 def is_segment(text: str) -> bool:
-    """Tell whether `text` is a valid segment of a store path."""
+    """Return whether `text` is a valid segment of a store path."""
     if text in ("", ".", "..") or _FORBIDDEN.search(text):
         return False
     try:

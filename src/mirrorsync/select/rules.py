@@ -19,7 +19,7 @@ class Selection(msgspec.Struct, frozen=True):
     exclude: frozenset[ProjectName] = frozenset()
 
     def selects(self, name: ProjectName) -> bool:
-        """Tell whether the mirror carries `name`."""
+        """Return whether the mirror carries `name`."""
         return name not in self.exclude and (not self.projects or name in self.projects)
 
     @property

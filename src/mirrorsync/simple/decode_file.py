@@ -64,7 +64,7 @@ def decode_file(
 
 
 def has_unknown_sidecar(wire: WireFile) -> bool:
-    """Tell whether a wheel's entry does not say if the wheel has a metadata sidecar."""
+    """Return whether a wheel's entry does not say if the wheel has a metadata sidecar."""
     return (
         wire.core_metadata is UNSET
         and wire.data_dist_info_metadata is UNSET

@@ -69,7 +69,7 @@ def sidecar_path(place: bytes, filename: str) -> StorePath:
 
 
 def has_storable_sidecar(filename: str) -> bool:
-    """Tell whether the sidecar's name fits into one path segment (255 bytes); PyPI has files whose does not."""
+    """Return whether the sidecar's name fits into one path segment (255 bytes); PyPI has files whose does not."""
     return is_segment(filename + SIDECAR_SUFFIX)
 
 

@@ -107,7 +107,7 @@ def keys_of(wire: type[msgspec.Struct]) -> frozenset[str]:
 
 
 def is_later(version: str) -> bool:
-    """Tell whether `version`, a valid 1.x, is later than API_VERSION (PEP 629: warn the user)."""
+    """Return whether `version`, a valid 1.x, is later than API_VERSION (PEP 629: warn the user)."""
     return version != API_VERSION and int(version.partition(".")[2]) > int(API_VERSION.partition(".")[2])
 
 
@@ -126,7 +126,7 @@ def refuse_version(version: object) -> None:
 
 
 def is_deep(extra: Mapping[str, Any]) -> bool:
-    """Tell whether a value among the unknown keys nests too deeply."""
+    """Return whether a value among the unknown keys nests too deeply."""
     return bool(extra) and _is_deeper(extra.values(), _DEPTH_MAX)
 
 

@@ -65,7 +65,7 @@ class Tree:
         return status if stat.S_ISREG(status.st_mode) else None
 
     def holds(self, path: StorePath, body: bytes, walk: DirectoryWalk) -> bool:
-        """Tell whether the object at `path` is `body`; it is read only if the sizes match."""
+        """Return whether the object at `path` is `body`; it is read only if the sizes match."""
         descriptor = _open(path, walk)
         if descriptor is None:
             return False
