@@ -15,7 +15,7 @@ import pytest
 from mirrorsync.app.mirror_directory import state_path
 from mirrorsync.errors import ExitCode
 from tests.crash.disk import WITHOUT_OVERRIDE, small_disk
-from tests.notify.standin import Says, standing_in
+from tests.notify.standin import ConfiguredResponse, standing_in
 from tests.support.process.cli import Operator, result_of, snapshot, terminate
 from tests.support.process.launch import Result, wait_until
 from tests.support.pypi.faults import Portal, Stale, Status
@@ -190,7 +190,7 @@ def test_stale_page_is_a_warning_once_it_lasts(syncing: Operator) -> None:
 
 def test_cache_that_refuses_notifications_is_a_warning_until_it_accepts(syncing: Operator) -> None:
     with standing_in() as cache:
-        cache.says = Says(status=403)
+        cache.response = ConfiguredResponse(status=403)
         syncing.configure(purge={"caches": [cache.url]})
         for attempt in range(1, 5):
             syncing.pypi.world.upload("beta", f"{attempt}.1")
@@ -206,7 +206,7 @@ def test_cache_that_refuses_notifications_is_a_warning_until_it_accepts(syncing:
         assert sink["last_error"] not in public
         assert "answers 403" not in public
         assert sink["name"] not in public
-        cache.says = Says()
+        cache.response = ConfiguredResponse()
         assert syncing.does("sync").code == OK
         assert re.search(r"^notified +varnish .*: .* ago", told(syncing, OK), re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""A stand-in for a cache, a CDN's API or a webhook: it records requests, and responds as configured."""
+"""A stand-in for a cache, a CDN's API or a webhook: it records requests and responds as configured."""
 
 import threading
 import time
@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 _HANG = 30.0
-"""Seconds for which a request is left without a response; closing the server ends it."""
+"""Seconds until a request without a response is dropped; closing the server drops it at once."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class RecordedRequest(msgspec.Struct, frozen=True):
     method: str
     path: str
     headers: Mapping[str, str]
@@ -27,7 +27,7 @@ class Heard(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.body)
 
 
-class Says(msgspec.Struct, frozen=True):
+class ConfiguredResponse(msgspec.Struct, frozen=True):
     """A configured response."""
 
     status: int = 200
@@ -35,17 +35,17 @@ class Says(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
     hangs: bool = False
     after: float = 0.0
-    """Seconds before it responds."""
+    """Seconds before the response."""
 
 
 class StandIn:
-    """`first` are its first responses; `says` is every later one."""
+    """`first` holds the first responses; `response` is every later one."""
 
     def __init__(self) -> None:
-        self.heard: list[Heard] = []
-        self.says = Says()
-        self.first: list[Says] = []
-        self.ended = threading.Event()
+        self.requests: list[RecordedRequest] = []
+        self.response = ConfiguredResponse()
+        self.first: list[ConfiguredResponse] = []
+        self.closed = threading.Event()
         self.port = 0
 
     @property
@@ -53,29 +53,29 @@ class StandIn:
         return f"http://127.0.0.1:{self.port}"
 
     def paths(self, method: str) -> list[str]:
-        return [each.path for each in self.heard if each.method == method]
+        return [each.path for each in self.requests if each.method == method]
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     standin: StandIn
 
-    def answer(self) -> None:
+    def respond(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(length)
-        self.standin.heard.append(Heard(self.command, self.path, headers, body, time.time()))
-        says = self.standin.first.pop(0) if self.standin.first else self.standin.says
-        if says.hangs:
-            self.standin.ended.wait(_HANG)
+        self.standin.requests.append(RecordedRequest(self.command, self.path, headers, body, time.time()))
+        response = self.standin.first.pop(0) if self.standin.first else self.standin.response
+        if response.hangs:
+            self.standin.closed.wait(_HANG)
             self.close_connection = True
             return
-        self.standin.ended.wait(says.after)
-        self.send_response(says.status)
-        for name, value in {**says.headers, "Content-Length": str(len(says.body))}.items():
+        self.standin.closed.wait(response.after)
+        self.send_response(response.status)
+        for name, value in {**response.headers, "Content-Length": str(len(response.body))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(says.body)
+        self.wfile.write(response.body)
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 for _method in ("GET", "POST", "PURGE", "BAN"):
-    setattr(_Handler, f"do_{_method}", _Handler.answer)
+    setattr(_Handler, f"do_{_method}", _Handler.respond)
 
 
 class _Server(ThreadingHTTPServer):
@@ -106,6 +106,6 @@ def standing_in() -> Iterator[StandIn]:
         try:
             yield standin
         finally:
-            standin.ended.set()
+            standin.closed.set()
             server.shutdown()
             thread.join()

@@ -1,4 +1,4 @@
-"""A cache that fetches what it lacks at every step: after any death it matches the store again."""
+"""A cache that fetches every uncached page at each step: after any crash it matches the store again."""
 
 from dataclasses import replace
 
@@ -18,31 +18,31 @@ from tests.support.pypi.world import World
 
 NAMES = ("grows", "shrinks", "leaves", "returns", "stays")
 PAGES = [StorePath(f"simple/{name}/index.v1_json") for name in NAMES] + [StorePath("simple/index.v1_json")]
-LIVES = 3
-"""Undisturbed runs after a death: a project that failed in one is synced in the next."""
+RUNS_AFTER_CRASH = 3
+"""Undisturbed runs after a crash: a project that failed in one is synced in the next."""
 
 
 class GreedyCache:
-    """Caches each page, or its absence, until it is purged, and then fetches it again at once."""
+    """Caches each page, or its absence, until it is purged, then fetches it again at once."""
 
     name = "greedy"
     max_changes = 2
 
     def __init__(self, sim: Sim) -> None:
         self._sim = sim
-        self.kept: dict[StorePath, bytes | None] = {}
+        self.cached: dict[StorePath, bytes | None] = {}
         self.purged = 0
         self.upstream_answers = True
 
-    def take_up(self, _step: str = "") -> None:
+    def fetch(self, _step: str = "") -> None:
         for path in PAGES:
-            if path not in self.kept:
-                self.kept[path] = self._stands(path)
+            if path not in self.cached:
+                self.cached[path] = self._stored(path)
 
     def stale(self) -> list[StorePath]:
-        return [path for path in PAGES if self.kept[path] != self._stands(path)]
+        return [path for path in PAGES if self.cached[path] != self._stored(path)]
 
-    def _stands(self, path: StorePath) -> bytes | None:
+    def _stored(self, path: StorePath) -> bytes | None:
         found = self._sim.store.objects.get(path)
         return None if found is None else found[0]
 
@@ -53,12 +53,12 @@ class GreedyCache:
 
     def _purge(self, announcement: Announcement) -> None:
         if "index" in announcement.everything:
-            self.kept.clear()
+            self.cached.clear()
         for change in announcement.changes:
             for path in change.paths:
-                self.kept.pop(StorePath(path.lstrip("/")), None)
+                self.cached.pop(StorePath(path.lstrip("/")), None)
                 self.purged += 1
-        self.take_up()
+        self.fetch()
 
 
 @pytest.fixture
@@ -79,64 +79,64 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> GreedyCache:
     return cache
 
 
-def lived(cache: GreedyCache, sim: Sim, world: World, *, dies_at: int | None = None) -> int:
+def run_process(cache: GreedyCache, sim: Sim, world: World, *, dies_at: int | None = None) -> int:
     """Run one process against `world`; return its steps."""
     sim.resume(sim.stand(), world)
-    cache.take_up()
-    return sim.run(dies_at=dies_at, keep=cache.take_up).steps
+    cache.fetch()
+    return sim.run(dies_at=dies_at, keep=cache.fetch).steps
 
 
-def died_and_healed(
+def stale_after_crash(
     cache: GreedyCache, sim: Sim, before: tuple[SavedState, World, dict[StorePath, bytes | None]], at: int, cut: Cut
 ) -> list[StorePath]:
-    standing, world, kept = before
-    sim.resume(standing, world)
-    cache.kept = dict(kept)
-    lived(cache, sim, world, dies_at=at)
+    saved, world, cached = before
+    sim.resume(saved, world)
+    cache.cached = dict(cached)
+    run_process(cache, sim, world, dies_at=at)
     sim.end(cut)
     cache.upstream_answers = False
-    lived(cache, sim, world)
+    run_process(cache, sim, world)
     cache.upstream_answers = True
     if stale := cache.stale():
         return stale
-    for _ in range(LIVES):
+    for _ in range(RUNS_AFTER_CRASH):
         sim.clock.forward(machine.DAY)
-        lived(cache, sim, world)
+        run_process(cache, sim, world)
     return cache.stale()
 
 
 @pytest.mark.parametrize("cut", ["kill", "least"])
-def test_cache_matches_the_store_after_a_death_at_some_steps(cache: GreedyCache, cut: Cut) -> None:
-    every_death(cache, cut, each=5)
+def test_cache_matches_the_store_after_a_crash_at_some_steps(cache: GreedyCache, cut: Cut) -> None:
+    crash_at_steps(cache, cut, each=5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", ["kill", "least"])
-def test_cache_matches_the_store_after_a_death_at_every_step(cache: GreedyCache, cut: Cut) -> None:
-    every_death(cache, cut, each=1)
+def test_cache_matches_the_store_after_a_crash_at_every_step(cache: GreedyCache, cut: Cut) -> None:
+    crash_at_steps(cache, cut, each=1)
 
 
-def every_death(cache: GreedyCache, cut: Cut, *, each: int) -> None:
+def crash_at_steps(cache: GreedyCache, cut: Cut, *, each: int) -> None:
     scenario, sim = SCENARIOS[0], cache._sim
     world = scenario.world(0)
     for stage in range(scenario.calm):
         sim.clock.forward(scenario.pauses[stage])
         world = scenario.world(stage + 1)
-        lived(cache, sim, world)
+        run_process(cache, sim, world)
         assert cache.stale() == []
     sim.clock.forward(scenario.pauses[scenario.calm])
     world = scenario.world(scenario.calm + 1)
-    before = sim.stand(), world, dict(cache.kept)
-    steps = lived(cache, sim, world)
+    before = sim.stand(), world, dict(cache.cached)
+    steps = run_process(cache, sim, world)
     assert steps > 20
     assert cache.stale() == []
     purged = cache.purged
-    lost = {}
+    stale_after = {}
     for at in range(0, steps, each):
         try:
-            if stale := died_and_healed(cache, sim, before, at, cut):
-                lost[at] = stale
-        except Violation as hole:
-            raise AssertionError(f"death before step {at}") from hole
-    assert lost == {}
+            if stale := stale_after_crash(cache, sim, before, at, cut):
+                stale_after[at] = stale
+        except Violation as violation:
+            raise AssertionError(f"crash before step {at}") from violation
+    assert stale_after == {}
     assert cache.purged > purged + steps // each

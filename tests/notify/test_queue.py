@@ -33,14 +33,14 @@ async def state(path: Path) -> AsyncIterator[State]:
     async with open_database(path) as database:
         fill(database._connection, 5, owed=False)
     async with open_state(path) as state:
-        yield await settled(state, A, B)
+        yield await with_delivered_sinks(state, A, B)
 
 
-async def settled(state: State, *sinks: str) -> State:
-    """Register the sinks, with their first announcement of everything delivered."""
+async def with_delivered_sinks(state: State, *sinks: str) -> State:
+    """Register the sinks and deliver their first announcement of everything."""
     await state.outbox.set_sinks(sinks)
     for sink in sinks:
-        await tell(state, sink)
+        await deliver(state, sink)
     return state
 
 
@@ -53,7 +53,7 @@ async def waiting(state: State, sink: str = A) -> Sequence[str]:
     return () if delivery is None else delivery.subjects
 
 
-async def tell(state: State, sink: str = A) -> Sequence[str]:
+async def deliver(state: State, sink: str = A) -> Sequence[str]:
     delivery = await due(state, sink)
     if delivery is None:
         return ()
@@ -70,25 +70,25 @@ def subject(number: int) -> str:
     return f"simple/{name_of(number)}"
 
 
-async def test_new_sink_is_told_that_all_pages_may_have_changed(path: Path) -> None:
+async def test_new_sink_gets_an_announcement_of_all_pages(path: Path) -> None:
     async with open_state(path) as state:
         await state.outbox.set_sinks([A])
         assert await due(state) == Delivery(subjects=(), everything=(INDEX,), upto=0, attempts=0)
-        await tell(state)
+        await deliver(state)
         assert await due(state) is None
         await state.outbox.set_sinks([A, B])
         assert await due(state, A) is None
         assert (await due(state, B)).everything == (INDEX,)  # type: ignore[union-attr] # or the test fails
 
 
-async def test_nothing_is_told_before_it_is_recorded(state: State) -> None:
+async def test_change_is_not_queued_before_it_is_recorded(state: State) -> None:
     await state.about_to_publish([(name_of(1), Serial(50))])
     assert await waiting(state) == ()
     await state.record([mirrored(1, 50, ())], NOW, GRACE)
     assert await waiting(state) == (subject(1),)
 
 
-async def test_a_new_project_is_told_of_when_it_is_recorded(state: State) -> None:
+async def test_new_project_is_queued_when_it_is_recorded(state: State) -> None:
     await state.raise_wanted([raised(9, 60)], Serial(60))
     intent = await intend(state, 9, page(9, 2), 60)
     assert await waiting(state) == ()
@@ -96,7 +96,7 @@ async def test_a_new_project_is_told_of_when_it_is_recorded(state: State) -> Non
     assert await waiting(state) == (subject(9),)
 
 
-async def test_a_page_that_stands_as_it_was_is_not_told_of(state: State) -> None:
+async def test_unchanged_page_is_not_queued(state: State) -> None:
     intent = await intend(state, 1, page(1, 3), 50)
     assert intent.needs == ()
     await state.record([mirrored(1, 50, ())], NOW, GRACE)
@@ -104,7 +104,7 @@ async def test_a_page_that_stands_as_it_was_is_not_told_of(state: State) -> None
     assert await waiting(state) == ()
 
 
-async def test_a_removal_is_told_of(state: State) -> None:
+async def test_removal_is_queued(state: State) -> None:
     await state.record([Removed(name=name_of(3), reason="gone", wanted_serial=None)], NOW, GRACE)
     assert await waiting(state) == (subject(3),)
 
@@ -137,7 +137,7 @@ async def test_replaced_sidecar_is_queued_with_its_page(state: State) -> None:
     assert sorted(await waiting(state)) == sorted([subject(1), sidecar])
 
 
-async def test_the_root_index_and_deleted_files_are_told_of(state: State) -> None:
+async def test_root_index_and_deleted_files_are_queued(state: State) -> None:
     await state.outbox.intend_root()
     assert await waiting(state) == ()
     await state.root_published(Serial(5), 2)
@@ -145,24 +145,24 @@ async def test_the_root_index_and_deleted_files_are_told_of(state: State) -> Non
     assert await waiting(state) == (ROOT, f"packages/00/00/{'00' * 30}/gone-1.0.whl")
 
 
-async def test_changes_of_a_dead_run_are_announced_by_the_next(path: Path, state: State) -> None:
+async def test_changes_of_a_crashed_run_are_announced_by_the_next(path: Path, state: State) -> None:
     await publish(state, 1)
     await state.about_to_publish([(name_of(2), Serial(50))])
     await state.outbox.intend_root()
-    async with open_state(path) as next_life:
-        await next_life.outbox.set_sinks([A, B])
-        assert sorted(await waiting(next_life, A)) == [ROOT, subject(1), subject(2)]
-        assert sorted(await waiting(next_life, B)) == [ROOT, subject(1), subject(2)]
-        await tell(next_life, A)
-        await next_life.outbox.set_sinks([A, B])
-        assert await waiting(next_life, A) == ()
+    async with open_state(path) as next_run:
+        await next_run.outbox.set_sinks([A, B])
+        assert sorted(await waiting(next_run, A)) == [ROOT, subject(1), subject(2)]
+        assert sorted(await waiting(next_run, B)) == [ROOT, subject(1), subject(2)]
+        await deliver(next_run, A)
+        await next_run.outbox.set_sinks([A, B])
+        assert await waiting(next_run, A) == ()
 
 
 async def test_repeated_changes_are_queued_once_until_delivered(state: State) -> None:
     for serial in range(50, 60):
         await publish(state, 1, serial)
     await publish(state, 2)
-    assert await tell(state) == (subject(1), subject(2))
+    assert await deliver(state) == (subject(1), subject(2))
     await publish(state, 1, 70)
     assert await waiting(state) == (subject(1),)
 
@@ -176,7 +176,7 @@ async def test_change_during_an_announcement_is_queued_again(state: State) -> No
     assert await waiting(state) == (subject(1),)
 
 
-async def test_a_batch_has_its_size_and_the_rest_follows(state: State) -> None:
+async def test_batch_is_bounded_and_the_rest_follows(state: State) -> None:
     for number in (1, 2, 3):
         await publish(state, number)
     delivery = await due(state, most=2)
@@ -190,7 +190,7 @@ async def test_failing_sink_keeps_its_queue_and_others_proceed(state: State) -> 
     await publish(state, 1)
     await state.outbox.failed(A, "it is down", NOW + 10)
     assert await waiting(state, A) == ()
-    assert await tell(state, B) == (subject(1),)
+    assert await deliver(state, B) == (subject(1),)
     await publish(state, 2)
     a, b = (await state.report()).sinks
     assert (a.name, a.waiting, a.attempts, a.last_error, a.next_attempt_at) == (A, 2, 1, "it is down", NOW + 10)
@@ -203,7 +203,7 @@ async def test_failing_sink_keeps_its_queue_and_others_proceed(state: State) -> 
 async def test_flood_becomes_one_announcement_of_everything(state: State) -> None:
     for number in (1, 2, 3):
         await publish(state, number)
-    await tell(state, B)
+    await deliver(state, B)
     await publish(state, 4)
     flooded = await due(state, A, flood=3)
     assert flooded is not None
@@ -214,7 +214,7 @@ async def test_flood_becomes_one_announcement_of_everything(state: State) -> Non
     assert await waiting(state, A) == (subject(5),)
 
 
-async def test_a_flood_of_deleted_files_says_so(state: State) -> None:
+async def test_flood_of_deleted_files_announces_all_files(state: State) -> None:
     await state.swept([Condemned(place=bytes([number]) * 32, filename="gone.whl") for number in range(5)])
     assert (await due(state, flood=3)).everything == (FILES,)  # type: ignore[union-attr] # or the test fails
     await publish(state, 1)
@@ -222,12 +222,12 @@ async def test_a_flood_of_deleted_files_says_so(state: State) -> None:
     assert (await due(state, flood=3)).everything == (INDEX, FILES)  # type: ignore[union-attr] # or the test fails
 
 
-async def test_what_all_were_told_of_is_forgotten(path: Path, state: State) -> None:
+async def test_change_delivered_to_every_sink_is_deleted(path: Path, state: State) -> None:
     for number in (1, 2, 3):
         await publish(state, number)
-    await tell(state, A)
+    await deliver(state, A)
     assert rows(path) == 3
-    await tell(state, B)
+    await deliver(state, B)
     assert rows(path) == 0
     await publish(state, 1, 80)
     assert await waiting(state, A) == await waiting(state, B) == (subject(1),)
@@ -238,13 +238,13 @@ async def test_queue_of_a_failing_sink_is_bounded(path: Path, state: State) -> N
     for number in range(500):
         await state.swept([Condemned(place=number.to_bytes(32), filename="gone.whl")])
         await due(state, A, flood=20)
-        await tell(state, B)
+        await deliver(state, B)
         assert rows(path) <= 21
 
 
-async def test_removed_sinks_are_forgotten_with_their_queue(path: Path, state: State) -> None:
+async def test_removed_sinks_are_deleted_with_their_queue(path: Path, state: State) -> None:
     await publish(state, 1)
-    await tell(state, B)
+    await deliver(state, B)
     await state.about_to_publish([(name_of(2), Serial(50))])
     await state.outbox.set_sinks([])
     await publish(state, 3)
@@ -259,7 +259,7 @@ def rows(path: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM change").fetchone()[0])
 
 
-async def busy_telling(state: State) -> None:
+async def use_every_operation(state: State) -> None:
     await state.outbox.set_sinks([A, B])
     await state.raise_wanted([raised(9, 60)], Serial(60))
     intent = await intend(state, 9, page(9, 2), 60)
@@ -269,50 +269,50 @@ async def busy_telling(state: State) -> None:
     await state.outbox.intend_root()
     await state.root_published(Serial(5), 2)
     await state.swept([Condemned(place=bytes(32), filename="gone.whl")])
-    await tell(state, A)
+    await deliver(state, A)
     await state.outbox.failed(B, "no", NOW)
     await due(state, B, flood=1)
-    await tell(state, B)
+    await deliver(state, B)
     await state.report()
 
 
 async def test_queue_statements_scan_no_table(path: Path) -> None:
     async with open_database(path) as database:
         fill(database._connection, 200, owed=False)
-    said: list[str] = []
+    statements: list[str] = []
     with closing(connect(path)) as connection:
-        connection.set_trace_callback(said.append)
-        await busy_telling(State(Database(connection, path)))
+        connection.set_trace_callback(statements.append)
+        await use_every_operation(State(Database(connection, path)))
         connection.set_trace_callback(None)
-        asked = [each for each in said if each.lstrip().startswith(("SELECT", "UPDATE", "INSERT", "DELETE"))]
+        queries = [each for each in statements if each.lstrip().startswith(("SELECT", "UPDATE", "INSERT", "DELETE"))]
         small = ("sink", "sqlite_s", "change_intended")  # tables of the configuration and of work in progress
-        walked = [
-            each for each in unbounded(connection, asked) if not each.startswith(tuple(f"SCAN {it}" for it in small))
+        scans = [
+            each for each in unbounded(connection, queries) if not each.startswith(tuple(f"SCAN {it}" for it in small))
         ]
-        assert len(asked) > 30
-        assert walked == []
+        assert len(queries) > 30
+        assert scans == []
 
 
 async def test_without_sinks_the_queue_costs_no_statement(path: Path) -> None:
     async with open_database(path) as database:
         fill(database._connection, 5, owed=False)
-        said: list[str] = []
+        statements: list[str] = []
         state = State(database)
         await state.outbox.set_sinks([])
         commits = database.commits
-        database._connection.set_trace_callback(said.append)
+        database._connection.set_trace_callback(statements.append)
         await publish(state, 1)
         await state.outbox.intend_root()
         await state.outbox.intend_change(name_of(1))
         await state.root_published(Serial(5), 2)
         assert database.commits - commits == 3
-        assert [each for each in said if "change" in each or "sink" in each] == []
+        assert [each for each in statements if "change" in each or "sink" in each] == []
 
 
 async def test_queueing_a_change_costs_no_extra_commit(path: Path) -> None:
     async with open_database(path) as database:
         fill(database._connection, 5, owed=False)
-        state = await settled(State(database), A)
+        state = await with_delivered_sinks(State(database), A)
         commits = database.commits
         await publish(state, 1)
         assert database.commits - commits == 2

@@ -1,4 +1,4 @@
-"""The settings of sinks, and which of them are refused."""
+"""Settings of sinks, and which of them are refused."""
 
 import json
 from pathlib import Path
@@ -26,12 +26,12 @@ def settings(**sections: dict[str, Any]) -> Settings:
     return parse(text, SITE, {})
 
 
-def test_nobody_is_told_unless_somebody_is_named() -> None:
+def test_default_configuration_has_no_sinks() -> None:
     assert notify_config(settings()).sinks == ()
 
 
 def test_each_configured_sink_has_its_own_name_without_secrets() -> None:
-    telling = notify_config(
+    config = notify_config(
         settings(
             notify={
                 "command": ["/bin/true"],
@@ -45,7 +45,7 @@ def test_each_configured_sink_has_its_own_name_without_secrets() -> None:
             cloudflare={"zone": "Z", **TOKEN},
         )
     )
-    assert [sink.name for sink in telling.sinks] == [
+    assert [sink.name for sink in config.sinks] == [
         "nginx 10.0.0.1:6081",
         "nginx 10.0.0.2:6081",
         "fastly",
@@ -54,7 +54,7 @@ def test_each_configured_sink_has_its_own_name_without_secrets() -> None:
         "webhook 2 (hooks.test)",
         "command",
     ]
-    assert (telling.interval, telling.flood) == (0.25, 99)
+    assert (config.interval, config.flood) == (0.25, 99)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ async def test_caches_at_one_host_have_distinct_stable_names(caches: list[str], 
 
 
 @pytest.mark.parametrize(
-    ("sections", "says"),
+    ("sections", "message"),
     [
         ({"notify": {"webhooks": ["https://hooks.test/x"]}}, "without webhook-secret-file"),
         ({"notify": {"webhooks": ["http://hooks.test/hidden"], "webhook-secret-file": "s"}}, "starts with http://"),
@@ -93,8 +93,8 @@ async def test_caches_at_one_host_have_distinct_stable_names(caches: list[str], 
         ({"fastly": {"token": "hidden"}}, "not a known key"),
     ],
 )
-def test_invalid_setting_is_refused_in_one_sentence(sections: dict[str, dict[str, Any]], says: str) -> None:
-    with pytest.raises(BadConfig, match=says) as caught:
+def test_invalid_setting_is_refused_in_one_sentence(sections: dict[str, dict[str, Any]], message: str) -> None:
+    with pytest.raises(BadConfig, match=message) as caught:
         settings(**sections)
     assert caught.value.hint
     assert "hidden" not in f"{caught.value} {caught.value.hint}"

@@ -1,4 +1,4 @@
-"""The requests of each kind of sink, and what follows from each response."""
+"""The requests of each kind of sink, and the effect of each response."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ from mirrorsync.notify.errors import NotifyError
 from mirrorsync.notify.fastly import Fastly
 from mirrorsync.notify.webhook import Webhook
 from mirrorsync.ports import Sink
-from tests.notify.standin import Says, StandIn
+from tests.notify.standin import ConfiguredResponse, StandIn
 
 SECRET = "hush-hush-7"  # noqa: S105 -- not a real one
 PLACE = "ab" * 32
@@ -37,7 +37,7 @@ def file(filename: str) -> PublicChange:
     return PublicChange(kind="file", name=path, paths=(f"/{path}",), key=f"file-{PLACE}")
 
 
-def told(*changes: PublicChange) -> Announcement:
+def announcement_of(*changes: PublicChange) -> Announcement:
     return Announcement(changes=changes or (project("numpy"),), serial=Serial(77))
 
 
@@ -64,89 +64,93 @@ def sink(request: pytest.FixtureRequest, standin: StandIn, secret: Path) -> Sink
     return sink
 
 
-async def test_a_webhook_gets_what_changed_as_signed_json(standin: StandIn, secret: Path) -> None:
-    await Webhook("webhook", f"{standin.url}/hook", secret).announce(told(project("numpy"), file("numpy-1.0.tar.gz")))
-    (heard,) = standin.heard
-    assert (heard.method, heard.path, heard.headers["content-type"]) == ("POST", "/hook", "application/json")
-    assert heard.json["serial"] == 77
-    assert heard.json["everything"] == []
-    numpy, tarball = heard.json["changes"]
+async def test_webhook_receives_changes_as_signed_json(standin: StandIn, secret: Path) -> None:
+    await Webhook("webhook", f"{standin.url}/hook", secret).announce(
+        announcement_of(project("numpy"), file("numpy-1.0.tar.gz"))
+    )
+    (request,) = standin.requests
+    assert (request.method, request.path, request.headers["content-type"]) == ("POST", "/hook", "application/json")
+    assert request.json["serial"] == 77
+    assert request.json["everything"] == []
+    numpy, tarball = request.json["changes"]
     assert (numpy["kind"], numpy["name"], numpy["key"]) == ("project", "numpy", "simple-numpy")
     assert numpy["paths"][0] == "/simple/numpy/"
     assert tarball["paths"] == [f"/packages/ab/ab/{PLACE[4:]}/numpy-1.0.tar.gz"]
 
 
 async def test_webhook_signature_is_an_hmac_of_time_and_body(standin: StandIn, secret: Path) -> None:
-    await Webhook("webhook", standin.url, secret).announce(told())
-    (heard,) = standin.heard
-    match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", heard.headers["x-mirrorsync-signature"])
+    await Webhook("webhook", standin.url, secret).announce(announcement_of())
+    (request,) = standin.requests
+    match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", request.headers["x-mirrorsync-signature"])
     assert match is not None
     assert abs(int(match[1]) - time.time()) < 5
     openssl = await trio.run_process(
         ["openssl", "dgst", "-sha256", "-hmac", SECRET, "-r"],
-        stdin=match[1].encode() + b"." + heard.body,
+        stdin=match[1].encode() + b"." + request.body,
         capture_stdout=True,
     )
     assert openssl.stdout.split()[0].decode() == match[2]
-    other = hmac.new(SECRET.encode(), match[1].encode() + b"." + heard.body + b" ", hashlib.sha256)
+    other = hmac.new(SECRET.encode(), match[1].encode() + b"." + request.body + b" ", hashlib.sha256)
     assert other.hexdigest() != match[2]
 
 
 async def test_changed_secret_is_used_without_a_restart(standin: StandIn, secret: Path) -> None:
     sink = Fastly(api=standin.url, service="SERVICE", token_file=secret)
-    await sink.announce(told())
+    await sink.announce(announcement_of())
     write(secret, "another-one")
-    await sink.announce(told())
-    assert [heard.headers["fastly-key"] for heard in standin.heard] == [SECRET, "another-one"]
+    await sink.announce(announcement_of())
+    assert [request.headers["fastly-key"] for request in standin.requests] == [SECRET, "another-one"]
 
 
 async def test_fastly_purges_by_key_at_most_256_at_once(standin: StandIn, secret: Path) -> None:
     sink = Fastly(api=standin.url, service="SERV/ICE", token_file=secret, soft=True)
-    await sink.announce(told(*[project(f"p{number}") for number in range(300)]))
-    assert [heard.path for heard in standin.heard] == ["/service/SERV%2FICE/purge"] * 2
-    assert [len(heard.json["surrogate_keys"]) for heard in standin.heard] == [256, 44]
-    assert standin.heard[0].json["surrogate_keys"][:2] == ["simple-p0", "simple-p1"]
-    assert {heard.headers["fastly-soft-purge"] for heard in standin.heard} == {"1"}
+    await sink.announce(announcement_of(*[project(f"p{number}") for number in range(300)]))
+    assert [request.path for request in standin.requests] == ["/service/SERV%2FICE/purge"] * 2
+    assert [len(request.json["surrogate_keys"]) for request in standin.requests] == [256, 44]
+    assert standin.requests[0].json["surrogate_keys"][:2] == ["simple-p0", "simple-p1"]
+    assert {request.headers["fastly-soft-purge"] for request in standin.requests} == {"1"}
 
 
 async def test_cloudflare_purges_by_tag_at_most_30_at_once(standin: StandIn, secret: Path) -> None:
     sink = Cloudflare(api=standin.url, zone="ZONE", token_file=secret)
-    await sink.announce(told(*[project(f"p{number}") for number in range(70)]))
-    assert [heard.path for heard in standin.heard] == ["/zones/ZONE/purge_cache"] * 3
-    assert [len(heard.json["tags"]) for heard in standin.heard] == [30, 30, 10]
-    assert standin.heard[0].headers["authorization"] == f"Bearer {SECRET}"
+    await sink.announce(announcement_of(*[project(f"p{number}") for number in range(70)]))
+    assert [request.path for request in standin.requests] == ["/zones/ZONE/purge_cache"] * 3
+    assert [len(request.json["tags"]) for request in standin.requests] == [30, 30, 10]
+    assert standin.requests[0].headers["authorization"] == f"Bearer {SECRET}"
 
 
 async def test_cloudflare_purges_at_most_30_urls_per_request(standin: StandIn, secret: Path) -> None:
     sites = ("https://mirror.test", "https://other.test")
     sink = Cloudflare(api=standin.url, zone="ZONE", token_file=secret, sites=sites)
-    await sink.announce(told(*[project(f"p{number}") for number in range(5)]))
-    orders = [heard.json["files"] for heard in standin.heard]
-    assert [len(urls) for urls in orders] == [30, 10]
-    assert orders[0][0] == "https://mirror.test/simple/p0/"
-    assert orders[1][-1] == "https://other.test/simple/p4/index.v1_json"
+    await sink.announce(announcement_of(*[project(f"p{number}") for number in range(5)]))
+    batches = [request.json["files"] for request in standin.requests]
+    assert [len(urls) for urls in batches] == [30, 10]
+    assert batches[0][0] == "https://mirror.test/simple/p0/"
+    assert batches[1][-1] == "https://other.test/simple/p4/index.v1_json"
 
 
-async def test_cloudflares_success_false_is_a_failure(standin: StandIn, secret: Path) -> None:
-    standin.says = Says(body=b'{"success": false, "errors": [{"code": 1012, "message": "no such zone"}]}')
+async def test_cloudflare_success_false_is_a_failure(standin: StandIn, secret: Path) -> None:
+    standin.response = ConfiguredResponse(
+        body=b'{"success": false, "errors": [{"code": 1012, "message": "no such zone"}]}'
+    )
     with pytest.raises(NotifyError, match="no such zone"):
-        await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(told())
+        await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(announcement_of())
 
 
 @pytest.mark.parametrize("kind", ["varnish", "nginx"])
 async def test_cache_purges_each_path_for_each_host(standin: StandIn, kind: str) -> None:
     sink = Cache(kind, standin.url, sites=("https://mirror.test", "https://other.test:8443"))  # type: ignore[arg-type] # pytest's str
-    await sink.announce(told())
-    asked = [(heard.method, heard.path, heard.headers["host"]) for heard in standin.heard]
-    assert asked == [
+    await sink.announce(announcement_of())
+    requests = [(request.method, request.path, request.headers["host"]) for request in standin.requests]
+    assert requests == [
         ("PURGE", path, host) for path in project("numpy").paths for host in ("mirror.test", "other.test:8443")
     ]
 
 
 async def test_purging_an_uncached_address_is_a_success(standin: StandIn) -> None:
-    standin.says = Says(status=404, body=b"not in cache")
-    await Cache("nginx", standin.url).announce(told())
-    assert len(standin.heard) == 4
+    standin.response = ConfiguredResponse(status=404, body=b"not in cache")
+    await Cache("nginx", standin.url).announce(announcement_of())
+    assert len(standin.requests) == 4
 
 
 @pytest.mark.parametrize(
@@ -160,16 +164,16 @@ async def test_cache_purges_whole_scopes(
     standin: StandIn, secret: Path, make: Callable[[str, Path], Sink], expected: list[tuple[str, str]]
 ) -> None:
     await make(standin.url, secret).announce(Announcement(everything=("index", "files")))
-    assert [(heard.method, heard.path) for heard in standin.heard] == expected
+    assert [(request.method, request.path) for request in standin.requests] == expected
 
 
-async def test_everything_purges_the_key_of_its_scope_only(standin: StandIn, secret: Path) -> None:
+async def test_everything_purges_only_the_key_of_its_scope(standin: StandIn, secret: Path) -> None:
     whole = Announcement(everything=("index",), changes=(file("gone-1.0.tar.gz"),))
     await Fastly(api=standin.url, service="SERVICE", token_file=secret).announce(whole)
     await Cloudflare(api=standin.url, zone="ZONE", token_file=secret).announce(whole)
     by_url = Cloudflare(api=standin.url, zone="ZONE", token_file=secret, sites=("https://mirror.test",))
     await by_url.announce(whole)
-    assert [heard.json for heard in standin.heard] == [
+    assert [request.json for request in standin.requests] == [
         {"surrogate_keys": ["simple", f"file-{PLACE}"]},
         {"tags": ["simple", f"file-{PLACE}"]},
         {"purge_everything": True},
@@ -177,72 +181,76 @@ async def test_everything_purges_the_key_of_its_scope_only(standin: StandIn, sec
 
 
 async def test_429_is_a_failure_with_its_retry_after(standin: StandIn, sink: Sink) -> None:
-    standin.says = Says(status=429, headers={"Retry-After": "17"})
+    standin.response = ConfiguredResponse(status=429, headers={"Retry-After": "17"})
     with pytest.raises(NotifyError, match="429") as caught:
-        await sink.announce(told())
+        await sink.announce(announcement_of())
     assert caught.value.retry_after == 17
 
 
 async def test_server_error_is_a_failure_that_quotes_the_body(standin: StandIn, sink: Sink) -> None:
-    standin.says = Says(status=500, body=f"overloaded, {SECRET} in-the-url ".encode() + b"x" * 1_000_000)
+    standin.response = ConfiguredResponse(
+        status=500, body=f"overloaded, {SECRET} in-the-url ".encode() + b"x" * 1_000_000
+    )
     with pytest.raises(NotifyError, match="500") as caught:
-        await sink.announce(told())
+        await sink.announce(announcement_of())
     assert "overloaded" in caught.value.why
     assert len(caught.value.why) < 300
 
 
 async def test_a_redirect_is_not_followed(standin: StandIn, sink: Sink) -> None:
-    standin.says = Says(status=307, headers={"Location": f"{standin.url}/elsewhere"})
+    standin.response = ConfiguredResponse(status=307, headers={"Location": f"{standin.url}/elsewhere"})
     with pytest.raises(NotifyError, match="307"):
-        await sink.announce(told())
-    assert len(standin.heard) == 1
+        await sink.announce(announcement_of())
+    assert len(standin.requests) == 1
 
 
 async def test_silent_sink_fails_after_the_time_limit(standin: StandIn, sink: Sink) -> None:
-    standin.says = Says(hangs=True)
+    standin.response = ConfiguredResponse(hangs=True)
     began = time.monotonic()
     with pytest.raises(NotifyError, match=r"does not answer within 0\.3 s"):
-        await sink.announce(told())
+        await sink.announce(announcement_of())
     assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("kind", range(len(KINDS)), ids=KINDS)
-async def test_nobody_at_the_address_is_a_failure(kind: int, secret: Path) -> None:
+async def test_unreachable_address_is_a_failure(kind: int, secret: Path) -> None:
     with pytest.raises(NotifyError, match="cannot be reached"):
-        await every_kind("http://127.0.0.1:9", secret)[kind].announce(told())
+        await every_kind("http://127.0.0.1:9", secret)[kind].announce(announcement_of())
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
 async def test_no_error_holds_a_secret(standin: StandIn, sink: Sink, status: int, secret: Path) -> None:
     url = f"{standin.url}/hook?token=in-the-url"
-    echo = [heard_secret for heard_secret in (SECRET, url) if isinstance(sink, Webhook) or heard_secret == SECRET]
-    standin.says = Says(status=status, body=" ".join(echo).encode() if not isinstance(sink, Cache) else b"")
+    echo = [each for each in (SECRET, url) if isinstance(sink, Webhook) or each == SECRET]
+    standin.response = ConfiguredResponse(
+        status=status, body=" ".join(echo).encode() if not isinstance(sink, Cache) else b""
+    )
     with pytest.raises(NotifyError) as caught:
-        await sink.announce(told())
-    assert_silent(caught.value)
+        await sink.announce(announcement_of())
+    assert_without_secrets(caught.value)
     write(secret, "")
     if not isinstance(sink, Cache):
         with pytest.raises(NotifyError, match="is empty") as caught:
-            await sink.announce(told())
-        assert_silent(caught.value)
+            await sink.announce(announcement_of())
+        assert_without_secrets(caught.value)
 
 
-def assert_silent(error: MirrorsyncError) -> None:
-    said = f"{error} {error.hint} {error!r} {error.__cause__!r}"
-    assert SECRET not in said
-    assert "in-the-url" not in said
+def assert_without_secrets(error: MirrorsyncError) -> None:
+    text = f"{error} {error.hint} {error!r} {error.__cause__!r}"
+    assert SECRET not in text
+    assert "in-the-url" not in text
 
 
-async def test_a_secret_may_be_a_credential_of_systemds(
+async def test_secret_may_be_a_systemd_credential(
     standin: StandIn, secret: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = Fastly(api=standin.url, service="SERVICE", token_file=Path("/etc/mirrorsync/credential:secret"))
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     with pytest.raises(NotifyError, match="CREDENTIALS_DIRECTORY is not set"):
-        await sink.announce(told())
+        await sink.announce(announcement_of())
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(secret.parent))
-    await sink.announce(told())
-    assert standin.heard[0].headers["fastly-key"] == SECRET
+    await sink.announce(announcement_of())
+    assert standin.requests[0].headers["fastly-key"] == SECRET
 
 
 def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most() -> None:
@@ -257,7 +265,7 @@ def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "message"),
     [
         ("ALL_PROXY", "socks5://127.0.0.1:1080", "SOCKS"),
         ("HTTPS_PROXY", "proxy.test:3128x", "port"),
@@ -266,12 +274,13 @@ def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most() -> None:
     ],
 )
 async def test_unusable_proxy_environment_is_a_sink_failure(
-    standin: StandIn, secret: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+    standin: StandIn, secret: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(NotifyError, match=says) as caught:
-        await Webhook("webhook 1 (hooks.test)", f"{standin.url}/hook", secret).announce(told())
+    with pytest.raises(NotifyError, match=message) as caught:
+        await Webhook("webhook 1 (hooks.test)", f"{standin.url}/hook", secret).announce(announcement_of())
     assert variable in caught.value.hint
     assert "hidden-word" not in f"{caught.value}"
-    await Cache("varnish", standin.url).announce(told())  # uses neither a proxy nor certificates of the environment
+    # A cache uses neither a proxy nor certificates of the environment.
+    await Cache("varnish", standin.url).announce(announcement_of())
     assert standin.paths("PURGE") != []

@@ -1,4 +1,4 @@
-"""The projects that a mirror carries, and the part of their pages."""
+"""Selection of projects, and sidecars in their pages."""
 
 from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.model.page import DistFile, Hashes, ProjectPage
@@ -60,14 +60,14 @@ def page(*files: DistFile) -> ProjectPage:
 
 
 def test_storable_sidecars_stay_advertised() -> None:
-    told = page(wheel("a.whl"), wheel("b.zip", None))
-    assert without_unstored_sidecars(told, metadata=True) == told
+    original = page(wheel("a.whl"), wheel("b.zip", None))
+    assert without_unstored_sidecars(original, metadata=True) == original
 
 
 def test_a_mirror_without_sidecars_advertises_none() -> None:
-    told = page(wheel("a.whl"), wheel("b.zip", None))
-    assert without_unstored_sidecars(told, metadata=False) == page(wheel("a.whl", None), wheel("b.zip", None))
-    assert told == page(wheel("a.whl"), wheel("b.zip", None))
+    original = page(wheel("a.whl"), wheel("b.zip", None))
+    assert without_unstored_sidecars(original, metadata=False) == page(wheel("a.whl", None), wheel("b.zip", None))
+    assert original == page(wheel("a.whl"), wheel("b.zip", None))
 
 
 def test_a_sidecar_with_too_long_a_name_is_not_advertised() -> None:

@@ -1,4 +1,4 @@
-"""Pages of an invented project, as its index would write them."""
+"""Pages of an invented project, in the form an index writes."""
 
 import hashlib
 from typing import Any

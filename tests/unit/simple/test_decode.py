@@ -1,4 +1,4 @@
-"""What decoding understands, of PyPI's pages and of others'."""
+"""Decoding of valid pages, from PyPI and from other indexes."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SIDECAR = {"sha256": DIGEST.hex()}
 
 def test_every_key_of_a_usual_entry_is_decoded() -> None:
     provenance = "https://index.test/integrity/holy-grail/1.0/x/provenance"
-    told = entry(
+    raw = entry(
         WHEEL,
         core_metadata=SIDECAR,
         data_dist_info_metadata=SIDECAR,
@@ -23,7 +23,7 @@ def test_every_key_of_a_usual_entry_is_decoded() -> None:
         requires_python=">=3.6,<4",
         yanked="it's bad",
     )
-    assert decoded(page(told)).files == (
+    assert decoded(page(raw)).files == (
         dist_file(WHEEL, core_metadata=DIGEST, provenance=provenance, requires_python=">=3.6,<4", yanked="it's bad"),
     )
 
@@ -33,29 +33,29 @@ def test_a_page_has_its_validator_and_serial() -> None:
     assert (got.name, got.serial, got.etag, got.versions) == (NAME, 42, '"abc"', ("1.0",))
 
 
-@pytest.mark.parametrize(("told", "serial"), [(0, 0), (7, 7), ("7", 7), (None, None), (2**63 - 1, 2**63 - 1)], ids=repr)
-def test_a_serial_may_be_a_number_or_digits_or_null(told: object, serial: int | None) -> None:
-    assert decoded(page(meta={"api-version": "1.1", "_last-serial": told})).serial == serial
+@pytest.mark.parametrize(("raw", "serial"), [(0, 0), (7, 7), ("7", 7), (None, None), (2**63 - 1, 2**63 - 1)], ids=repr)
+def test_a_serial_may_be_a_number_or_digits_or_null(raw: object, serial: int | None) -> None:
+    assert decoded(page(meta={"api-version": "1.1", "_last-serial": raw})).serial == serial
 
 
 def test_page_of_version_1_0_has_no_serial_sizes_or_versions() -> None:
-    told = {
+    raw = {
         "meta": {"api-version": "1.0"},
         "name": "Holy.Grail",
         "files": [{"filename": "a.zip", "url": "a.zip", "hashes": {"sha256": sha256_of("a").hex()}}],
     }
-    got = decoded(told)
+    got = decoded(raw)
     assert (got.serial, got.versions, got.status) == (None, (), "active")
     assert got.files[0].size is None
 
 
-def test_a_later_minor_version_is_read_and_its_unknown_keys_are_kept() -> None:
-    told = page(
+def test_later_minor_version_is_read_with_its_unknown_keys() -> None:
+    raw = page(
         entry(namespace={"b": [1, None]}),
         meta={"api-version": "1.17", "_tracking": "x", "_last-serial": 1},
         alternate_locations=[],
     )
-    got = decoded(told)
+    got = decoded(raw)
     assert got.extra == {"alternate-locations": []}
     assert got.meta_extra == {"_tracking": "x"}
     assert got.files[0].extra == {"namespace": {"b": [1, None]}}
@@ -67,16 +67,16 @@ def test_an_unknown_key_changes_no_known_field() -> None:
     assert decoded(page(*entries, zebra=1)).files == usual.files
 
 
-@pytest.mark.parametrize(("told", "yanked"), [(True, True), (False, False), (None, False), ("", False), ("x", "x")])
+@pytest.mark.parametrize(("raw", "yanked"), [(True, True), (False, False), (None, False), ("", False), ("x", "x")])
 @pytest.mark.parametrize("beside", [{}, {"zebra": 1}], ids=["usual", "tolerant"])
-def test_yanked_has_three_types(told: object, yanked: bool | str, beside: dict[str, Any]) -> None:  # noqa: FBT001 -- the value is the case
-    got = decoded(page(entry(yanked=told, **beside))).files[0].yanked
+def test_yanked_has_three_types(raw: object, yanked: bool | str, beside: dict[str, Any]) -> None:  # noqa: FBT001 -- the value is the case
+    got = decoded(page(entry(yanked=raw, **beside))).files[0].yanked
     assert got == yanked
     assert type(got) is type(yanked)
 
 
 @pytest.mark.parametrize(
-    ("told", "digest"),
+    ("raw", "digest"),
     [
         ({"core-metadata": SIDECAR}, DIGEST),
         ({"data-dist-info-metadata": SIDECAR}, DIGEST),
@@ -95,23 +95,23 @@ def test_yanked_has_three_types(told: object, yanked: bool | str, beside: dict[s
     ],
     ids=repr,
 )
-def test_only_a_sha256_of_64_hex_digits_means_a_sidecar(told: dict[str, Any], digest: bytes | None) -> None:
-    wheel = {key: value for key, value in entry(WHEEL).items() if "metadata" not in key} | told
+def test_only_a_sha256_of_64_hex_digits_advertises_a_sidecar(raw: dict[str, Any], digest: bytes | None) -> None:
+    wheel = {key: value for key, value in entry(WHEEL).items() if "metadata" not in key} | raw
     assert decoded(page(wheel)).files[0].core_metadata == digest
 
 
 def test_wheels_with_an_unknown_sidecar_are_counted() -> None:
-    def silent(filename: str) -> dict[str, Any]:
+    def without_sidecar_keys(filename: str) -> dict[str, Any]:
         return {key: value for key, value in entry(filename).items() if "metadata" not in key}
 
-    one_told = silent("c.whl") | {"dist-info-metadata": False}
-    entries = (silent("a.whl"), silent("b.whl"), one_told, silent("d.zip"))
+    explicit = without_sidecar_keys("c.whl") | {"dist-info-metadata": False}
+    entries = (without_sidecar_keys("a.whl"), without_sidecar_keys("b.whl"), explicit, without_sidecar_keys("d.zip"))
     assert decoded(page(*entries)).sidecars_untold == 2
     assert decoded(page(*entries, zebra=1)).sidecars_untold == 2
 
 
 @pytest.mark.parametrize(
-    ("told", "status", "reason"),
+    ("raw", "status", "reason"),
     [
         ({"status": "archived"}, "archived", None),
         ({"status": "deprecated", "reason": "use x"}, "deprecated", "use x"),
@@ -122,8 +122,8 @@ def test_wheels_with_an_unknown_sidecar_are_counted() -> None:
     ],
     ids=repr,
 )
-def test_a_status_passes_through(told: object, status: str, reason: str | None) -> None:
-    got = decoded(page(entry(), project_status=told))
+def test_a_status_passes_through(raw: object, status: str, reason: str | None) -> None:
+    got = decoded(page(entry(), project_status=raw))
     assert (got.status, got.status_reason, len(got.files)) == (status, reason, 1)
 
 
@@ -139,8 +139,8 @@ def test_a_relative_url_keeps_a_semicolon_at_its_end() -> None:
 
 def test_a_relative_url_is_resolved_without_query_and_fragment() -> None:
     digits = sha256_of("x").hex()
-    told = f"../../packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/a.zip?x=1#sha256=00"
-    file = decoded(page(entry("a.zip", url=told)), page_url="https://mirror.test/root/simple/holy-grail/").files[0]
+    raw = f"../../packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/a.zip?x=1#sha256=00"
+    file = decoded(page(entry("a.zip", url=raw)), page_url="https://mirror.test/root/simple/holy-grail/").files[0]
     assert file.url == f"https://mirror.test/root/packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/a.zip"
     assert file.place.hex() == digits
 
@@ -183,24 +183,24 @@ def test_a_place_is_read_from_the_end_of_the_url(before: str) -> None:
         ("x" * 249 + ".whl", "x" * 249 + ".whl"),
     ],
 )
-def test_the_odd_names_of_old_files_are_kept(filename: str, quoted: str) -> None:
-    told = entry(filename, url=url_of(filename, quoted))
-    got = decoded(page(told)).files[0]
-    assert (got.filename, got.url) == (filename, told["url"])
+def test_unusual_filenames_are_kept(filename: str, quoted: str) -> None:
+    raw = entry(filename, url=url_of(filename, quoted))
+    got = decoded(page(raw)).files[0]
+    assert (got.filename, got.url) == (filename, raw["url"])
 
 
 def test_signatures_are_not_advertised() -> None:
     assert "gpg-sig" not in decoded(page(entry(gpg_sig=True))).files[0].extra
 
 
-@pytest.mark.parametrize("told", ["/integrity/x", "javascript:x", "https://a b/c", "https:///x", "", 5, {}, None])
-def test_provenance_that_is_no_absolute_url_is_dropped(told: object) -> None:
-    assert decoded(page(entry(provenance=told))).files[0].provenance is None
+@pytest.mark.parametrize("raw", ["/integrity/x", "javascript:x", "https://a b/c", "https:///x", "", 5, {}, None])
+def test_provenance_that_is_not_an_absolute_url_is_dropped(raw: object) -> None:
+    assert decoded(page(entry(provenance=raw))).files[0].provenance is None
 
 
 def test_other_hashes_are_kept_beside_sha256() -> None:
-    told = entry(hashes={"blake2b": "aa", "sha256": sha256_of("a").hex().upper(), "md5": "bb"})
-    hashes = decoded(page(told)).files[0].hashes
+    raw = entry(hashes={"blake2b": "aa", "sha256": sha256_of("a").hex().upper(), "md5": "bb"})
+    hashes = decoded(page(raw)).files[0].hashes
     assert hashes == Hashes(sha256_of("a"), (("blake2b", "aa"), ("md5", "bb")))
 
 

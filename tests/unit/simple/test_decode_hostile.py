@@ -1,4 +1,4 @@
-"""What decoding refuses (invariant I8), and that it never fails in any other way."""
+"""Pages that decoding refuses (invariant I8); it fails in no other way."""
 
 from typing import Any
 
@@ -70,15 +70,15 @@ def test_nesting_of_31_levels_is_kept() -> None:
     assert decoded(page(zebra=deep)).extra == {"zebra": deep}
 
 
-def test_an_absurd_number_of_values_is_refused_undecoded() -> None:
+def test_too_many_values_are_refused_before_decoding() -> None:
     assert "the limit is 2,000,000" in refusal(b'{"versions":[' + b"[]," * 1_100_000 + b"[]]}")
 
 
 @pytest.mark.parametrize("key", ["files", "meta", "name"])
 def test_a_missing_key_is_refused(key: str) -> None:
-    told = page(entry())
-    del told[key]
-    assert f"`{key}`" in refusal(body_of(told))
+    raw = page(entry())
+    del raw[key]
+    assert f"`{key}`" in refusal(body_of(raw))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_invalid_page_is_refused(key: str, value: object, why: str) -> None:
     assert why in refusal(body_of(page() | {key: value}))
 
 
-def test_another_major_version_is_refused_whatever_its_shape() -> None:
+def test_another_major_version_is_refused_in_any_shape() -> None:
     assert "reads 1.x" in refusal(body_of({"meta": {"api-version": "2.0"}, "data": []}))
 
 
@@ -174,19 +174,19 @@ def test_a_harmful_file_is_refused_with_its_name(keys: dict[str, Any], why: str,
         ("a.whl.METADATA", "a.whl.METADATA"),
     ],
 )
-def test_a_name_that_is_no_path_segment_is_refused(filename: str, quoted: str) -> None:
-    told = entry(filename, url=url_of("any").removesuffix("any") + quoted)
-    assert "file " in refusal(body_of(page(told)))
+def test_name_that_is_not_a_path_segment_is_refused(filename: str, quoted: str) -> None:
+    raw = entry(filename, url=url_of("any").removesuffix("any") + quoted)
+    assert "file " in refusal(body_of(page(raw)))
 
 
-def test_bytes_that_are_not_utf_8_are_no_name() -> None:
-    told = entry("\ufffd.zip", url=url_of("\ufffd.zip", "%FF.zip"))
-    assert "names another file" in refusal(body_of(page(told)))
+def test_filename_that_is_not_utf_8_is_refused() -> None:
+    raw = entry("\ufffd.zip", url=url_of("\ufffd.zip", "%FF.zip"))
+    assert "names another file" in refusal(body_of(page(raw)))
 
 
 def test_a_name_in_a_url_is_unquoted_once() -> None:
-    told = entry("a b.zip", url=url_of("a b.zip", "a%2520b.zip"))
-    assert "names another file" in refusal(body_of(page(told)))
+    raw = entry("a b.zip", url=url_of("a b.zip", "a%2520b.zip"))
+    assert "names another file" in refusal(body_of(page(raw)))
 
 
 @pytest.mark.parametrize(
@@ -216,12 +216,12 @@ PLACES = st.sampled_from(["", "../../packages/", f"https://h.test/packages/aa/bb
 
 @st.composite
 def near_pages(draw: st.DrawFn) -> dict[str, Any]:
-    """Pages of the right shape, in which one or two values are anything."""
+    """Pages of the right shape, with up to two arbitrary values."""
     names = draw(st.lists(NAMES, max_size=3))
-    told = page(*(entry(name, url=draw(PLACES) + layout.quote_segment(name)) for name in names))
-    for target in draw(st.lists(st.sampled_from([told, told["meta"], *told["files"]]), max_size=2)):
+    raw = page(*(entry(name, url=draw(PLACES) + layout.quote_segment(name)) for name in names))
+    for target in draw(st.lists(st.sampled_from([raw, raw["meta"], *raw["files"]]), max_size=2)):
         target[draw(st.sampled_from([*target]) | st.text(max_size=4))] = draw(JSON)
-    return told
+    return raw
 
 
 def decode_or_refuse(body: bytes) -> ProjectPage | Malformed:
@@ -247,8 +247,8 @@ def test_any_json_is_decoded_or_refused(value: object) -> None:
 
 @given(near_pages())
 @settings(deadline=None, max_examples=400)
-def test_every_accepted_page_can_be_stored_and_written(told: dict[str, Any]) -> None:
-    got = decode_or_refuse(body_of(told))
+def test_every_accepted_page_can_be_stored_and_written(raw: dict[str, Any]) -> None:
+    got = decode_or_refuse(body_of(raw))
     if isinstance(got, Malformed):
         return
     for file in got.files:

@@ -1,4 +1,4 @@
-"""Pages as HTML, as PyPI has frozen it."""
+"""Pages as HTML, in PyPI's frozen format."""
 
 from html.parser import HTMLParser
 
@@ -24,7 +24,7 @@ def anchor(**fields: object) -> str:
 
 
 def test_a_page_equals_pypis_byte_for_byte() -> None:
-    told = ProjectPage(NAME, Serial(7), status="archived", files=(dist_file("a.zip", url=URL),))
+    page = ProjectPage(NAME, Serial(7), status="archived", files=(dist_file("a.zip", url=URL),))
     expected = f"""<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -37,7 +37,7 @@ def test_a_page_equals_pypis_byte_for_byte() -> None:
 </body>
 </html>
 <!--SERIAL 7-->"""
-    assert encode_page(told, upstream_link).html.decode() == expected
+    assert encode_page(page, upstream_link).html.decode() == expected
 
 
 def test_a_page_without_files_has_no_lines_for_them() -> None:
@@ -76,15 +76,15 @@ def test_attributes_have_pypis_order_and_blanks(fields: dict[str, object], attri
 
 
 def test_a_status_is_followed_by_its_reason() -> None:
-    told = ProjectPage(NAME, None, status="deprecated", status_reason='use "x" & <y>')
+    page = ProjectPage(NAME, None, status="deprecated", status_reason='use "x" & <y>')
     assert (
         '<meta name="pypi:project-status" content="deprecated">'
         '<meta name="pypi:project-status-reason" content="use &#34;x&#34; &amp; &lt;y&gt;">    <title>'
-    ) in encode_page(told, upstream_link).html.decode()
+    ) in encode_page(page, upstream_link).html.decode()
 
 
 class _Reader(HTMLParser):
-    """What a client gets to see."""
+    """The tags and texts that a client parses."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -104,9 +104,9 @@ def test_no_upstream_text_becomes_markup(
     filename: str, url: str, requires_python: str, yanked: str, reason: str
 ) -> None:
     file = dist_file(filename, url=url, requires_python=requires_python, yanked=yanked, provenance=url)
-    told = ProjectPage(NAME, None, status=reason, status_reason=reason, files=(file,))
+    page = ProjectPage(NAME, None, status=reason, status_reason=reason, files=(file,))
     reader = _Reader()
-    reader.feed(encode_page(told, upstream_link).html.decode())
+    reader.feed(encode_page(page, upstream_link).html.decode())
     reader.close()
     assert [tag for tag, _ in reader.tags] == ["html", "head", "meta", "meta", "meta", "title", "body", "h1", "a", "br"]
     assert filename in reader.texts

@@ -41,7 +41,7 @@ def test_an_upstream_page_is_written_with_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "raw",
     [
         page(),
         page(entry(), entry("b.whl", core_metadata=SIDECAR, data_dist_info_metadata=SIDECAR, yanked=True)),
@@ -52,8 +52,8 @@ def test_an_upstream_page_is_written_with_the_same_bytes() -> None:
         page(project_status={"reason": "see elsewhere", "status": "deprecated"}),
     ],
 )
-def test_every_form_of_page_is_written_with_the_same_bytes(told: object) -> None:
-    assert encode_page(decoded(told), upstream_link).json == body_of(told)
+def test_every_form_of_page_is_written_with_the_same_bytes(raw: object) -> None:
+    assert encode_page(decoded(raw), upstream_link).json == body_of(raw)
 
 
 def test_links_lead_to_the_mirror() -> None:
@@ -62,7 +62,7 @@ def test_links_lead_to_the_mirror() -> None:
     assert written["files"][0]["url"] == "../../" + layout.file_path(file.place, "a%20b.zip")
 
 
-def test_the_api_version_is_ours_for_every_upstream_version() -> None:
+def test_api_version_does_not_depend_on_upstream() -> None:
     written = json.loads(encode_page(decoded(page(meta={"api-version": "1.0"})), upstream_link).json)
     assert written["meta"] == {"api-version": "1.4"}
 
@@ -79,8 +79,8 @@ def test_unknown_keys_never_override_known_ones() -> None:
     extra = {"url": "https://evil.test", "hashes": {}, "yanked": True, "zebra": 1}
     file = dist_file(extra=extra, hashes=Hashes(b"\xab" * 32, (("sha256", "00"),)))
     meta_extra = {"api-version": "9", "_last-serial": 9, "zebra": 2}
-    told = ProjectPage(NAME, None, files=(file,), extra={"files": [], "name": "x"}, meta_extra=meta_extra)
-    written = json.loads(encode_page(told, upstream_link).json)
+    project_page = ProjectPage(NAME, None, files=(file,), extra={"files": [], "name": "x"}, meta_extra=meta_extra)
+    written = json.loads(encode_page(project_page, upstream_link).json)
     assert written["meta"] == {"api-version": "1.4", "zebra": 2}
     assert written["name"] == NAME
     (got,) = written["files"]

@@ -7,7 +7,7 @@ from mirrorsync.model.identity import ProjectName, Serial
 from mirrorsync.simple.root import Row, root_parts
 
 AWKWARD = "<b>&\"'\\\x01"
-"""A display name that no index should have."""
+"""A display name that no index should publish."""
 
 
 def row(name: str, shown: str, serial: int | None = None) -> Row:
@@ -77,15 +77,15 @@ def test_a_plain_name_is_written_like_an_escaped_one() -> None:
 
 
 def test_the_root_is_never_held_in_memory() -> None:
-    asked = 0
+    batches_read = 0
 
     def batches() -> Iterator[list[Row]]:
-        nonlocal asked
+        nonlocal batches_read
         for number in range(1_000):
-            asked += 1
+            batches_read += 1
             yield [row(f"project-{number}-{digit}", f"Project.{number}.{digit}", number) for digit in range(100)]
 
     parts = root_parts(batches(), Serial(1))
     assert 1 << 20 <= len(next(parts).json) < 1.01 * (1 << 20)
-    assert asked < 300
+    assert batches_read < 300
     assert max(len(part.html) for part in parts) < 2 << 20

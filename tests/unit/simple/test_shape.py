@@ -1,4 +1,4 @@
-"""Learning an index's unknown keys: pages decode faster, to the same values."""
+"""Learned keys of an index: pages decode faster, to the same values."""
 
 import gc
 import weakref
@@ -41,18 +41,18 @@ def pages_of_an_index(draw: st.DrawFn) -> list[bytes]:
     """Pages that share some keys, in the order in which they are read."""
     bodies = []
     for _ in range(draw(st.integers(1, 4))):
-        told = page(
+        raw = page(
             *(entry(name) for name in draw(st.lists(st.sampled_from(["a.zip", "b.whl", "c.tar.gz"]), unique=True)))
         )
-        places = [told, told["meta"], *told["files"], *(file["hashes"] for file in told["files"])]
+        places = [raw, raw["meta"], *raw["files"], *(file["hashes"] for file in raw["files"])]
         for target in draw(st.lists(st.sampled_from(places), max_size=4)):
             target[draw(KEY)] = draw(VALUE | st.just("aa"))
-        bodies.append(body_of(told))
+        bodies.append(body_of(raw))
     return bodies
 
 
 def result(decoder: PageDecoder, body: bytes) -> object:
-    """Return all that decoding `body` shows of itself."""
+    """Return everything that a caller can observe of decoding `body`."""
     try:
         got = decoder.decode(body, requested=NAME, page_url=PAGE_URL)
     except Malformed as refused:
@@ -60,9 +60,9 @@ def result(decoder: PageDecoder, body: bytes) -> object:
     return msgspec.structs.asdict(got), encode_page(got, layout.relative_link)
 
 
-def shape_after(*told: dict[str, Any]) -> Shape:
+def shape_after(*pages: dict[str, Any]) -> Shape:
     shape = KNOWN_SHAPE
-    for each in told:
+    for each in pages:
         shape = shape.learn(decoded(each))
     return shape
 
@@ -76,16 +76,16 @@ def test_learned_keys_never_change_a_result(bodies: list[bytes]) -> None:
 
 
 def test_a_page_with_learned_keys_is_parsed_in_one_pass() -> None:
-    told = page(
+    raw = page(
         entry(zebra={"b": [1, None]}, hashes={"md5": "aa", "sha256": sha256_of("a").hex()}),
         alternate_locations=[],
         meta={"_last-serial": 42, "_tracking": "x", "api-version": "1.4"},
     )
     with pytest.raises(msgspec.DecodeError):
-        KNOWN_SHAPE.parse(body_of(told))
-    shape = shape_after(told)
+        KNOWN_SHAPE.parse(body_of(raw))
+    shape = shape_after(raw)
     assert shape.keys == Keys(("alternate-locations",), ("_tracking",), ("zebra",), ("md5",))
-    parsed = shape.parse(body_of(told))
+    parsed = shape.parse(body_of(raw))
     assert (parsed.extra, parsed.meta_extra) == ({"alternate-locations": []}, {"_tracking": "x"})
     (((_, others, extra),)) = parsed.entries
     assert (others, extra) == ((("md5", "aa"),), {"zebra": {"b": [1, None]}})
@@ -93,7 +93,7 @@ def test_a_page_with_learned_keys_is_parsed_in_one_pass() -> None:
 
 @pytest.mark.parametrize("level", ["page", "meta", "file"])
 def test_a_deep_value_in_a_learned_key_is_refused(level: str) -> None:
-    def told(value: object) -> bytes:
+    def body_with(value: object) -> bytes:
         body = page(entry())
         {"page": body, "meta": body["meta"], "file": body["files"][0]}[level]["zebra"] = value
         return body_of(body)
@@ -103,17 +103,17 @@ def test_a_deep_value_in_a_learned_key_is_refused(level: str) -> None:
         deep = [deep]
     decoder = PageDecoder()
     for value, accepted in ((1, True), (deep[0], True), (deep, False)):
-        assert isinstance(result(decoder, told(value)), tuple) is accepted
+        assert isinstance(result(decoder, body_with(value)), tuple) is accepted
 
 
 @pytest.mark.parametrize("digest", [5, None, ["aa"]], ids=repr)
-def test_a_learned_hash_that_is_no_text_is_refused(digest: object) -> None:
-    def told(md5: object) -> bytes:
+def test_learned_hash_that_is_not_text_is_refused(digest: object) -> None:
+    def body_with(md5: object) -> bytes:
         return body_of(page(entry(hashes={"md5": md5, "sha256": sha256_of("a").hex()})))
 
     decoder = PageDecoder()
-    assert isinstance(result(decoder, told("aa")), tuple)
-    assert isinstance(result(decoder, told(digest)), str)
+    assert isinstance(result(decoder, body_with("aa")), tuple)
+    assert isinstance(result(decoder, body_with(digest)), str)
 
 
 def test_a_page_without_the_learned_keys_has_none_of_them() -> None:
@@ -127,13 +127,13 @@ def test_a_null_in_a_learned_key_is_kept() -> None:
     assert parsed.extra == {"zebra": None}
 
 
-def test_a_page_with_known_keys_teaches_nothing() -> None:
+def test_page_with_known_keys_keeps_the_shape() -> None:
     shape = shape_after(page(zebra=1))
     assert shape.learn(decoded(page(entry(gpg_sig=True), zebra=2))) is shape
 
 
 @pytest.mark.parametrize("key", ["", "a b", "ö", "x" * 65, 'a"b', "a\n"])
-def test_a_key_that_is_no_plain_name_is_not_learned(key: str) -> None:
+def test_key_that_is_not_a_plain_name_is_not_learned(key: str) -> None:
     shape = shape_after(page(entry() | {key: 1}) | {"zebra": 1})
     assert shape.keys == Keys(page=("zebra",))
 
@@ -143,20 +143,20 @@ def test_hostile_keys_cause_at_most_64_shapes() -> None:
     for number in range(100):
         hashes = {"sha256": sha256_of("a").hex(), f"h{number}": ""}
         meta = {"api-version": "1.4", f"m{number}": 1}
-        for told in (
+        for raw in (
             page(entry() | {f"f{number}": 1}),
             page(**{f"p{number}": 1}),
             page(entry(hashes=hashes)),
             page(meta=meta),
         ):
-            grown = shape.learn(decoded(told))
+            grown = shape.learn(decoded(raw))
             shapes += grown is not shape
             shape = grown
     assert shapes == 64
     assert [len(level) for level in shape.keys] == [16, 16, 16, 16]
 
 
-def test_a_page_with_17_unknown_keys_teaches_none_of_them() -> None:
+def test_none_of_17_unknown_keys_is_learned() -> None:
     assert shape_after(page(**{f"key{number}": 1 for number in range(17)})).keys == Keys()
 
 

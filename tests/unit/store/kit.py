@@ -1,4 +1,4 @@
-"""What the tests of the file system store share."""
+"""Helpers of the file system store's tests."""
 
 import hashlib
 import subprocess
@@ -38,17 +38,17 @@ def names(directory: Path) -> set[str]:
 
 @contextmanager
 def mounted(directory: Path, *arguments: str) -> Iterator[None]:
-    """Mount at `directory`; skip the test where that is not permitted."""
+    """Mount at `directory`; skip the test if that is not permitted."""
     done = subprocess.run(["mount", *arguments, directory], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"mount is not permitted here: {done.stderr.strip()}")
     try:
         yield
     finally:
-        # Lazily: the store holds its directories open until it is collected.
+        # Lazily, because the store keeps its directories open until it is collected.
         subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 def make_read_only(directory: Path) -> None:
-    """Remount what is mounted at `directory`; root is bound by this, and not by permissions."""
+    """Remount `directory` read-only, which restricts root too, unlike permissions."""
     subprocess.run(["mount", "-o", "remount,ro", directory], check=True)

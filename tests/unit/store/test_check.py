@@ -1,4 +1,4 @@
-"""What `check` proves, refuses, makes and clears away; and disks that are full or read-only."""
+"""Checks, refusals and clean-up of `check`; and disks that are full or read-only."""
 
 import logging
 import re
@@ -140,10 +140,10 @@ async def test_low_space_is_never_reported_as_zero(tmp_path: Path) -> None:
         await store.check()
         with pytest.raises(LowSpace) as caught:
             await put(store, PATH, b"x" * (4 * MIB + 512))
-    told = f"{caught.value}"
-    assert "MiB free, and 4.0 MiB are to be written" in told
-    assert "5 MiB must stay free" in told
-    assert not re.search(r"(?<![\d.])0 [KMGTPE]?i?B", told)
+    message = f"{caught.value}"
+    assert "MiB free, and 4.0 MiB are to be written" in message
+    assert "5 MiB must stay free" in message
+    assert not re.search(r"(?<![\d.])0 [KMGTPE]?i?B", message)
 
 
 async def test_reserved_space_is_not_reserved_twice(tmp_path: Path) -> None:
@@ -158,6 +158,6 @@ async def test_reserved_space_is_not_reserved_twice(tmp_path: Path) -> None:
             with pytest.raises(LowSpace):
                 await put(store, store_path("packages", "other"), body)
             await put(store, store_path("packages", "small"), BODY)
-        # What was promised and written is free again a second later, or at once for who measures.
+        # Reserved space is released a second after it is written, or when free space is measured.
         await store.free_bytes()
         await put(store, store_path("packages", "other"), body)

@@ -1,4 +1,4 @@
-"""Group commit: who shares a flush, and who must not trust one."""
+"""Group commit: which callers share a flush, and which must not rely on one."""
 
 import errno
 import os
@@ -20,22 +20,22 @@ from tests.unit.store.kit import BODY, PATH, expect, make_store, names, put
 
 
 class Gate:
-    """A flush that waits in its thread until it is let go, and fails when it is told to."""
+    """A flush that blocks its thread until it is released, and fails if `error` is set."""
 
     def __init__(self) -> None:
-        self.begun = threading.Semaphore(0)
+        self.started = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
         self.error = 0
 
     def flush(self, descriptor: int) -> None:
-        self.begun.release()
+        self.started.release()
         assert self.go.acquire(timeout=10)
         if self.error:
-            raise OSError(self.error, "the disk says no")
+            raise OSError(self.error, "the disk failed")
         flush_file_system(descriptor)
 
-    async def has_begun(self) -> None:
-        assert await trio.to_thread.run_sync(lambda: self.begun.acquire(timeout=10))
+    async def has_started(self) -> None:
+        assert await trio.to_thread.run_sync(lambda: self.started.acquire(timeout=10))
 
 
 @pytest.fixture
@@ -66,18 +66,18 @@ async def test_64_simultaneous_flushes_are_one(tmp_path: Path) -> None:
 async def test_a_flush_that_began_before_the_call_does_not_count(gate: Gate, sync: GroupSync) -> None:
     returned = []
 
-    async def flush(who: str) -> None:
+    async def flush(caller: str) -> None:
         await sync.flush()
-        returned.append(who)
+        returned.append(caller)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(flush, "first")
-        await gate.has_begun()
+        await gate.has_started()
         for _ in range(5):
             nursery.start_soon(flush, "later")
         await trio.testing.wait_all_tasks_blocked()
         gate.go.release()
-        await gate.has_begun()
+        await gate.has_started()
         assert returned == ["first"]
         gate.go.release()
     assert returned == ["first"] + ["later"] * 5
@@ -88,7 +88,7 @@ async def test_a_failed_flush_fails_for_its_callers_only(gate: Gate, sync: Group
     failed = []
 
     async def flush() -> None:
-        with pytest.raises(OSError, match="the disk says no"):
+        with pytest.raises(OSError, match="the disk failed"):
             await sync.flush()
         failed.append(True)
 
@@ -123,8 +123,8 @@ async def test_a_writer_before_a_failed_flush_fails_at_the_next_one(
     await put(store, PATH, BODY)
 
 
-class Looker:
-    """A flush that notes which names stand when it begins, and fails at the numbers it is told."""
+class FlushRecorder:
+    """A flush that records the files present at its start, and fails at the given indexes."""
 
     def __init__(self, web: Path, *fails_at: int) -> None:
         self.seen: list[set[str]] = []
@@ -137,10 +137,10 @@ class Looker:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def watch(store: FilesystemStore, web: Path, *fails_at: int) -> Looker:
-    looker = Looker(web, *fails_at)
-    store.sync._flush_file_system = looker.flush
-    return looker
+def record_flushes(store: FilesystemStore, web: Path, *fails_at: int) -> FlushRecorder:
+    recorder = FlushRecorder(web, *fails_at)
+    store.sync._flush_file_system = recorder.flush
+    return recorder
 
 
 def small(name: str, body: bytes = BODY) -> Small:
@@ -148,35 +148,35 @@ def small(name: str, body: bytes = BODY) -> Small:
 
 
 async def test_files_are_flushed_before_and_after_their_rename(store: FilesystemStore, tmp_path: Path) -> None:
-    looker = watch(store, tmp_path / "web")
+    recorder = record_flushes(store, tmp_path / "web")
     assert await store.store_all([small("x"), small("wrong", b"else"), small("y")]) == [len(BODY), ANY, len(BODY)]
-    assert looker.seen == [set(), {"x", "y"}]
+    assert recorder.seen == [set(), {"x", "y"}]
 
 
 async def test_pages_are_flushed_before_and_after_their_rename(store: FilesystemStore, tmp_path: Path) -> None:
-    looker = watch(store, tmp_path / "web")
+    recorder = record_flushes(store, tmp_path / "web")
     assert await store.publish_all([(store_path("simple", "x"), BODY), (store_path("simple", "y"), BODY)]) == 2
-    assert looker.seen == [set(), {"x", "y"}]
+    assert recorder.seen == [set(), {"x", "y"}]
 
 
 async def test_an_equal_page_is_flushed_too(store: FilesystemStore, tmp_path: Path) -> None:
     page = store_path("simple", "x")
     await store.publish(page, BODY)
     again = make_store(tmp_path)
-    looker = watch(again, tmp_path / "web")
+    recorder = record_flushes(again, tmp_path / "web")
     assert not await again.publish(page, BODY)
-    assert looker.seen == [{"x"}]
+    assert recorder.seen == [{"x"}]
 
 
 async def test_a_file_that_fails_verification_costs_no_flush(store: FilesystemStore, tmp_path: Path) -> None:
-    looker = watch(store, tmp_path / "web")
+    recorder = record_flushes(store, tmp_path / "web")
     (result,) = await store.store_all([small("x", b"else")])
     assert isinstance(result, WrongSize)
-    assert looker.seen == []
+    assert recorder.seen == []
 
 
 async def test_a_failed_flush_before_the_renames_stores_nothing(store: FilesystemStore, tmp_path: Path) -> None:
-    watch(store, tmp_path / "web", 0)
+    record_flushes(store, tmp_path / "web", 0)
     results = await store.store_all([small("x"), small("wrong", b"else"), small("y")])
     assert [type(result) for result in results] == [StoreDenied, WrongSize, StoreDenied]
     assert names(tmp_path / "web") == set()
@@ -184,22 +184,22 @@ async def test_a_failed_flush_before_the_renames_stores_nothing(store: Filesyste
 
 
 async def test_unflushed_renames_fail_for_all_and_settle_flushes_them(store: FilesystemStore, tmp_path: Path) -> None:
-    looker = watch(store, tmp_path / "web", 2)
+    recorder = record_flushes(store, tmp_path / "web", 2)
     await store.settle()
     results = await store.store_all([small("x"), small("wrong", b"else"), small("y")])
     assert [type(result) for result in results] == [StoreDenied, WrongSize, StoreDenied]
-    assert looker.seen[-1] == {"x", "y"}
+    assert recorder.seen[-1] == {"x", "y"}
     assert names(tmp_path / "staging") == set()
     await store.settle()
-    assert len(looker.seen) == 4
-    watch(store, tmp_path / "web", 1)
+    assert len(recorder.seen) == 4
+    record_flushes(store, tmp_path / "web", 1)
     with pytest.raises(StoreDenied, match="cannot be flushed"):
         await store.publish(store_path("simple", "page"), BODY)
 
 
-async def test_renames_are_not_trusted_to_a_flush_after_a_failed_one(store: FilesystemStore, tmp_path: Path) -> None:
-    looker = watch(store, tmp_path / "web")
-    flush = looker.flush
+async def test_renames_fail_if_another_flush_failed_meanwhile(store: FilesystemStore, tmp_path: Path) -> None:
+    recorder = record_flushes(store, tmp_path / "web")
+    flush = recorder.flush
 
     def another_fails(descriptor: int) -> None:
         flush(descriptor)
@@ -211,14 +211,14 @@ async def test_renames_are_not_trusted_to_a_flush_after_a_failed_one(store: File
 
 
 async def test_settle_flushes_only_unflushed_changes(store: FilesystemStore, tmp_path: Path) -> None:
-    looker = watch(store, tmp_path / "web")
+    recorder = record_flushes(store, tmp_path / "web")
 
     async def flushes_of_settling() -> int:
-        before = len(looker.seen)
+        before = len(recorder.seen)
         await store.settle()
-        return len(looker.seen) - before
+        return len(recorder.seen) - before
 
-    assert await flushes_of_settling() == 1, "what an earlier process left"
+    assert await flushes_of_settling() == 1, "changes of an earlier process"
     assert await flushes_of_settling() == 0
     await store.store_all([small("x")])
     await store.publish(store_path("simple", "page"), BODY)
@@ -231,17 +231,17 @@ async def test_settle_flushes_only_unflushed_changes(store: FilesystemStore, tmp
 
 
 async def test_a_failed_settle_is_repeated(store: FilesystemStore, tmp_path: Path) -> None:
-    looker = watch(store, tmp_path / "web", 0)
+    recorder = record_flushes(store, tmp_path / "web", 0)
     with pytest.raises(StoreDenied):
         await store.settle()
     await store.settle()
-    assert len(looker.seen) == 2
+    assert len(recorder.seen) == 2
 
 
 async def test_a_cancelled_waiter_returns_at_once_and_others_are_served(gate: Gate, sync: GroupSync) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sync.flush)
-        await gate.has_begun()
+        await gate.has_started()
         with trio.move_on_after(0.01) as scope:
             await sync.flush()
         assert scope.cancelled_caught
@@ -260,7 +260,7 @@ async def test_a_running_flush_is_never_abandoned(gate: Gate, sync: GroupSync) -
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(flush)
-        await gate.has_begun()
+        await gate.has_started()
         nursery.cancel_scope.cancel()
         gate.go.release()
     assert returned == [True]

@@ -1,4 +1,4 @@
-"""Each error of the system in an operator's words."""
+"""System errors as messages to an operator."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ from mirrorsync.store.errors import store_error
     ],
 )
 def test_every_error_has_what_why_and_hint(number: int, kind: type[StoreError], word: str) -> None:
-    told = store_error(OSError(number, os.strerror(number), b"packages/\xc3\xbc"), "the thing cannot be stored")
-    assert type(told) is kind
-    assert str(told) == f"the thing cannot be stored: {os.strerror(number)} (packages/ü)"
-    assert word in told.hint
+    error = store_error(OSError(number, os.strerror(number), b"packages/\xc3\xbc"), "the thing cannot be stored")
+    assert type(error) is kind
+    assert str(error) == f"the thing cannot be stored: {os.strerror(number)} (packages/ü)"
+    assert word in error.hint

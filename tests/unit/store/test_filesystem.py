@@ -1,4 +1,4 @@
-"""What files and directories stand where, with which permissions, and what a person may do to them meanwhile."""
+"""Paths and permissions of files and directories, and changes by a person at the same time."""
 
 import gc
 import os
@@ -92,7 +92,7 @@ async def test_directories_removed_meanwhile_are_made_again(store: FilesystemSto
 
 
 class Remover:
-    """Removes a directory whenever it finds it empty, `left` times more."""
+    """Removes a directory whenever it is empty, `left` more times."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -166,7 +166,7 @@ async def test_a_pipe_in_the_place_of_an_object_does_not_block(store: Filesystem
         assert await store.publish(path, BODY)
 
 
-async def test_a_listing_omits_names_that_are_no_store_path(store: FilesystemStore, tmp_path: Path) -> None:
+async def test_listing_omits_names_that_are_not_store_paths(store: FilesystemStore, tmp_path: Path) -> None:
     await put(store, PATH, BODY)
     (tmp_path / "web" / "packages" / os.fsdecode(b"\xff")).write_bytes(BODY)
     (tmp_path / "web" / "packages" / "a\\b").write_bytes(BODY)
@@ -178,7 +178,7 @@ async def test_an_abandoned_listing_or_read_closes_its_files(store: FilesystemSt
     for number in range(600):
         await store.publish(store_path("packages", str(number)), BODY)
     gc.collect()  # the stores of other tests
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - no directory of files, but of our descriptors
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a directory of descriptors, not of files
     async for _ in store.list(store_path("packages")):
         break
     async for _ in store.read(PATH):

@@ -1,4 +1,4 @@
-"""A symbolic link that is planted in the tree leads nobody out of it."""
+"""The store follows no symbolic link that is planted in its tree."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ async def read(store: FilesystemStore, path: StorePath) -> None:
 
 
 async def store_it(store: FilesystemStore, path: StorePath) -> None:
-    """Store an object between two others, whose ways down go before and behind its own."""
+    """Store an object between two others whose paths sort before and after its own."""
     paths = [store_path("aa", "first"), path, store_path("zz", "last")]
     results = await store.store_all([Small(path=each, expect=expect(BODY), body=BODY) for each in paths])
     assert (results[0], results[2]) == (len(BODY), len(BODY))

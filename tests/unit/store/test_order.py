@@ -37,7 +37,7 @@ CALLS = "write,syncfs,rename,renameat,renameat2"
 
 
 def steps(trace: str) -> list[str]:
-    """What happened, in the order in which it ended or (flushes, renames) began."""
+    """Return the steps: writes and flush ends by completion, flush starts and renames by start."""
     found = []
     for line in trace.splitlines():
         if '"MARK' in line:

@@ -1,4 +1,4 @@
-"""Pages that are published together go in their order, and no further than the first that fails."""
+"""Pages that are published together are replaced in order, up to the first failure."""
 
 from pathlib import Path
 
