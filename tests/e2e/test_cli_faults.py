@@ -1,4 +1,4 @@
-"""Messages to the operator when upstream fails, and that nothing is lost."""
+"""When upstream fails, the operator gets clear messages and the mirror loses nothing."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _POISON: dict[str, tuple[str, Fault, tuple[str, ...]]] = {
     "portal": (r"/simple/portal/", Portal(), ("portal", "html")),
     "absent": (r"/simple/absent/", Status(404), ("absent", "HTTP 404")),
 }
-"""By project: the requests that meet faults, the faults, and words in the message."""
+"""By project: the pattern of requests that fail, the fault, and words in the error message."""
 _OUTAGES: dict[str, tuple[Fault | None, tuple[str, ...]]] = {
     "down": (None, ("no connection", "4 attempts in ", " s\n")),
     "portal": (Portal(), ("text/html",)),
@@ -37,7 +37,7 @@ _OUTAGES: dict[str, tuple[Fault | None, tuple[str, ...]]] = {
 
 
 class Story(msgspec.Struct, frozen=True):
-    """A sync with failing projects, its results, and the results once the faults have ended."""
+    """The results of commands while projects fail, and after the faults have ended."""
 
     sync: Result
     status: Result
@@ -47,7 +47,7 @@ class Story(msgspec.Struct, frozen=True):
     links: list[str]
     staged: list[str]
     again: Result
-    healed: Result
+    recovered: Result
     problems: list[str]
     status_after: Result
 
@@ -67,7 +67,7 @@ Outages = dict[str, tuple[Operator, Result]]
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Operator, subprocess.Popen[str]]]]:
+def syncs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[Operator, subprocess.Popen[str]]]]:
     """Syncs with an unavailable upstream. They run in parallel, because each waits for its retries."""
     indexes = {kind: PyPI(_world("alpha")) for kind in _OUTAGES}
     waiting = {}
@@ -78,7 +78,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
         else:
             indexes[kind].start()
             indexes[kind].stop()
-        # Without a journal only one request is retried.
+        # With the JSON feed only one request is retried.
         operator = Operator(tmp_path_factory.mktemp(kind), indexes[kind], upstream={"feed": "json"})
         waiting[kind] = operator, operator.begins("sync")
     yield waiting
@@ -87,18 +87,18 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
 
 
 @pytest.fixture(scope="module")
-def outages(begun: dict[str, tuple[Operator, subprocess.Popen[str]]]) -> Outages:
-    return {kind: (operator, result_of(process)) for kind, (operator, process) in begun.items()}
+def outages(syncs: dict[str, tuple[Operator, subprocess.Popen[str]]]) -> Outages:
+    return {kind: (operator, result_of(process)) for kind, (operator, process) in syncs.items()}
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, begun: object) -> Iterator[Story]:  # noqa: ARG001 - runs in parallel
+def story(tmp_path_factory: pytest.TempPathFactory, syncs: object) -> Iterator[Story]:  # noqa: ARG001 - runs in parallel
     with PyPI(_world(*_GOOD, *_POISON)) as pypi:
         operator = Operator(tmp_path_factory.mktemp("poisoned"), pypi)
         for pattern, fault, _ in _POISON.values():
             pypi.faults.add(pattern, fault)
         sync, as_json = operator.does("sync"), operator.does("status", "--json")
-        told = {
+        results = {
             "sync": sync,
             "status": operator.does("status"),
             "document": json.loads(as_json.out),
@@ -109,9 +109,9 @@ def story(tmp_path_factory: pytest.TempPathFactory, begun: object) -> Iterator[S
         }
         pypi.faults.clear()
         yield Story(
-            **told,
+            **results,
             again=operator.does("sync"),
-            healed=operator.does("sync", *_POISON),
+            recovered=operator.does("sync", *_POISON),
             problems=operator.problems(),
             status_after=operator.does("status"),
         )
@@ -138,8 +138,8 @@ def test_neighbours_of_failing_projects_are_served_completely(story: Story) -> N
 
 
 def test_status_has_the_keys_that_scripts_use(story: Story) -> None:
-    promised = "synced_serial newest_serial upstream_serial lag_seconds projects files bytes unmet last_sync version"
-    assert set(promised.split()) <= set(story.document)
+    documented = "synced_serial newest_serial upstream_serial lag_seconds projects files bytes unmet last_sync version"
+    assert set(documented.split()) <= set(story.document)
     assert set(story.unmet) == set(_POISON)
     for row in story.unmet.values():
         assert {"name", "wanted", "mirrored", "attempts", "next_attempt_at", "error"} <= set(row)
@@ -167,17 +167,17 @@ def test_sync_exits_1_while_projects_wait_for_a_retry(story: Story) -> None:
 
 
 def test_mirror_equals_upstream_once_the_faults_end(story: Story) -> None:
-    assert story.healed.code == ExitCode.OK, story.healed.said
+    assert story.recovered.code == ExitCode.OK, story.recovered.said
     assert story.problems == []
     assert story.status_after.code == 0, story.status_after.said
 
 
 @pytest.mark.parametrize("kind", _OUTAGES)
 def test_unavailable_upstream_exits_69_and_the_next_sync_completes(outages: Outages, kind: str) -> None:
-    operator, told = outages[kind]
-    assert told.code == ExitCode.UNAVAILABLE, told.said
-    assert "\nerror: " in told.err
-    assert all(word in told.err for word in _OUTAGES[kind][1]), told.err
+    operator, result = outages[kind]
+    assert result.code == ExitCode.UNAVAILABLE, result.said
+    assert "\nerror: " in result.err
+    assert all(word in result.err for word in _OUTAGES[kind][1]), result.err
     meanwhile = operator.does("status")
     assert meanwhile.code == 2
     assert "halted: " in meanwhile.out
@@ -190,7 +190,7 @@ def test_unavailable_upstream_exits_69_and_the_next_sync_completes(outages: Outa
 
 
 @pytest.mark.parametrize("kind", ["down", "portal"])
-def test_unavailable_upstream_comes_with_a_hint(outages: Outages, kind: str) -> None:
+def test_error_for_an_unavailable_upstream_has_a_hint(outages: Outages, kind: str) -> None:
     assert "\nhint: " in outages[kind][1].err
 
 

@@ -17,7 +17,7 @@ from tests.support.pypi.values import Shape
 from tests.support.pypi.world import World
 
 _LARGE = b"z" * 3_000_000
-"""More bytes than are kept in memory before a staging file is created."""
+"""Large enough to be written to a staging file during the download."""
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ def test_named_project_is_synced_alone(tmp_path: Path, world: World, pypi: PyPI)
     for name in ("alpha", "beta"):
         world.upload(name, "1.0")
     operator = Operator(tmp_path, pypi)
-    told = operator.does("sync", "ALPHA")
-    assert told.code == ExitCode.OK, told.said
-    assert told.out.startswith("1 project mirrored, 1 file fetched (")
+    result = operator.does("sync", "ALPHA")
+    assert result.code == ExitCode.OK, result.said
+    assert result.out.startswith("1 project mirrored, 1 file fetched (")
     assert operator.serves("alpha")
     assert not operator.serves("beta")
     assert pypi.seen("/simple/beta/") == []
@@ -50,23 +50,23 @@ def test_misspelt_name_does_not_lower_the_claimed_serial(tmp_path: Path, world: 
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
     assert operator.does("sync").code == ExitCode.OK
-    told = operator.does("sync", "alhpa")
-    assert told.code == ExitCode.UNMET
-    assert f"error: {pypi.url} has no project alhpa" in told.err
-    assert "hint: did you mean alpha?" in told.err
-    assert "tried again" not in told.err
+    result = operator.does("sync", "alhpa")
+    assert result.code == ExitCode.UNMET
+    assert f"error: {pypi.url} has no project alhpa" in result.err
+    assert "hint: did you mean alpha?" in result.err
+    assert "tried again" not in result.err
     assert operator.status()["synced_serial"] == world.last_serial
 
 
 def test_dry_run_reports_files_and_bytes_and_changes_nothing(synced: Operator) -> None:
     file = synced.pypi.world.upload("beta", "2.0", body=b"y" * 5000)
     before = snapshot(synced.directory)
-    told = synced.does("sync", "--dry-run")
-    assert told.code == ExitCode.OK, told.said
+    result = synced.does("sync", "--dry-run")
+    assert result.code == ExitCode.OK, result.said
     assert snapshot(synced.directory) == before
     size = f"{file.size / 1024:.1f} KiB"
-    assert f"beta: fetch 1 file ({size}), drop 0 objects\n" in told.out
-    assert f"would mirror 1 project and fetch 1 file ({size}); nothing was changed\n" in told.out
+    assert f"beta: fetch 1 file ({size}), drop 0 objects\n" in result.out
+    assert f"would mirror 1 project and fetch 1 file ({size}); nothing was changed\n" in result.out
     assert synced.does("sync").code == ExitCode.OK
     assert synced.problems() == []
 
@@ -74,9 +74,9 @@ def test_dry_run_reports_files_and_bytes_and_changes_nothing(synced: Operator) -
 def test_dry_run_before_the_first_sync_leaves_the_directory_empty(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
-    told = operator.does("sync", "--dry-run")
-    assert told.code == ExitCode.OK, told.said
-    assert "would mirror 1 project and fetch 1 file (" in told.out
+    result = operator.does("sync", "--dry-run")
+    assert result.code == ExitCode.OK, result.said
+    assert "would mirror 1 project and fetch 1 file (" in result.out
     assert snapshot(operator.directory) == {}
 
 
@@ -84,10 +84,10 @@ def test_new_failure_in_a_complete_mirror_is_a_warning_until_retried(synced: Ope
     synced.pypi.world.upload("gamma", "2.0")
     rule = synced.pypi.faults.add(r"/gamma-2.0.*whl$", Status(404))
     assert synced.does("sync").code == ExitCode.UNMET
-    told = synced.does("status")
-    assert told.code == 1
-    assert "gamma: wanted" in told.out
-    assert "1 attempt, again in" in told.out
+    result = synced.does("status")
+    assert result.code == 1
+    assert "gamma: wanted" in result.out
+    assert "1 attempt, again in" in result.out
     synced.pypi.faults.remove(rule)
     retried = synced.does("project", "retry", "Gamma")
     assert retried.code == ExitCode.OK
@@ -98,28 +98,28 @@ def test_new_failure_in_a_complete_mirror_is_a_warning_until_retried(synced: Ope
 
 
 def test_project_info_accepts_any_spelling_and_has_json(synced: Operator) -> None:
-    told = synced.does("project", "show", "Alpha")
-    assert told.code == ExitCode.OK
-    assert re.search(r"^files +1 of 1 stored \(\d+(\.\d)? KiB\)$", told.out, re.MULTILINE)
+    result = synced.does("project", "show", "Alpha")
+    assert result.code == ExitCode.OK
+    assert re.search(r"^files +1 of 1 stored \(\d+(\.\d)? KiB\)$", result.out, re.MULTILINE)
     as_json = synced.does("project", "show", "alpha", "--json")
     assert '"name": "alpha"' in as_json.out
 
 
 @pytest.mark.parametrize("command", ["show", "retry"])
 def test_unknown_project_is_refused_with_a_hint(synced: Operator, command: str) -> None:
-    told = synced.does("project", command, "alhpa")
-    assert told.code == ExitCode.UNMET
-    assert "this mirror has no project alhpa" in told.err
-    assert "hint: did you mean alpha?" in told.err
+    result = synced.does("project", command, "alhpa")
+    assert result.code == ExitCode.UNMET
+    assert "this mirror has no project alhpa" in result.err
+    assert "hint: did you mean alpha?" in result.err
 
 
 def test_terminal_shows_a_progress_bar_with_the_totals_below(synced: Operator) -> None:
     synced.pypi.world.upload("alpha", "2.0")
-    told = on_a_terminal("sync", "--config", str(synced.config))
-    assert told.code == ExitCode.OK
-    assert "━" in told.out
-    assert "\x1b[" in told.out
-    assert "1 project mirrored" in told.out.splitlines()[-1]
+    result = on_a_terminal("sync", "--config", str(synced.config))
+    assert result.code == ExitCode.OK
+    assert "━" in result.out
+    assert "\x1b[" in result.out
+    assert "1 project mirrored" in result.out.splitlines()[-1]
 
 
 def test_tree_is_served_until_sigterm(synced: Operator) -> None:
@@ -141,10 +141,10 @@ def test_second_run_is_refused_during_the_first_and_status_answers(tmp_path: Pat
     with operator.doing("sync") as first:
         wait_until(lambda: operator.staged() and operator.serves("quick"), "slow is being downloaded, quick is served")
         for command in ("sync", "run"):
-            told = operator.does(command)
-            assert told.code == ExitCode.ALREADY_RUNNING
-            assert f"another mirrorsync (process {first.pid}) is working on {operator.directory}" in told.err
-            assert "hint: wait until it ends, or stop it" in told.err
+            result = operator.does(command)
+            assert result.code == ExitCode.ALREADY_RUNNING
+            assert f"another mirrorsync (process {first.pid}) is working on {operator.directory}" in result.err
+            assert "hint: wait until it ends, or stop it" in result.err
         assert [row["name"] for row in operator.status()["unmet"]] == ["slow"]
         assert operator.broken_links() == []
         first.send_signal(signal.SIGINT)
@@ -217,10 +217,10 @@ def test_dry_run_with_another_selection_removes_nothing(tmp_path: Path, world: W
     assert fewer.does("sync").code == ExitCode.OK
     fewer.configure(select={"exclude": ["beta"]})
     before = snapshot(fewer.directory / "web")
-    told = fewer.does("sync", "--dry-run")
-    assert told.code == ExitCode.OK
-    assert "would mirror 1 project and" in told.out
-    assert "would REMOVE 1 project, 1 file (" in told.out
+    result = fewer.does("sync", "--dry-run")
+    assert result.code == ExitCode.OK
+    assert "would mirror 1 project and" in result.out
+    assert "would REMOVE 1 project, 1 file (" in result.out
     assert snapshot(fewer.directory / "web") == before
 
 

@@ -182,8 +182,8 @@ def test_uv_resolves_from_sidecars_without_fetching_wheels(client: Client, tree:
     before = len(client.server.requested())
     result = client.uv("compile", "--generate-hashes", client.requirements("normal\n"))
     succeeds(result)
-    asked = client.server.requested()[before:]
-    assert {target for target in asked if "/packages/" in target} == {
+    requested = client.server.requested()[before:]
+    assert {target for target in requested if "/packages/" in target} == {
         tree.path(name) + ".metadata" for name in ("normal-2.0-py3-none-any.whl", "foo_bar_baz-1.0-py3-none-any.whl")
     }
     assert "normal==2.0" in result.stdout

@@ -21,29 +21,29 @@ from tests.support.pypi.faults import Status
 from tests.support.pypi.server import PyPI
 from tests.support.pypi.world import World
 
-_SECRET: Final = "Zs3cr3t-Wort"  # noqa: S105 -- a stand-in for one
+_SECRET: Final = "Zs3cr3t-Wort"  # noqa: S105 -- not a real password
 
 
 class Journal:
     """Reads the log of a process."""
 
     def __init__(self, reading: socket.socket) -> None:
-        self._said = b""
+        self._output = b""
         self._thread = threading.Thread(target=self._read, args=(reading,), daemon=True)
         self._thread.start()
 
     def _read(self, reading: socket.socket) -> None:
         with reading:
             while piece := reading.recv(65536):
-                self._said += piece
+                self._output += piece
 
     def close(self) -> None:
-        """Wait until everything is read."""
+        """Wait until the whole log is read."""
         self._thread.join(20)
 
     @property
     def lines(self) -> list[str]:
-        return self._said.decode().splitlines()
+        return self._output.decode().splitlines()
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -111,10 +111,10 @@ def test_json_log_lines_are_objects_with_time_level_and_event(
 ) -> None:
     journal, code, _ = followed
     assert code == ExitCode.OK
-    for told in journal.events:
-        assert list(told)[:3] == ["time", "level", "event"]
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told["time"])
-        assert told["level"] in {"info", "warning"}
+    for event in journal.events:
+        assert list(event)[:3] == ["time", "level", "event"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", event["time"])
+        assert event["level"] in {"info", "warning"}
 
 
 def test_daemon_logs_its_start_and_its_end_with_totals(followed: tuple[Journal, int, Operator]) -> None:
@@ -183,9 +183,9 @@ def test_halted_run_logs_its_reason_with_an_error_priority(tmp_path: Path, pypi:
 def test_invalid_configuration_is_logged_in_the_requested_format(tmp_path: Path) -> None:
     config = tmp_path / "mirrorsync.toml"
     config.write_text("[mirror]\n")
-    told = mirrorsync("run", "--config", str(config), MIRRORSYNC_LOG_FORMAT="json")
-    assert (told.code, told.out) == (ExitCode.CONFIG, "")
-    event = json.loads(told.err)
+    result = mirrorsync("run", "--config", str(config), MIRRORSYNC_LOG_FORMAT="json")
+    assert (result.code, result.out) == (ExitCode.CONFIG, "")
+    event = json.loads(result.err)
     assert (event["level"], event["event"], event["exit_code"]) == ("error", "failed", ExitCode.CONFIG)
     assert "directory is missing" in event["reason"]
 
@@ -193,25 +193,25 @@ def test_invalid_configuration_is_logged_in_the_requested_format(tmp_path: Path)
 def test_log_level_hides_lower_levels(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
     operator = Operator(tmp_path, pypi)
-    told = operator.does("sync", "--log-level", "warning")
-    assert told.err == ""
-    assert told.out.startswith("1 project mirrored")
+    result = operator.does("sync", "--log-level", "warning")
+    assert result.err == ""
+    assert result.out.startswith("1 project mirrored")
 
 
 def test_log_lines_for_cron_have_times(tmp_path: Path, world: World, pypi: PyPI) -> None:
     world.upload("alpha", "1.0")
-    told = Operator(tmp_path, pypi).does("sync")
-    assert re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ sync(:| ended:) .*\n){2}", told.err)
+    result = Operator(tmp_path, pypi).does("sync")
+    assert re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ sync(:| ended:) .*\n){2}", result.err)
 
 
 @pytest.mark.parametrize(("scheme", "format_"), [("http", "auto"), ("http", "json"), ("https", "text")])
-def test_the_proxys_password_is_in_no_output(tmp_path: Path, scheme: str, format_: str) -> None:
+def test_proxy_password_is_in_no_output(tmp_path: Path, scheme: str, format_: str) -> None:
     with repeating_proxy(_SECRET) as port, PyPI(World()) as pypi:
         operator = Operator(tmp_path, pypi, upstream={"proxy": "credential:proxy", "connections": 1})
         operator.configure(upstream={"proxy": "credential:proxy", "index": pypi.url.replace("http:", f"{scheme}:")})
         (tmp_path / "proxy").write_text(f"http://user:{_SECRET}@127.0.0.1:{port}")
         words = ("sync", "--log-format", format_, "--log-level", "debug", "--config", str(operator.config))
-        told = mirrorsync(*words, CREDENTIALS_DIRECTORY=str(tmp_path))
-    assert told.code == ExitCode.UNAVAILABLE
-    assert "Who is" in told.err
-    assert _SECRET not in told.said
+        result = mirrorsync(*words, CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert result.code == ExitCode.UNAVAILABLE
+    assert "Who is" in result.err
+    assert _SECRET not in result.said

@@ -92,7 +92,7 @@ def test_both_formats_are_valid_and_count_the_daemons_work(watched: Scraper) -> 
     form = watched.get("/metrics", **_OPENMETRICS)
     assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert form.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    assert len(list(parse_openmetrics(form.text))) > 40  # type: ignore[no-untyped-call]  # the library leaves this one bare
+    assert len(list(parse_openmetrics(form.text))) > 40  # type: ignore[no-untyped-call]  # not annotated by the library
     found = values(text.text)
     host = watched.operator.pypi.url.removeprefix("http://")
     assert found["mirrorsync_projects", ()] == 1
@@ -151,9 +151,9 @@ def test_lagging_mirror_is_healthy_and_not_ready_with_a_reason(tmp_path: Path, w
     with watching(tmp_path, pypi, **{"fresh-within": "1s"}) as scraper:
         assert scraper.get("/healthz").status_code == 200
         wait_until(lambda: scraper.value("mirrorsync_unmet_projects", reason="missing") == 1, "it was attempted")
-        never = scraper.get("/readyz")
-        why, status = never.text.splitlines()
-        assert (never.status_code, why) == (503, "this mirror was never complete so far: 1 projects are unmet")
+        before = scraper.get("/readyz")
+        why, status = before.text.splitlines()
+        assert (before.status_code, why) == (503, "this mirror was never complete so far: 1 projects are unmet")
         assert status.startswith("MIRRORSYNC CRITICAL - never complete: 1 project to go")
         assert scraper.value("mirrorsync_lag_seconds") is None
         pypi.faults.clear()
@@ -224,7 +224,7 @@ def test_long_pass_writes_the_textfile_without_delaying_its_end(tmp_path: Path, 
     path = tmp_path / "mirrorsync.prom"
     operator = Operator(tmp_path / "home", pypi, metrics={"textfile": str(path)})
     with operator.doing("sync") as process:
-        wait_until(path.exists, "the textfile has the pass")
+        wait_until(path.exists, "the textfile is written during the pass")
         assert values(path.read_text())["mirrorsync_projects", ()] == 0
         assert process.poll() is None
         wait_until(lambda: operator.serves("alpha"), "the project is served")
@@ -244,8 +244,8 @@ def test_error_of_an_unmet_project_survives_a_restart(tmp_path: Path, world: Wor
         assert found["mirrorsync_project_failures_total", (("reason", "missing"),)] == attempts
         assert found["mirrorsync_unmet_projects", (("reason", "missing"),)] == 1
         assert found["mirrorsync_unmet_projects", (("reason", "waiting"),)] == 0
-    told = json.loads(operator.does("status", "--json").out)
-    assert (told["unmet_by_reason"], told["unmet"][0]["reason"]) == ({"missing": 1}, "missing")
+    document = json.loads(operator.does("status", "--json").out)
+    assert (document["unmet_by_reason"], document["unmet"][0]["reason"]) == ({"missing": 1}, "missing")
     pypi.faults.clear()
     assert operator.does("project", "retry", "alpha").code == operator.does("sync").code == ExitCode.OK
     assert values(path.read_text())["mirrorsync_unmet_projects", (("reason", "missing"),)] == 0
@@ -269,7 +269,7 @@ def test_refused_root_list_is_reported_until_one_is_accepted(tmp_path: Path, wor
     assert not refused("1d")
     pypi.truncate_root(1)
     assert refused("1ms")
-    assert refused("1d")  # a process that does not read the list
+    assert refused("1d")  # this process does not read the list
     pypi.release_root()
     assert not refused("1ms")
 

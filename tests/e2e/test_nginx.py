@@ -1,4 +1,4 @@
-"""One table of HTTP behaviour; nginx with docs/nginx/mirrorsync.conf and mirrorsync's own server both keep it."""
+"""HTTP behaviour that nginx with docs/nginx/mirrorsync.conf and mirrorsync's own server share."""
 
 import gzip
 import json
@@ -48,9 +48,7 @@ BIG = "foo_bar_baz-1.0-py3-none-any.whl"
         (";;,,q=1,__proto__,constructor;q=1", HTML),
     ],
 )
-def test_the_best_accepted_representation_is_served(
-    server: Server, target: str, accept: str | None, expected: str
-) -> None:
+def test_best_accepted_representation_is_served(server: Server, target: str, accept: str | None, expected: str) -> None:
     reply = server.get(target, *([("Accept", accept)] if accept is not None else []))
     assert (reply.status, reply.headers["content-type"]) == (200, expected)
     assert "Accept" in reply.headers["vary"].replace(" ", "").split(",")
@@ -60,7 +58,7 @@ def test_the_best_accepted_representation_is_served(
         assert reply.body.startswith(b"<!DOCTYPE html>")
 
 
-def test_several_accept_lines_count_as_one(server: Server) -> None:
+def test_several_accept_headers_count_as_one(server: Server) -> None:
     reply = server.get("/simple/normal/", ("Accept", "text/html;q=0.1"), ("Accept", V1_JSON))
     assert reply.headers["content-type"] == V1_JSON
 
@@ -77,7 +75,7 @@ def test_several_accept_lines_count_as_one(server: Server) -> None:
         ("format=%zz", HTML),
     ],
 )
-def test_format_overrules_accept(server: Server, query: str, expected: str) -> None:
+def test_format_parameter_overrides_accept(server: Server, query: str, expected: str) -> None:
     reply = server.get(f"/simple/normal/?{query}", ("Accept", f"{V1_JSON};q=0.5"))
     assert (reply.status, reply.headers["content-type"]) == (200, expected)
 
@@ -94,18 +92,18 @@ def test_format_overrules_accept(server: Server, query: str, expected: str) -> N
         ("/pypi/NORMAL/json", "/pypi/normal/json"),
     ],
 )
-def test_other_spellings_are_redirected_for_good(server: Server, target: str, location: str) -> None:
+def test_other_spellings_are_redirected_permanently(server: Server, target: str, location: str) -> None:
     reply = server.get(target)
     assert (reply.status, reply.headers["location"]) == (301, location)
     assert reply.headers["cache-control"] == "max-age=600, public"
 
 
-def test_the_root_address_leads_to_the_index(server: Server) -> None:
+def test_root_redirects_to_the_simple_index(server: Server) -> None:
     reply = server.get("/")
     assert (reply.status, reply.headers["location"]) == (302, "/simple/")
 
 
-def test_the_root_address_leads_to_the_status_page_once_there_is_one(server: Server, tree: Tree) -> None:
+def test_root_redirects_to_the_status_page_once_it_exists(server: Server, tree: Tree) -> None:
     page = tree.web / "mirrorsync" / "index.html"
     page.write_text("<!DOCTYPE html><title>status</title>")
     try:
@@ -122,16 +120,14 @@ def test_the_root_address_leads_to_the_status_page_once_there_is_one(server: Ser
     ("filename", "media_type"), [("index.html", HTML), ("index.v1_html", V1_HTML), ("index.v1_json", V1_JSON)]
 )
 @pytest.mark.parametrize("directory", ["/simple/", "/simple/normal/"])
-def test_each_representation_has_its_own_address(
-    server: Server, directory: str, filename: str, media_type: str
-) -> None:
+def test_each_representation_has_its_own_url(server: Server, directory: str, filename: str, media_type: str) -> None:
     reply = server.get(directory + filename, ("Accept", "text/plain"))
     assert (reply.status, reply.headers["content-type"]) == (200, media_type)
     assert "Accept" not in reply.headers.get("vary", "").replace("Accept-Encoding", "")
 
 
 @pytest.mark.parametrize("accept", [HTML, V1_HTML, V1_JSON])
-def test_a_page_tells_its_serial_and_how_long_to_keep_it(server: Server, accept: str) -> None:
+def test_page_has_headers_for_its_serial_and_caching(server: Server, accept: str) -> None:
     reply = server.get("/simple/normal/", ("Accept", accept))
     assert reply.headers["x-pypi-last-serial"] == "101"
     assert reply.headers["cache-control"] == "max-age=600, public"
@@ -139,12 +135,12 @@ def test_a_page_tells_its_serial_and_how_long_to_keep_it(server: Server, accept:
     assert ("content-security-policy" in reply.headers) == (accept != V1_JSON)
 
 
-def test_the_root_list_tells_its_serial(server: Server) -> None:
+def test_root_index_has_a_serial_header(server: Server) -> None:
     assert server.get("/simple/", ("Accept", V1_JSON)).headers["x-pypi-last-serial"] == str(ROOT_SERIAL)
 
 
 @pytest.mark.parametrize("accept", [HTML, V1_JSON])
-def test_a_page_that_is_known_is_not_sent_again(server: Server, accept: str) -> None:
+def test_conditional_request_for_an_unchanged_page_gets_304(server: Server, accept: str) -> None:
     first = server.get("/simple/normal/", ("Accept", accept))
     etag, modified = first.headers["etag"], first.headers["last-modified"]
     assert etag.startswith('"')
@@ -157,12 +153,12 @@ def test_a_page_that_is_known_is_not_sent_again(server: Server, accept: str) -> 
     assert server.get("/simple/normal/", ("Accept", accept), ("If-None-Match", '"x"')).status == 200
 
 
-def test_one_representations_tag_is_not_anothers(server: Server) -> None:
+def test_etags_differ_between_representations(server: Server) -> None:
     etag = server.get("/simple/normal/", ("Accept", HTML)).headers["etag"]
     assert server.get("/simple/normal/", ("Accept", V1_JSON), ("If-None-Match", etag)).status == 200
 
 
-def test_a_page_that_is_compressed_is_the_same_page(server: Server) -> None:
+def test_compressed_page_has_the_same_content(server: Server) -> None:
     plain = server.get("/simple/normal/", ("Accept", V1_JSON))
     reply = server.get("/simple/normal/", ("Accept", V1_JSON), ("Accept-Encoding", "gzip"))
     compressed = reply.headers.get("content-encoding") == "gzip"
@@ -171,7 +167,7 @@ def test_a_page_that_is_compressed_is_the_same_page(server: Server) -> None:
 
 
 @pytest.mark.parametrize("target", ["/simple/", "/simple/normal/", "/simple", "/simple/gone/", "/last-modified"])
-def test_head_is_get_without_its_body(server: Server, target: str) -> None:
+def test_head_equals_get_without_the_body(server: Server, target: str) -> None:
     get, head = server.get(target), server.request("HEAD", target)
     assert (head.status, head.body) == (get.status, b"")
     assert {**head.headers, "date": ""} == {**get.headers, "date": ""}
@@ -179,13 +175,13 @@ def test_head_is_get_without_its_body(server: Server, target: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("target", ["/simple/", "/simple/Foo/", "/last-modified", "/gone"])
-def test_nothing_can_be_written(server: Server, method: str, target: str) -> None:
+def test_writing_methods_are_not_allowed(server: Server, method: str, target: str) -> None:
     reply = server.request(method, target, body=b"x" * 100_000)
     assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("name", [WHEEL, SDIST, f"{WHEEL}.metadata"])
-def test_files_are_octets_that_never_change(server: Server, tree: Tree, name: str) -> None:
+def test_files_are_served_as_immutable_octet_streams(server: Server, tree: Tree, name: str) -> None:
     target = tree.path(name.removesuffix(".metadata")) + (".metadata" if name.endswith(".metadata") else "")
     reply = server.get(target, ("Accept-Encoding", "gzip, br"))
     assert (reply.status, reply.headers["content-type"]) == (200, "application/octet-stream")
@@ -203,7 +199,7 @@ def test_files_are_octets_that_never_change(server: Server, tree: Tree, name: st
     ("value", "start", "end"),
     [("bytes=0-0", 0, 1), ("bytes=100-199", 100, 200), (f"bytes={LARGE}-", LARGE, None), ("bytes=-7", -7, None)],
 )
-def test_a_part_of_a_file_can_be_had(server: Server, tree: Tree, value: str, start: int, end: int | None) -> None:
+def test_range_request_gets_part_of_a_file(server: Server, tree: Tree, value: str, start: int, end: int | None) -> None:
     whole = tree.stored(BIG)
     reply = server.get(tree.path(BIG), ("Range", value))
     assert (reply.status, reply.body) == (206, whole[start:end])
@@ -211,13 +207,13 @@ def test_a_part_of_a_file_can_be_had(server: Server, tree: Tree, value: str, sta
     assert reply.headers["content-range"] == f"bytes {first}-{first + len(reply.body) - 1}/{len(whole)}"
 
 
-def test_a_part_beyond_the_end_is_refused_with_the_size(server: Server, tree: Tree) -> None:
+def test_range_beyond_the_end_gets_416_with_the_size(server: Server, tree: Tree) -> None:
     size = len(tree.stored(BIG))
     reply = server.get(tree.path(BIG), ("Range", f"bytes={size}-"))
     assert (reply.status, reply.headers["content-range"]) == (416, f"bytes */{size}")
 
 
-def test_a_resumed_download_of_another_file_starts_afresh(server: Server, tree: Tree) -> None:
+def test_if_range_with_another_etag_gets_the_whole_file(server: Server, tree: Tree) -> None:
     whole = tree.stored(BIG)
     etag = server.request("HEAD", tree.path(BIG)).headers["etag"]
     assert server.get(tree.path(BIG), ("Range", "bytes=5-"), ("If-Range", etag)).body == whole[5:]
@@ -248,7 +244,7 @@ def test_a_resumed_download_of_another_file_starts_afresh(server: Server, tree: 
         "/robots",
     ],
 )
-def test_what_is_not_there_is_a_plain_404_and_no_directory_is_listed(server: Server, target: str) -> None:
+def test_absent_path_or_directory_gets_a_plain_404(server: Server, target: str) -> None:
     reply = server.get(target)
     assert (reply.status, reply.body) == (404, b"404 Not Found")
     assert reply.headers["content-type"].startswith("text/plain")
@@ -270,14 +266,14 @@ def test_what_is_not_there_is_a_plain_404_and_no_directory_is_listed(server: Ser
         "/last-modified/../../secret",
     ],
 )
-def test_no_path_leads_out_of_the_tree(server: Server, tree: Tree, target: str) -> None:
+def test_no_path_escapes_the_tree(server: Server, tree: Tree, target: str) -> None:
     (tree.web.parent / "secret").write_text("secret")
     reply = server.get(target)
     assert reply.status in (400, 404)
     assert b"secret" not in reply.body
 
 
-def test_the_small_files_have_their_types(server: Server) -> None:
+def test_small_files_have_their_media_types(server: Server) -> None:
     for target in ("/last-modified", "/lastsync"):
         assert server.get(target).headers["content-type"].startswith("text/plain")
     for target in ("/mirrorsync/status.json", "/pypi/normal/json"):

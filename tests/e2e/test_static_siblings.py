@@ -11,8 +11,8 @@ from tests.support.process.servers import DOCS, NO_NGINX, Server, nginx
 from tests.support.process.tree import build_tree
 
 V1_JSON = "application/vnd.pypi.simple.v1+json"
-WORD = b"the sibling's own word"
-"""No page contains this: a client that gets it was sent the sibling."""
+MARKER = b"only in the sibling"
+"""In no page, so a client that receives it was sent the sibling."""
 
 pytestmark = pytest.mark.skipif(bool(NO_NGINX), reason=NO_NGINX or "")
 
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.skipif(bool(NO_NGINX), reason=NO_NGINX or "")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = build_tree(tmp_path_factory.mktemp("mirror") / "web")
     for directory in (tree.web / "simple", tree.web / "simple" / "normal"):
-        (directory / "index.v1_json.gz").write_bytes(gzipped.pack(WORD))
+        (directory / "index.v1_json.gz").write_bytes(gzipped.pack(MARKER))
     sdist = tree.web / tree.path("normal-1.0.tar.gz").lstrip("/")
-    sdist.with_name(f"{sdist.name}.gz").write_bytes(gzipped.pack(WORD))
+    sdist.with_name(f"{sdist.name}.gz").write_bytes(gzipped.pack(MARKER))
     return tree.web
 
 
@@ -36,7 +36,7 @@ def server(request: pytest.FixtureRequest, web: Path, tmp_path_factory: pytest.T
 @pytest.mark.parametrize("target", ["/simple/", "/simple/normal/"])
 def test_only_clients_that_accept_gzip_get_the_sibling(server: Server, target: str) -> None:
     packed = server.get(target, ("Accept", V1_JSON), ("Accept-Encoding", "gzip"))
-    assert (packed.status, packed.headers["content-encoding"], gzip.decompress(packed.body)) == (200, "gzip", WORD)
+    assert (packed.status, packed.headers["content-encoding"], gzip.decompress(packed.body)) == (200, "gzip", MARKER)
     assert packed.headers["content-type"] == V1_JSON
     assert {"Accept", "Accept-Encoding"} <= set(packed.headers["vary"].replace(",", " ").split())
     plain = server.get(target, ("Accept", V1_JSON))

@@ -26,9 +26,7 @@ OK, WARNING, CRITICAL, UNKNOWN = range(4)
 _HOUR, _DAY = 3600.0, 86_400.0
 _FIGURE: Final = re.compile(r"'?[a-z_]+'?=(U|-?[0-9.]+)(s|B)?(;[0-9:.]*){0,4}")
 """Source: Monitoring Plugins Development Guidelines, "Performance data"."""
-_PROMISED: Final = (
-    "synced_serial newest_serial upstream_serial lag_seconds projects files bytes unmet last_sync version"
-)
+_KEYS: Final = "synced_serial newest_serial upstream_serial lag_seconds projects files bytes unmet last_sync version"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +43,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 
 @pytest.fixture
 def operator(tmp_path: Path, first: Operator) -> Operator:
-    """A copy of it for one test."""
+    """A copy of the complete mirror for one test."""
     copied = Operator(tmp_path, first.pypi)
     shutil.copytree(first.directory, copied.directory, dirs_exist_ok=True)
     return copied
@@ -66,7 +64,7 @@ def state(operator: Operator) -> Path:
 
 
 def pass_time(operator: Operator, seconds: float) -> None:
-    """Move all recorded times back by so many seconds."""
+    """Move all recorded times back by `seconds`."""
     with closing(sqlite3.connect(state(operator))) as connection, connection:
         connection.execute("UPDATE mirror SET polled_at = polled_at - ?1, complete_at = complete_at - ?1", (seconds,))
         connection.execute("UPDATE run SET started_at = started_at - ?1, ended_at = ended_at - ?1", (seconds,))
@@ -75,8 +73,8 @@ def pass_time(operator: Operator, seconds: float) -> None:
         )
 
 
-def told(operator: Operator, code: int, *arguments: str) -> str:
-    """Return the output; its first line names the exit status, and stderr is empty."""
+def status_output(operator: Operator, code: int, *arguments: str) -> str:
+    """Check the exit status, its name in the first line and the empty stderr; return stdout."""
     found = operator.does("status", *arguments)
     assert found.code == code, found.said
     assert found.out.startswith(f"MIRRORSYNC {('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')[code]} - ")
@@ -86,7 +84,7 @@ def told(operator: Operator, code: int, *arguments: str) -> str:
 
 def document(found: Result) -> dict[str, Any]:
     read: dict[str, Any] = json.loads(found.out)
-    assert set(_PROMISED.split()) <= set(read)
+    assert set(_KEYS.split()) <= set(read)
     assert read["state"] == ("ok", "warning", "critical", "unknown")[found.code]
     assert bool(read["reasons"]) == bool(found.code)
     return read
@@ -94,7 +92,7 @@ def document(found: Result) -> dict[str, Any]:
 
 def test_healthy_mirror_has_one_line_and_a_full_report(operator: Operator) -> None:
     before = snapshot(operator.directory)
-    shown = told(operator, OK)
+    shown = status_output(operator, OK)
     assert re.match(r"MIRRORSYNC OK - as upstream was .+ s ago, synced to serial \d+, 3 projects, 3 files \(", shown)
     assert re.search(r"^at work +nothing: neither a daemon nor a sync is running$", shown, re.MULTILINE)
     assert re.search(r"^disk +.* free on the disk of .*; downloads go on \(min-free 0 B\)$", shown, re.MULTILINE)
@@ -103,7 +101,7 @@ def test_healthy_mirror_has_one_line_and_a_full_report(operator: Operator) -> No
 
 
 def test_monitoring_gets_one_line_with_performance_data(operator: Operator) -> None:
-    (line,) = told(operator, OK, "--perfdata", "--warn-lag", "90m").splitlines()
+    (line,) = status_output(operator, OK, "--perfdata", "--warn-lag", "90m").splitlines()
     figures = line.partition(" | ")[2].split()
     assert all(_FIGURE.fullmatch(figure) for figure in figures), figures
     assert figures[0].endswith("s;5400;86400;0")
@@ -129,7 +127,7 @@ def test_json_has_the_judgement_and_its_facts(operator: Operator) -> None:
 )
 def test_lag_is_judged_by_the_given_limits(operator: Operator, age: float, limits: tuple[str, ...], code: int) -> None:
     pass_time(operator, age)
-    shown = told(operator, code, *limits)
+    shown = status_output(operator, code, *limits)
     if code:
         assert "behind upstream; neither a daemon nor a sync is running" in shown.splitlines()[0]
         assert "hint: `systemctl status mirrorsync`" in shown
@@ -147,31 +145,31 @@ def test_unreachable_upstream_differs_from_a_dead_daemon(syncing: Operator) -> N
     pass_time(syncing, 2 * _HOUR)
     with syncing.doing("run") as daemon:
         wait_until(lambda: document(syncing.does("status", "--json"))["at_work"], "the daemon holds the lock")
-        shown = told(syncing, WARNING)
+        shown = status_output(syncing, WARNING)
         assert "2 h behind upstream; upstream has not answered for 2 h; a daemon or a sync is running" in shown
         assert f"process {daemon.pid}, but upstream does not answer it" in shown
         daemon.kill()
         daemon.communicate()
-    assert "2 h behind upstream; neither a daemon nor a sync is running" in told(syncing, WARNING)
+    assert "2 h behind upstream; neither a daemon nor a sync is running" in status_output(syncing, WARNING)
 
 
 def test_failed_sync_is_reported_once_the_lag_is_too_large(syncing: Operator) -> None:
     syncing.pypi.faults.add("", Portal())  # a failure that is not retried at once
     pass_time(syncing, 2 * _DAY)
     assert syncing.does("sync").code == 69
-    assert re.search("2 d behind upstream; the last run was halted: .*html", told(syncing, CRITICAL))
+    assert re.search("2 d behind upstream; the last run was halted: .*html", status_output(syncing, CRITICAL))
 
 
 def test_one_failing_project_stays_a_warning_with_a_next_attempt(syncing: Operator) -> None:
     syncing.pypi.faults.add(r"/gamma-2.0.*whl$", Status(404))
     syncing.pypi.world.upload("gamma", "2.0")
     assert syncing.does("sync").code == 1
-    shown = told(syncing, WARNING)
+    shown = status_output(syncing, WARNING)
     assert "1 project cannot be mirrored: gamma (GET http" in shown.splitlines()[0]
     assert re.search(r"^gamma: wanted \d+, mirrored at \d+, 1 attempt, again in .+; failing", shown, re.MULTILINE)
     pass_time(syncing, 9 * _DAY)
     assert syncing.does("sync").code == 1
-    shown = told(syncing, WARNING)
+    shown = status_output(syncing, WARNING)
     assert re.search(r"^lag +[\d.]+ s, but for 1 failing project \(9 d since all was complete\)$", shown, re.MULTILINE)
 
 
@@ -180,12 +178,12 @@ def test_stale_page_is_a_warning_once_it_lasts(syncing: Operator) -> None:
     syncing.pypi.faults.add(r"/simple/beta/", Stale())
     with syncing.doing("run") as daemon:
         wait_until(lambda: "1 attempt," in syncing.does("status").out, "it was requested once")
-        shown = told(syncing, OK)
+        shown = status_output(syncing, OK)
         assert "but for 1 page that a cache in front of upstream holds back" in shown.splitlines()[0]
         terminate(daemon)
     with closing(sqlite3.connect(state(syncing))) as connection, connection:
         connection.execute("UPDATE project SET stale_since = stale_since - 7200 WHERE stale_since IS NOT NULL")
-    assert "a cache in front of upstream has held 1 page back for 2 h" in told(syncing, WARNING)
+    assert "a cache in front of upstream has held 1 page back for 2 h" in status_output(syncing, WARNING)
 
 
 def test_cache_that_refuses_notifications_is_a_warning_until_it_accepts(syncing: Operator) -> None:
@@ -197,7 +195,7 @@ def test_cache_that_refuses_notifications_is_a_warning_until_it_accepts(syncing:
             assert syncing.does("sync").code == OK
             with closing(sqlite3.connect(state(syncing))) as connection, connection:
                 connection.execute("UPDATE sink SET next_attempt_at = 0")
-            first = told(syncing, WARNING if attempt == 4 else OK).splitlines()[0]
+            first = status_output(syncing, WARNING if attempt == 4 else OK).splitlines()[0]
             assert ("cannot be notified of changes (last success: never): answers 403" in first) == (attempt == 4)
         (sink,) = document(syncing.does("status", "--json"))["sinks"]
         assert sink["attempts"] == 4
@@ -208,7 +206,7 @@ def test_cache_that_refuses_notifications_is_a_warning_until_it_accepts(syncing:
         assert sink["name"] not in public
         cache.response = ConfiguredResponse()
         assert syncing.does("sync").code == OK
-        assert re.search(r"^notified +varnish .*: .* ago", told(syncing, OK), re.MULTILINE)
+        assert re.search(r"^notified +varnish .*: .* ago", status_output(syncing, OK), re.MULTILINE)
 
 
 def test_full_disk_is_critical_and_low_disk_defers_downloads(tmp_path: Path, world: World, pypi: PyPI) -> None:
@@ -219,28 +217,28 @@ def test_full_disk_is_critical_and_low_disk_defers_downloads(tmp_path: Path, wor
         ballast = disk.fill(leaving=0)
         world.upload("alpha", "2.0", body=b"x" * 300_000)
         assert operator.does("sync").code == 73
-        shown = told(operator, CRITICAL)
+        shown = status_output(operator, CRITICAL)
         assert f"the disk of {operator.web} is full (0 B free)" in shown
         assert "hint: free space" in shown
         ballast.unlink()
         operator.configure(limits={"min-free": "7900 KiB"})
-        assert "downloads wait for room: " in told(operator, CRITICAL).splitlines()[0]
+        assert "downloads wait for room: " in status_output(operator, CRITICAL).splitlines()[0]
 
 
 def test_mirror_of_another_index_reports_why_the_last_run_halted(operator: Operator) -> None:
     operator.configure(upstream={"index": "http://another.test"})
     assert operator.does("sync").code == 78
-    assert "the last run was halted: this mirror was made from http://127.0.0.1" in told(operator, CRITICAL)
+    assert "the last run was halted: this mirror was made from http://127.0.0.1" in status_output(operator, CRITICAL)
     operator.configure()
     assert operator.does("sync").code == OK
-    told(operator, OK)
+    status_output(operator, OK)
 
 
 def test_reason_of_the_daemons_end_is_reported(syncing: Operator) -> None:
     with closing(sqlite3.connect(state(syncing))) as connection, connection:
         connection.execute("UPDATE mirror SET ingested_serial = 1000000")
     result_of(syncing.begins("run"))
-    assert "the last run was halted: upstream's newest serial is" in told(syncing, CRITICAL)
+    assert "the last run was halted: upstream's newest serial is" in status_output(syncing, CRITICAL)
 
 
 @contextmanager
@@ -257,19 +255,19 @@ def locked(operator: Operator) -> Iterator[None]:
 def test_locked_state_is_reported_within_two_seconds(operator: Operator) -> None:
     with locked(operator):
         began = time.monotonic()
-        shown = told(operator, UNKNOWN)
+        shown = status_output(operator, UNKNOWN)
         assert time.monotonic() - began < 2
         assert f"the state {state(operator)} is locked by another program" in shown
         assert "hint: " in shown
         document(operator.does("status", "--json"))
-    told(operator, OK)
+    status_output(operator, OK)
 
 
 def test_open_transaction_hides_nothing(operator: Operator) -> None:
     with closing(sqlite3.connect(state(operator), isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         connection.execute("UPDATE mirror SET files = 99")
-        assert " 3 files" in told(operator, OK)
+        assert " 3 files" in status_output(operator, OK)
         connection.execute("ROLLBACK")
 
 
@@ -304,7 +302,7 @@ def _empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def _nobody_was_here(path: Path) -> None:
+def _never_synced(path: Path) -> None:
     shutil.rmtree(path.parent)
     shutil.rmtree(path.parent.parent / "web")
 
@@ -321,7 +319,7 @@ _DAMAGES: Final[dict[str, tuple[Callable[[Path], None], int, str, str]]] = {
     "impossible values": (_impossible, CRITICAL, "is damaged", "restore it from a backup"),
     "a newer schema": (_newer, UNKNOWN, "the state has schema 99", "install that version again"),
     "empty": (_empty, UNKNOWN, "no mirror yet", "`mirrorsync sync` makes it"),
-    "absent": (_nobody_was_here, UNKNOWN, "no mirror yet", "`mirrorsync sync` makes it"),
+    "absent": (_never_synced, UNKNOWN, "no mirror yet", "`mirrorsync sync` makes it"),
     "lost": (Path.unlink, CRITICAL, "is lost: a tree stands in", "restore state/ from a backup, or run"),
     "no directory": (_unmounted, CRITICAL, "is not there", "mount its disk"),
 }
@@ -332,7 +330,7 @@ _DAMAGES: Final[dict[str, tuple[Callable[[Path], None], int, str, str]]] = {
 def test_unreadable_state_gives_one_message_with_a_hint(operator: Operator, kind: str) -> None:
     damage, code, what, hint = _DAMAGES[kind]
     damage(state(operator))
-    verdict, advice = told(operator, code).splitlines()
+    verdict, advice = status_output(operator, code).splitlines()
     assert what in verdict
     assert advice.startswith("hint: ")
     assert hint in advice
@@ -345,7 +343,7 @@ def test_state_without_its_log_is_read_as_it_was_before(operator: Operator) -> N
         kept = operator.home / "kept.sqlite3"
         shutil.copyfile(state(operator), kept)
     shutil.copyfile(kept, state(operator))
-    assert " 3 files" in told(operator, OK)
+    assert " 3 files" in status_output(operator, OK)
 
 
 @pytest.mark.parametrize("place", ["state/mirrorsync.sqlite3", "state", ""])
@@ -377,6 +375,6 @@ def test_dry_run_without_permission_to_read_the_state_is_refused(operator: Opera
 
 def test_invalid_configuration_is_unknown_with_a_reason(operator: Operator) -> None:
     operator.configure(upstream={"conections": 3})
-    shown = told(operator, UNKNOWN)
+    shown = status_output(operator, UNKNOWN)
     assert "'conections'" in shown.splitlines()[0]
     assert "did you mean connections?" in shown

@@ -49,8 +49,8 @@ def pings(messages: list[Message]) -> list[Message]:
     return [message for message in messages if "WATCHDOG" in message.values]
 
 
-class Life(msgspec.Struct, frozen=True):
-    """The messages of a daemon that started, synced, idled, and got SIGTERM during a download."""
+class DaemonRun(msgspec.Struct, frozen=True):
+    """The messages of a daemon that started, synced, idled, and received SIGTERM during a download."""
 
     ready: Message
     state_was_open: bool
@@ -64,10 +64,10 @@ class Life(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def daemon_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonRun]:
     world = World()
     world.upload("alpha", "1.0")
-    home = tmp_path_factory.mktemp("life")
+    home = tmp_path_factory.mktemp("run")
     with PyPI(world) as pypi, ServiceManager(home / "notify") as manager:
         pypi.faults.add(r"/slow-.*whl$", Drip(40_000, 0.1))
         operator = Operator(home / "site", pypi)
@@ -78,32 +78,32 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
             with Starvation() as starvation:
                 idle = manager.listen(1.5 * _WATCHDOG)
                 world.upload("slow", "1.0", body=b"z" * 1_200_000)
-                wait_until(operator.staged, "the download has begun")
+                wait_until(operator.staged, "the download has started")
                 busy = manager.listen(_WATCHDOG)
             process.send_signal(signal.SIGTERM)
             stopping = manager.until("STOPPING")
             end = result_of(process)
-            yield Life(ready, state_was_open, idle, busy, stopping, end, manager.messages, starvation.longest)
+            yield DaemonRun(ready, state_was_open, idle, busy, stopping, end, manager.messages, starvation.longest)
 
 
-def test_ready_is_sent_once_and_after_the_state_is_open(life: Life) -> None:
-    assert life.state_was_open
-    assert [message for message in life.messages if "READY" in message.values] == [life.ready]
-    assert life.messages[0] is life.ready
+def test_ready_is_sent_once_and_after_the_state_is_open(daemon_run: DaemonRun) -> None:
+    assert daemon_run.state_was_open
+    assert [message for message in daemon_run.messages if "READY" in message.values] == [daemon_run.ready]
+    assert daemon_run.messages[0] is daemon_run.ready
 
 
-def test_watchdog_pings_are_in_time_while_idle(life: Life) -> None:
-    times = [message.at for message in pings(life.idle)]
-    assert len(times) >= 3 - life.starved / (_WATCHDOG / 2)
-    assert max((later - sooner for sooner, later in pairwise(times)), default=0.0) < _WATCHDOG + life.starved
+def test_watchdog_pings_are_in_time_while_idle(daemon_run: DaemonRun) -> None:
+    times = [message.at for message in pings(daemon_run.idle)]
+    assert len(times) >= 3 - daemon_run.starved / (_WATCHDOG / 2)
+    assert max((later - sooner for sooner, later in pairwise(times)), default=0.0) < _WATCHDOG + daemon_run.starved
 
 
-def test_watchdog_pings_are_in_time_during_a_slow_download(life: Life) -> None:
-    assert len(pings(life.busy)) >= 2 - life.starved / (_WATCHDOG / 2)
+def test_watchdog_pings_are_in_time_during_a_slow_download(daemon_run: DaemonRun) -> None:
+    assert len(pings(daemon_run.busy)) >= 2 - daemon_run.starved / (_WATCHDOG / 2)
 
 
-def test_status_line_has_serial_and_work_at_most_once_a_second(life: Life) -> None:
-    found = [message for message in life.messages if set(message.values) == {"STATUS"}]
+def test_status_line_has_serial_and_work_at_most_once_a_second(daemon_run: DaemonRun) -> None:
+    found = [message for message in daemon_run.messages if set(message.values) == {"STATUS"}]
     texts = [message.values["STATUS"] for message in found]
     assert any(text.startswith("serial ") and text.endswith(", as upstream") for text in texts), texts
     assert any("1 under way" in text for text in texts), texts
@@ -111,9 +111,9 @@ def test_status_line_has_serial_and_work_at_most_once_a_second(life: Life) -> No
     assert all(sooner != later for sooner, later in pairwise(texts))
 
 
-def test_sigterm_sends_stopping_first_and_exits_with_0(life: Life) -> None:
-    assert life.stopping.values["STOPPING"] == "1"
-    assert life.end.code == ExitCode.OK, life.end.said
+def test_sigterm_sends_stopping_first_and_exits_with_0(daemon_run: DaemonRun) -> None:
+    assert daemon_run.stopping.values["STOPPING"] == "1"
+    assert daemon_run.end.code == ExitCode.OK, daemon_run.end.said
 
 
 def test_unwritable_directory_never_becomes_ready(operator: Operator, manager: ServiceManager) -> None:
@@ -129,10 +129,10 @@ def test_invalid_configuration_changes_nothing_and_is_reported(operator: Operato
         manager.until("READY")
         wait_until(lambda: operator.serves("alpha"), "the first project is served")
         operator.config.write_text(operator.config.read_text() + "\n[nonsense]\n")
-        asked_at = time.monotonic_ns() // 1000
+        sent_at = time.monotonic_ns() // 1000
         process.send_signal(signal.SIGHUP)
         reloading = manager.until("RELOADING")
-        assert asked_at <= int(reloading.values["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+        assert sent_at <= int(reloading.values["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
         manager.until("READY")
         operator.pypi.world.upload("beta", "1.0")
         wait_until(lambda: operator.serves("beta"), "a change is served under the old configuration")
@@ -164,7 +164,7 @@ def test_configuration_reverted_before_work_ends_is_never_applied(operator: Oper
     operator.pypi.faults.add("/slow-1.0", Drip(2000, 0.1))
     with service(operator, manager) as process:
         manager.until("READY")
-        wait_until(lambda: operator.pypi.seen("/slow-1.0"), "a download has begun")
+        wait_until(lambda: operator.pypi.seen("/slow-1.0"), "a download has started")
         for gzip in (True, False):
             operator.configure(content={"gzip": gzip})
             process.send_signal(signal.SIGHUP)
@@ -231,7 +231,7 @@ def test_watchdog_of_another_process_gets_no_pings(operator: Operator, manager: 
         assert pings(manager.listen(1.5)) == []
 
 
-def test_missing_manager_delays_nothing(operator: Operator, tmp_path: Path) -> None:
+def test_missing_notify_socket_causes_no_delay(operator: Operator, tmp_path: Path) -> None:
     with ServiceManager(tmp_path / "gone") as manager:
         (tmp_path / "gone").unlink()
         with service(operator, manager) as process:
@@ -239,21 +239,21 @@ def test_missing_manager_delays_nothing(operator: Operator, tmp_path: Path) -> N
             assert terminate(process).code == ExitCode.OK
 
 
-def test_unreachable_upstream_is_in_the_status_and_watchdog_pings_go_on(
+def test_status_names_a_failing_upstream_and_watchdog_pings_continue(
     operator: Operator, manager: ServiceManager
 ) -> None:
     with service(operator, manager):
         manager.until("READY")
         manager.status("as upstream")
         operator.pypi.faults.add(r"/pypi$", Status(503, (("Retry-After", "3600"),)))
-        told = manager.status("upstream fails")
-        assert told.startswith(f"serial {operator.pypi.world.last_serial}; ")
-        assert f"; upstream fails: POST {operator.pypi.url}/pypi" in told
-        assert told.endswith("asked to wait 3600 s")
+        status = manager.status("upstream fails")
+        assert status.startswith(f"serial {operator.pypi.world.last_serial}; ")
+        assert f"; upstream fails: POST {operator.pypi.url}/pypi" in status
+        assert status.endswith("asked to wait 3600 s")
         assert pings(manager.listen(_WATCHDOG))
 
 
-def test_status_never_has_the_proxys_password(tmp_path: Path, operator: Operator, manager: ServiceManager) -> None:
+def test_status_never_contains_the_proxy_password(tmp_path: Path, operator: Operator, manager: ServiceManager) -> None:
     operator.configure(upstream={"proxy": "credential:proxy"})
     with repeating_proxy("hunter2") as port:
         (tmp_path / "proxy").write_text(f"http://user:hunter2@127.0.0.1:{port}")

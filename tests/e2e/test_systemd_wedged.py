@@ -1,6 +1,6 @@
-"""A daemon with a hung part: the watchdog pings stop, and the status names the part.
+"""When part of the daemon hangs, the watchdog pings stop and the status names that part.
 
-It runs in this process, with ports whose methods never return.
+The daemon runs in the test process, with ports whose methods never return.
 """
 
 import threading
@@ -141,7 +141,7 @@ async def test_one_hung_project_stops_the_watchdog_pings(mirror: Mirror, tmp_pat
             assert "numpy" in await stuck(manager)
             mirror.pypi.world.upload("gamma", "1.0")
             gamma = mirror.web / "simple" / "gamma" / "index.v1_json"
-            await trio.to_thread.run_sync(wait_until, gamma.exists, "a neighbour is served")
+            await trio.to_thread.run_sync(wait_until, gamma.exists, "another project is served")
             assert [message for message in await messages_of(manager, _WATCHDOG) if "WATCHDOG" in message.values] == []
 
 
@@ -156,11 +156,11 @@ async def test_hung_database_stops_the_watchdog_pings(mirror: Mirror, tmp_path: 
         async with daemon(mirror, manager, keep):
             await messages_of(manager, 1)
             async with trio.open_nursery() as nursery:
-                let_go = threading.Event()
-                nursery.start_soon(opened[0].state.database.read, lambda _: let_go.wait(30))
+                release = threading.Event()
+                nursery.start_soon(opened[0].state.database.read, lambda _: release.wait(30))
                 await messages_of(manager, 1.2)
                 assert await messages_of(manager, 2 * _WATCHDOG) == []
-                let_go.set()
+                release.set()
                 assert [message for message in await messages_of(manager, 2) if "WATCHDOG" in message.values]
 
 

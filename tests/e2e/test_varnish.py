@@ -109,7 +109,7 @@ def test_cached_page_stays_until_a_sync_purges_all_its_forms(site: Site, world: 
     world.upload("alpha", "1.1")
     synced(site)
     assert all("alpha-1.1" in site.page("alpha", accept) for accept in (V1_JSON, HTML))
-    assert site.is_cached("/simple/other/")  # an unchanged page stays
+    assert site.is_cached("/simple/other/")  # an unchanged page stays cached
 
 
 def test_new_projects_cached_404_and_the_root_index_are_purged(site: Site, world: World) -> None:
@@ -169,7 +169,7 @@ def test_only_listed_clients_may_purge(site: Site, tmp_path: Path) -> None:
     vcl = vcl.replace('"8080"', f'"{site.cache.port}"')
     with varnish(vcl, tmp_path / "closed") as closed:
         site.operator.configure(purge={"caches": [site.cache.url, closed.url]})
-        said = site.operator.does("sync").said
-        assert f"varnish 127.0.0.1:{closed.port} answers 403" in said
-        assert "access list" in said
+        output = site.operator.does("sync").said
+        assert f"varnish 127.0.0.1:{closed.port} answers 403" in output
+        assert "access list" in output
         assert closed.request("PURGE", "/simple/").status == 403
