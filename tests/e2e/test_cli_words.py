@@ -119,7 +119,7 @@ def test_status_before_the_first_sync_reports_no_mirror(operator: Operator) -> N
         result = operator.does(*arguments)
         assert result.code == code, arguments
         assert "no mirror yet" in result.said
-        assert "hint: `mirrorsync sync`" in result.said
+        assert "hint: run `mirrorsync sync`" in result.said
 
 
 def test_empty_index_is_mirrored_and_ok(operator: Operator) -> None:

@@ -318,10 +318,15 @@ _DAMAGES: Final[dict[str, tuple[Callable[[Path], None], int, str, str]]] = {
     "no table": (_no_table, CRITICAL, "is damaged: no such table: mirror", "restore it from a backup"),
     "impossible values": (_impossible, CRITICAL, "is damaged", "restore it from a backup"),
     "a newer schema": (_newer, UNKNOWN, "the state has schema 99", "install that version again"),
-    "empty": (_empty, UNKNOWN, "no mirror yet", "`mirrorsync sync` makes it"),
-    "absent": (_never_synced, UNKNOWN, "no mirror yet", "`mirrorsync sync` makes it"),
-    "lost": (Path.unlink, CRITICAL, "is lost: a tree stands in", "restore state/ from a backup, or run"),
-    "no directory": (_unmounted, CRITICAL, "is not there", "mount its disk"),
+    "empty": (_empty, UNKNOWN, "no mirror yet", "run `mirrorsync sync` to create it"),
+    "absent": (_never_synced, UNKNOWN, "no mirror yet", "run `mirrorsync sync` to create it"),
+    "lost": (
+        Path.unlink,
+        CRITICAL,
+        "web holds a tree, but the database that describes it is missing",
+        "restore state/ from a backup, or run",
+    ),
+    "no directory": (_unmounted, CRITICAL, "does not exist", "mount its disk"),
 }
 """Damage to the state; the exit code of `status`, its message, and its hint."""
 

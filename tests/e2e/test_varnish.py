@@ -91,7 +91,7 @@ def world(site: Site) -> World:
 def synced(site: Site) -> None:
     result = site.operator.does("sync")
     assert result.code == ExitCode.OK, result.said
-    assert "changes wait" not in result.said, result.said
+    assert "changes are kept" not in result.said, result.said
 
 
 def test_cached_page_stays_until_a_sync_purges_all_its_forms(site: Site, world: World) -> None:
