@@ -13,7 +13,6 @@ UPLOADED: Final = 1_714_564_800.25
 """Upload time of each file that has no other, in seconds since the epoch; exact as a float and as a file's time."""
 _DESCRIPTION: Final = "A project without a purpose, so that a mirror has something to copy. " * 45
 _NEW_PAGE_KEY: Final = {"organization": {"name": "parcels", "verified": True}}
-_NEW_FILE_KEY: Final = {"uploaded-via": "Parcel CI"}
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -68,7 +67,6 @@ def _simple_file(recipe: Recipe, serial: int, upload: Upload) -> dict[str, Any]:
         "requires-python": upload.requires_python,
         "size": upload.size,
         "upload-time": upload.iso_time,
-        **(_NEW_FILE_KEY if recipe.new_key else {}),
         "url": f"{recipe.base}/{upload.path}",
         "yanked": upload.yanked,
     }

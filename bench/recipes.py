@@ -26,7 +26,7 @@ class Recipe(msgspec.Struct, frozen=True):
     varied: bool = False
     """Releases, yanks, times, requires-python and sidecars differ as much as PyPI's do (bench/varied.py)."""
     new_key: bool = False
-    """Each page and each file has one key that mirrorsync does not know."""
+    """Each page has one key that mirrorsync does not know."""
     delay: float = 0.0
     """Seconds by which a relay delays each byte, each way (bench/line.py)."""
     tls: bool = False
