@@ -323,7 +323,7 @@ _DAMAGES: Final[dict[str, tuple[Callable[[Path], None], int, str, str]]] = {
     "lost": (
         Path.unlink,
         CRITICAL,
-        "web holds a tree, but the database that describes it is missing",
+        "web holds a tree, but the",
         "restore state/ from a backup, or run",
     ),
     "no directory": (_unmounted, CRITICAL, "does not exist", "mount its disk"),

@@ -27,7 +27,7 @@ from mirrorsync.upstream.http.allowed_urls import AllowedUrls
 from mirrorsync.upstream.http.errors import RemoteProtocolError
 from mirrorsync.upstream.http.http1 import ResponseParser
 from mirrorsync.upstream.http.inflate import Inflater
-from mirrorsync.upstream.http.url import Url, authority
+from mirrorsync.upstream.http.url import Url, UrlError, authority
 from mirrorsync.upstream.http.url import parse as parse_url
 from mirrorsync.upstream.pypi import to_batch, to_serial
 from mirrorsync.upstream.root_list import RootReader
@@ -301,7 +301,7 @@ def _check_parsers_agree(text: str) -> None:
     """Compare the fast parser of plain URLs with httpx's: a difference could bypass the URL check."""
     try:
         quick, slow = parse_url(text), httpx.URL(text)
-    except httpx.InvalidURL:
+    except (UrlError, httpx.InvalidURL):
         return
     require(
         (quick.scheme, quick.raw_host, quick.port, quick.raw_path)
