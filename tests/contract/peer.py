@@ -20,7 +20,7 @@ _PATIENCE: Final = 5.0
 """Seconds that a test waits for an event at its peer."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class ReceivedRequest(msgspec.Struct, frozen=True):
     """One request as it arrived."""
 
     connection: int
@@ -54,7 +54,7 @@ class Talk:
             if not await self._more():
                 return b""
         whole, self._buffer = self._buffer[:size], self._buffer[size:]
-        self._peer.heard.append(Heard(self.number, whole))
+        self._peer.received.append(ReceivedRequest(self.number, whole))
         return whole
 
     async def _more(self) -> bool:
@@ -104,7 +104,7 @@ class Peer:
     def __init__(self, script: Script, tls: ssl.SSLContext | None) -> None:
         self._script = script
         self._tls = tls
-        self.heard: list[Heard] = []
+        self.received: list[ReceivedRequest] = []
         self.connections = 0
         self.open = 0
         self.most_open = 0
@@ -117,7 +117,7 @@ class Peer:
 
     @property
     def targets(self) -> list[str]:
-        return [heard.target for heard in self.heard]
+        return [request.target for request in self.received]
 
     async def was_asked(self, target: str) -> None:
         """Return once `target` was requested. Raises: TooSlowError."""

@@ -108,7 +108,7 @@ UNLAWFUL: Final = (
         stock="Python's integers have no end: it waits for the chunk",
     ),
     Unlawful("an empty chunk size", _CHUNKED + b"\r\nholy\r\n0\r\n\r\n"),
-    Unlawful("a chunk longer than told", _CHUNKED + b"3\r\nholy\r\n0\r\n\r\n"),
+    Unlawful("a chunk longer than its size", _CHUNKED + b"3\r\nholy\r\n0\r\n\r\n"),
     Unlawful("a chunk without its line end", _CHUNKED + b"4\r\nholy0\r\n\r\n"),
     Unlawful("a chunk size with a bare LF", _CHUNKED + b"4\nholy\r\n0\r\n\r\n"),
     Unlawful("LF in an extension", _CHUNKED + b"4;a\nb\r\nholy\r\n0\r\n\r\n"),

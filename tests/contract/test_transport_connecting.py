@@ -112,7 +112,7 @@ async def test_unknown_host_name_is_a_connect_error(kind: Kind) -> None:
     Names("127.0.0.1")
     async with kind.client() as client:
         with pytest.raises(httpx.ConnectError):
-            await client.get("http://nobody.test/")
+            await client.get("http://unknown.test/")
 
 
 @every_kind
@@ -134,7 +134,7 @@ async def test_peer_without_tls_is_a_connect_error(kind: Kind, said: bytes) -> N
 async def test_ipv6_is_supported(kind: Kind) -> None:
     async with open_peer(honest, host="::1") as peer, kind.client() as client:
         assert (await client.get(peer.url("/six"))).content == b"/six"
-        assert f"Host: [::1]:{peer.port}\r\n".encode() in peer.heard[0].raw
+        assert f"Host: [::1]:{peer.port}\r\n".encode() in peer.received[0].raw
 
 
 @every_kind
@@ -147,7 +147,7 @@ async def test_host_with_one_dead_address_is_reached_quickly(kind: Kind, order: 
             started = trio.current_time()
             assert (await client.get(peer.url("/", host=_NAME))).content == b"/"
             assert trio.current_time() - started < 1.0
-            assert descriptors() <= before + 2, "the dead one's attempt is given up: what is open are the two ends"
+            assert descriptors() <= before + 2, "the attempt at the dead address is closed; only the two ends are open"
 
 
 @every_kind
@@ -166,14 +166,14 @@ async def test_host_with_only_dead_addresses_ends_in_a_timeout(kind: Kind) -> No
 @every_kind
 async def test_good_certificate_is_accepted_and_the_name_is_sent(kind: Kind, certificates: Certificates) -> None:
     Names("127.0.0.1")
-    told: list[str | None] = []
+    server_names: list[str | None] = []
     server = certificates.server()
-    server.sni_callback = lambda _, name, __: told.append(name)
+    server.sni_callback = lambda _, name, __: server_names.append(name)
     async with open_peer(honest, tls=server) as peer, kind.client(certificates.client()) as client:
         for path in ("/one", "/two"):
             assert (await client.get(peer.url(path, host=_NAME))).content == path.encode()
         assert (await client.get(peer.url("/address"))).content == b"/address"
-    assert told[0] == _NAME
+    assert server_names[0] == _NAME
     assert peer.connections == 2
 
 
@@ -190,7 +190,7 @@ async def test_bad_certificate_is_refused_before_the_request(
         assert "CERTIFICATE" in str(raised.value) or not kind.is_ours, "the stock transport does not say why"
         await peer.all_left()
         assert descriptors() == before
-    assert peer.heard == []
+    assert peer.received == []
 
 
 @needs_openssl

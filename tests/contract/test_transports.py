@@ -93,12 +93,12 @@ async def test_a_post_is_never_sent_twice(kind: Kind, end: Any) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("begun", [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
-async def test_get_is_not_repeated_once_its_response_began(kind: Kind, begun: bytes) -> None:
+@pytest.mark.parametrize("beginning", [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+async def test_get_is_not_repeated_once_its_response_began(kind: Kind, beginning: bytes) -> None:
     async def script(talk: Talk) -> None:
         await talk.send(echo(await talk.request()))
         await talk.request()
-        await talk.send(begun)
+        await talk.send(beginning)
 
     async with open_peer(script) as peer, kind.client() as client:
         await get(client, peer, "/first")
@@ -340,18 +340,18 @@ async def test_line_end_in_a_url_is_never_sent(kind: Kind) -> None:
                 await client.get(peer.url(evil))
             except httpx.InvalidURL:
                 continue
-    assert all(b"\nEvil" not in heard.raw and heard.raw.count(b" HTTP/1.1\r\n") == 1 for heard in peer.heard)
-    assert {heard.target for heard in peer.heard} <= {"/a%20b"}
+    assert all(b"\nEvil" not in each.raw and each.raw.count(b" HTTP/1.1\r\n") == 1 for each in peer.received)
+    assert set(peer.targets) <= {"/a%20b"}
 
 
 @every_kind
 async def test_request_is_sent_unchanged(kind: Kind) -> None:
     async with open_peer(honest) as peer, kind.client() as client:
         await client.post(peer.url("/a%2Fb?c=%20d"), content=b"\x00\r\n\r\nGET /evil", headers={"X-Case": "Kept"})
-    head, _, body = peer.heard[0].raw.partition(b"\r\n\r\n")
+    head, _, body = peer.received[0].raw.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     assert lines[0] == b"POST /a%2Fb?c=%20d HTTP/1.1"
     assert f"Host: 127.0.0.1:{peer.port}".encode() in lines
     assert b"X-Case: Kept" in lines
     assert body == b"\x00\r\n\r\nGET /evil"
-    assert len(peer.heard) == 1
+    assert len(peer.received) == 1

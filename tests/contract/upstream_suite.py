@@ -56,7 +56,7 @@ async def page_of(upstream: Upstream, name: str = HOLY, *, at_least: int | None 
 async def read_into(chunks: list[bytes], upstream: Upstream, remote: Remote) -> None:
     async with upstream.open(remote) as body:
         async for chunk in body:
-            chunks.append(bytes(chunk))  # noqa: PERF401 - what came before the failure is the point
+            chunks.append(bytes(chunk))  # noqa: PERF401 - chunks received before a failure must be kept
 
 
 class UpstreamSuite:

@@ -1,7 +1,7 @@
 """All deaths of a scenario, and all deaths of the runs that recover from them, and so on.
 
-What a death before step k leaves is exactly what stood before step k. So one run, with what stands kept before each
-of its steps, is all its deaths at once.
+A death before step k leaves exactly the state before step k. So one run that keeps the state before each of its steps
+covers all its deaths at once.
 """
 
 import random
@@ -75,7 +75,7 @@ def explore(scenario: Scenario, models: Sequence[Cut], *, picks: int = 3, sample
         lefts = _thinned(list(_deaths(sim, world, lefts, scenario.pauses[stage], (models, picks))), sample)
         counts.deaths += sum(left.ways for left in lefts)
     for left in lefts:
-        with _told(left.history):
+        with _with_history(left.history):
             sim.resume(left.standing, world)
             sim.converge(2)
     counts.states, counts.steps = len(lefts), sim.steps
@@ -95,7 +95,7 @@ def _deaths(
         for label, standing in _steps_of(sim, world, left, pause):
             for cut, pick in _cuts(cuts[0], standing, cuts[1]):
                 history = (*left.history, f"{cut}#{pick} {label}")
-                with _told(history):
+                with _with_history(history):
                     after = _cut(sim, standing, cut, pick)
                 found = seen.get(after.fingerprint)
                 ways = left.ways + (0 if found is None else found.ways)
@@ -113,7 +113,7 @@ def _steps_of(sim: Sim, world: World, left: Left, pause: float) -> Iterator[tupl
         kept.append((f"after step {len(kept)} ({what})", sim.stand()))
 
     keep("start")
-    with _told(left.history):
+    with _with_history(left.history):
         sim.run(keep=keep)
     return iter(kept)
 
@@ -132,7 +132,7 @@ def _cuts(models: Sequence[Cut], standing: SavedState, picks: int) -> list[tuple
     return [(model, pick) for model in models for pick in range(picks if model == "any" else 1)]
 
 
-class _told:  # noqa: N801 - reads as a word in a with statement
+class _with_history:  # noqa: N801 - reads as a word in a with statement
     """Adds the chain of deaths to a Violation."""
 
     def __init__(self, history: tuple[str, ...]) -> None:

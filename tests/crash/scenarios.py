@@ -64,5 +64,5 @@ def scenario(name: str, between: Happening) -> Scenario:
 SCENARIOS = (
     scenario("nothing more happens", nothing),
     scenario("upstream takes it back", take_back),
-    scenario("upstream goes on", more),
+    scenario("upstream changes further", more),
 )

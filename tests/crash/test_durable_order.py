@@ -28,15 +28,15 @@ class Call(msgspec.Struct, frozen=True):
 
 def calls(trace: str) -> Iterator[Call]:
     """Yield the calls in the order in which they ended."""
-    begun: dict[str, tuple[int, str]] = {}
+    unfinished: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(trace.splitlines()):
         match = _LINE.fullmatch(line)
         assert match, line
         process, text = match.groups()
         if text.endswith("<unfinished ...>"):
-            begun[process] = number, text.removesuffix("<unfinished ...>").rstrip()
+            unfinished[process] = number, text.removesuffix("<unfinished ...>").rstrip()
         elif text.startswith("<... "):
-            start, head = begun.pop(process)
+            start, head = unfinished.pop(process)
             yield Call(start, number, head + text.partition(" resumed>")[2])
         elif not text.startswith(("---", "+++")):
             yield Call(number, number, text)
@@ -62,7 +62,7 @@ class Order:
         ]
 
     def flushed_between(self, begin: int, end: int) -> bool:
-        """Tell whether a flush of the file system lies wholly between the two lines."""
+        """Return whether a flush of the file system lies wholly between the two lines."""
         return self._any(lambda call: call.text.startswith("syncfs("), begin, end)
 
     def committed_between(self, begin: int, end: int) -> bool:

@@ -42,19 +42,19 @@ def witnessed(operator: Operator) -> Iterator[None]:
     assert operator.unknown_objects() == []
 
 
-def refused(told: Result, *words: str) -> None:
-    """Assert that it ended because it cannot write, with these words for the operator."""
-    assert told.code == ExitCode.CANNOT_WRITE, told.said
-    assert "\nhint: " in f"\n{told.err}", told.err
-    assert all(word in told.err for word in words), told.err
+def refused(result: Result, *words: str) -> None:
+    """Assert that the command ended because it cannot write, and that its error message contains `words`."""
+    assert result.code == ExitCode.CANNOT_WRITE, result.said
+    assert "\nhint: " in f"\n{result.err}", result.err
+    assert all(word in result.err for word in words), result.err
 
 
 def whole(operator: Operator, *names: str) -> None:
-    """Assert that a sync completes the mirror, after one of `names`, which wait for another attempt."""
+    """Assert that a sync completes the mirror, after a sync of `names`, which wait for another attempt."""
     if names:
         assert operator.does("sync", *names).code == ExitCode.OK
-    told = operator.does("sync")
-    assert told.code == ExitCode.OK, told.said
+    result = operator.does("sync")
+    assert result.code == ExitCode.OK, result.said
     assert operator.problems() == []
     assert operator.status()["unmet"] == []
 
@@ -154,9 +154,11 @@ def test_below_min_free_only_downloads_wait(operator: Operator, world: World) ->
         world.yank("beta", "1.0", "broken")
         world.remove_project("gamma")
         with witnessed(operator):
-            told = operator.does("sync")
-        assert told.code == ExitCode.UNMET, told.said
-        assert all(word in told.err for word in ("space: ", "must stay free (min-free)", "hint: free space")), told.err
+            result = operator.does("sync")
+        assert result.code == ExitCode.UNMET, result.said
+        assert all(word in result.err for word in ("space: ", "must stay free (min-free)", "hint: free space")), (
+            result.err
+        )
         assert "broken" in (operator.web / "simple/beta/index.v1_json").read_text()
         assert operator.stored() == {
             f"{name}-1.0-py3-none-any.whl{end}" for name in ("alpha", "beta") for end in ("", ".metadata")
@@ -173,26 +175,26 @@ def test_too_few_file_descriptors_leave_a_valid_tree(operator: Operator, world: 
         for version in range(4):
             world.upload(f"project-{number}", f"{version}.0")
     with witnessed(operator):
-        told = operator.does("sync", under=("prlimit", f"--nofile={files}:{files}"))
-    assert told.code in (ExitCode.OK, ExitCode.UNMET, ExitCode.CANNOT_WRITE, ExitCode.UNAVAILABLE), told.said
-    if told.code != ExitCode.OK:
-        assert "hint: " in told.err, told.err
+        result = operator.does("sync", under=("prlimit", f"--nofile={files}:{files}"))
+    assert result.code in (ExitCode.OK, ExitCode.UNMET, ExitCode.CANNOT_WRITE, ExitCode.UNAVAILABLE), result.said
+    if result.code != ExitCode.OK:
+        assert "hint: " in result.err, result.err
     whole(operator, *operator.unmet())
 
 
 async def test_failed_shared_transaction_fails_every_operation(tmp_path: Path) -> None:
-    told: list[StoreFull] = []
+    errors: list[StoreFull] = []
 
     async def write(database: Database) -> None:
         try:
             await database.write(lambda connection: connection.execute("CREATE TABLE more AS SELECT zeroblob(100000)"))
         except StoreFull as error:
-            told.append(error)
+            errors.append(error)
 
     async with open_database(tmp_path / "state") as database:
         await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchone())
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(write, database)
-    assert len(told) == 5
-    assert all(error.hint for error in told)
+    assert len(errors) == 5
+    assert all(error.hint for error in errors)

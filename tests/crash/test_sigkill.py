@@ -68,8 +68,8 @@ class Killer:
                 process.communicate()
             else:
                 self.counts.ended_first += 1
-                told = result_of(process)
-                assert told.code in (ExitCode.OK, ExitCode.UNMET), told.said
+                result = result_of(process)
+                assert result.code in (ExitCode.OK, ExitCode.UNMET), result.said
         self.counts.unknown += self.operator.unknown_objects()
 
     def _root(self) -> int:

@@ -32,7 +32,7 @@ class Life:
         self.dies_at = dies_at
         self.steps = 0
         self.dead = False
-        self.told: list[str] = []
+        self.log: list[str] = []
         """A description of each step."""
         self.watch: Callable[[str], None] = lambda _: None
         """Called after each step."""
@@ -49,7 +49,7 @@ class Life:
             raise Death(what)
         act()
         self.steps += 1
-        self.told.append(what)
+        self.log.append(what)
         self.watch(what)
 
 
@@ -126,9 +126,9 @@ class MortalDatabase(Database):
 
     async def write(self, operation: Operation[T]) -> T:
         await trio.lowlevel.checkpoint()
-        came: list[Any] = []
-        self.life.step(f"commit {_name(operation)}", lambda: came.extend(self._commit([operation])))
-        return cast("T", came[0].unwrap())
+        results: list[Any] = []
+        self.life.step(f"commit {_name(operation)}", lambda: results.extend(self._commit([operation])))
+        return cast("T", results[0].unwrap())
 
     async def read(self, operation: Operation[T]) -> T:
         await trio.lowlevel.checkpoint()

@@ -20,8 +20,8 @@ def give_sidecar(world: World, metadata: bytes) -> None:
 def die_at(sim: Sim, step: str, *, nth: int = 1) -> None:
     """Run, and die right after the `nth` step that begins with `step`."""
     standing = sim.stand()
-    told = sim.run().told
-    number = [index for index, what in enumerate(told) if what.startswith(step)][nth - 1]
+    steps = sim.run().log
+    number = [index for index, what in enumerate(steps) if what.startswith(step)][nth - 1]
     sim.resume(standing, sim.world)
     assert sim.run(dies_at=number + 1).dead
 

@@ -81,7 +81,8 @@ def unmet(mirror: Mirror) -> list[str]:
     return sorted(project["name"] for project in mirror.status()["unmet"])
 
 
-def told(mirror: Mirror) -> str:
+def reported(mirror: Mirror) -> str:
+    """Return the notices and outcomes of the mirror's observer as one text."""
     return " ".join([*mirror.observer.notices, *map(str, mirror.observer.outcomes)])
 
 

@@ -11,7 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from mirrorsync.errors import MirrorsyncError
-from tests.protocol.kit import DAY, HOUR, REPEAT, Edited, listed, page_asks, serves, told, tree, unmet
+from tests.protocol.kit import DAY, HOUR, REPEAT, Edited, listed, page_asks, reported, serves, tree, unmet
 from tests.support.mirror import Mirror
 from tests.support.pypi.faults import Body, Fault, MediaType, Portal, Redirect, TruncatedXML
 from tests.support.pypi.server import PyPI
@@ -102,7 +102,7 @@ async def test_incomplete_root_list_is_not_used(
             await mirror.sync()
     else:
         await mirror.sync()
-        assert "root list" in told(mirror)
+        assert "root list" in reported(mirror)
     assert (tree(mirror.web), mirror.status()["synced_serial"]) == (before, synced)
     pypi.faults.clear()
     mirror.clock.forward(DAY)
@@ -135,7 +135,7 @@ async def test_implausibly_short_root_list_removes_nothing(feed: str, tmp_path: 
     for _ in range(3):
         mirror.clock.forward(DAY)
         await mirror.sync()
-        assert "less than half" in told(mirror)
+        assert "less than half" in reported(mirror)
     assert tree(mirror.web) == before
     pypi.truncate_root(2)  # plausible and wrong: the page is the second witness
     mirror.clock.forward(DAY)

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from tests.protocol.kit import DAY, HOUR, Meanwhile, listed, serves, told, tree, unmet
+from tests.protocol.kit import DAY, HOUR, Meanwhile, listed, reported, serves, tree, unmet
 from tests.support.mirror import Mirror
 from tests.support.pypi.exchange import Answer, Request
 from tests.support.pypi.faults import (
@@ -98,7 +98,7 @@ async def test_other_digest_for_a_stored_path_is_refused(mirror: Mirror, pypi: P
     pypi.clear_requests()
     totals = await mirror.sync()
     assert totals.errors == 1
-    assert "attack" in told(mirror)
+    assert "attack" in reported(mirror)
     assert tree(mirror.web) == before
 
 

@@ -14,9 +14,9 @@ from tests.protocol.kit import (
     asked_for,
     listed,
     page_asks,
+    reported,
     serves,
     sync_with_consent,
-    told,
     tree,
     unmet,
 )
@@ -213,7 +213,7 @@ async def test_many_quarantined_projects_are_no_mass_removal(tmp_path: Path, pyp
     assert mirror.page("alpha")["files"] == mirror.page("beta")["files"] == []
     mirror.clock.forward(DAY)
     await mirror.sync()
-    assert "root list" not in told(mirror)
+    assert "root list" not in reported(mirror)
     assert mirror.problems() == []
 
 
@@ -226,7 +226,7 @@ async def test_removals_beyond_the_limits_wait_for_consent(tmp_path: Path, pypi:
     world.upload("gamma", "1.1")
     await mirror.sync()
     assert len(unmet(mirror)) == 1
-    assert "--allow-removals" in told(mirror)
+    assert "--allow-removals" in reported(mirror)
     assert mirror.page("gamma")["versions"] == ["1.0", "1.1"]
     mirror.clock.forward(HOUR)
     await sync_with_consent(mirror)

@@ -57,6 +57,8 @@ def test_every_test_named_in_the_table_exists() -> None:
     assert sorted(named - existing) == []
 
 
-def test_the_table_agrees_with_the_comments_above_the_tests() -> None:
-    told = {number: {test for test in tests if test.startswith("tests/protocol/")} for number, tests in table().items()}
-    assert {number: tests for number, tests in told.items() if tests} == marked()
+def test_the_table_matches_the_comments_above_the_tests() -> None:
+    named = {
+        number: {test for test in tests if test.startswith("tests/protocol/")} for number, tests in table().items()
+    }
+    assert {number: tests for number, tests in named.items() if tests} == marked()

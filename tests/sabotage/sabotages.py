@@ -148,11 +148,11 @@ SABOTAGES: Final[dict[str, Sabotage]] = {
             _DURABLE + "test_a_failed_flush_before_the_renames_stores_nothing",
         ),
     ),
-    "what stands is not forgotten before another page is published": Sabotage(
+    "the recorded page is not cleared before its replacement is published": Sabotage(
         edits=(Edit("sync/project.py", "    if marked:\n", "    if not changed:\n"),),
         caught_by=(_HELD + "test_unrecorded_page_is_compared_with_upstream_after_a_death",),
     ),
-    "the sweep deletes what came back": Sabotage(
+    "the sweep deletes a file that returned upstream": Sabotage(
         edits=(
             Edit(
                 "state/inventory.py",

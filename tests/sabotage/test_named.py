@@ -32,5 +32,5 @@ def test_every_named_test_exists() -> None:
 
 
 def test_every_sabotage_is_documented() -> None:
-    told = set(re.findall(r"^\| ([^|`]+) \| I\d", _TABLES, re.MULTILINE))
-    assert told == set(SABOTAGES)
+    documented = set(re.findall(r"^\| ([^|`]+) \| I\d", _TABLES, re.MULTILINE))
+    assert documented == set(SABOTAGES)

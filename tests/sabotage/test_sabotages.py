@@ -56,7 +56,7 @@ def test_sabotage_is_noticed(what: str, tmp_path: Path) -> None:
     copy = _copy(tmp_path / "src", sabotage)
     done = _tests_of(copy, sabotage.caught_by, tmp_path / "scratch")
     assert f"testing {copy / 'mirrorsync' / '__init__.py'}" in done.stdout, done.stdout + done.stderr
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED, f"nobody noticed\n{done.stdout}"
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, f"no test failed\n{done.stdout}"
     failed = {node.partition("[")[0] for node in re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)}
     assert failed == set(sabotage.caught_by), done.stdout
 

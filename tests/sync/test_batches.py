@@ -56,14 +56,14 @@ def is_yanked(sim: Sim, name: str) -> bool:
 
 
 def test_batch_costs_one_publish_and_one_record(sim: Sim) -> None:
-    steps = sim.run().told
+    steps = sim.run().log
     for step in ("commit intend", "commit about_to_publish", "commit record"):
         assert steps.count(step) == 1, steps
     assert len([step for step in steps if step.startswith("flush simple/")]) == 1
 
 
 def test_batch_is_recorded_after_it_is_published(sim: Sim) -> None:
-    steps = sim.run().told
+    steps = sim.run().log
     published = [number for number, step in enumerate(steps) if step.startswith("store simple/") and "/index" in step]
     pages = [number for number in published if steps[number].count("/") == 2]
     assert len(pages) == 3 * len(NAMES)

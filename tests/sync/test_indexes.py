@@ -39,9 +39,9 @@ async def test_named_projects_are_mirrored_without_the_root_list(tmp_path: Path,
         first = await mirror.sync()
         assert mirror.problems(projects=NORMAL) == []
         assert first.files == 5
-        told = " ".join(mirror.observer.notices)
-        assert "it is unknown how far upstream is ahead" in told
-        assert ("metadata sidecars of 3 wheels" in told) is not shape.sidecar_keys
+        notices = " ".join(mirror.observer.notices)
+        assert "it is unknown how far upstream is ahead" in notices
+        assert ("metadata sidecars of 3 wheels" in notices) is not shape.sidecar_keys
         assert mirror.status()["synced_serial"] is None
         second = await mirror.sync()
         assert (second.files, second.errors) == (0, 0)

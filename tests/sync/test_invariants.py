@@ -28,21 +28,21 @@ class Died(BaseException):
 
 
 class Watched:
-    """A store that reports each step to `hear` before it takes it."""
+    """A store that reports each step to `report` before it takes it."""
 
-    def __init__(self, store: Store, hear: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, report: Callable[[str], None]) -> None:
         self._store = store
-        self._hear = hear
+        self._report = report
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
 
-        async def told_after(doing: Any) -> Any:
+        async def reported_after(doing: Any) -> Any:
             done = await doing
-            self._hear(f"{name} is done")
+            self._report(f"{name} is done")
             return done
 
-        def told(*arguments: Any, **named: Any) -> Any:
+        def reported(*arguments: Any, **named: Any) -> Any:
             if name == "store_all":
                 steps = [f"stage {small.path}" for small in arguments[0]]
             elif name == "publish_all":
@@ -50,31 +50,31 @@ class Watched:
             else:
                 steps = [f"{name} {arguments[0] if arguments else ''}".strip()]
             for step in steps:
-                self._hear(step)
+                self._report(step)
             doing = method(*arguments, **named)
-            return told_after(doing) if name in ("store_all", "publish_all") else doing
+            return reported_after(doing) if name in ("store_all", "publish_all") else doing
 
-        return told
+        return reported
 
 
-async def watched_sync(mirror: Mirror, hear: Callable[[str], None]) -> None:
-    """Make a pass; `hear` gets each step of the store, and may end the process."""
+async def watched_sync(mirror: Mirror, report: Callable[[str], None]) -> None:
+    """Make a pass; call `report` with each step of the store; it may end the process."""
     async with open_context(mirror.settings, mirror.observer, mirror.clock, mirror.clock.sleep) as context:
-        store: Any = Watched(context.store, hear)
+        store: Any = Watched(context.store, report)
         await passes.sync(replace(context, store=store))
 
 
 async def dies(mirror: Mirror, before: str, after: str) -> None:
     """Make a pass that dies before its first step `before` after a step `after`."""
-    told: list[str] = []
+    steps: list[str] = []
 
-    def hear(step: str) -> None:
-        if step.startswith(before) and any(earlier.startswith(after) for earlier in told):
+    def report(step: str) -> None:
+        if step.startswith(before) and any(earlier.startswith(after) for earlier in steps):
             raise Died
-        told.append(step)
+        steps.append(step)
 
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - alone or in nurseries' groups
-        await watched_sync(mirror, hear)
+        await watched_sync(mirror, report)
     error: BaseException = caught.value
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -111,15 +111,15 @@ async def test_failed_download_leaves_the_page_unchanged(mirror: Mirror, pypi: P
 
 async def test_files_are_durable_before_pages_and_pages_before_records(mirror: Mirror, world: World) -> None:
     world.upload("alpha", "1.0")
-    told: list[str] = []
-    await watched_sync(mirror, told.append)
-    pages = [number for number, step in enumerate(told) if step.startswith("publish simple/alpha/")]
-    files = [number for number, step in enumerate(told) if "packages/" in step]
+    steps: list[str] = []
+    await watched_sync(mirror, steps.append)
+    pages = [number for number, step in enumerate(steps) if step.startswith("publish simple/alpha/")]
+    files = [number for number, step in enumerate(steps) if "packages/" in step]
     assert len(pages) == 3
     assert files
-    assert "settle" in told[files[-1] : pages[0]], "of what was streamed, or left by an earlier process"
-    assert "store_all is done" in told[files[-1] : pages[0]]
-    assert told[pages[-1] + 1] == "publish_all is done"
+    assert "settle" in steps[files[-1] : pages[0]], "files that were streamed or left by an earlier process are settled"
+    assert "store_all is done" in steps[files[-1] : pages[0]]
+    assert steps[pages[-1] + 1] == "publish_all is done"
 
 
 async def test_unrecorded_page_is_compared_with_upstream_after_a_death(mirror: Mirror, world: World) -> None:

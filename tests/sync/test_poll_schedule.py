@@ -44,7 +44,7 @@ def test_waits_double_to_a_quarter_of_an_hour_until_a_success() -> None:
 
 
 def schedule_for(upstream: str) -> PollSchedule:
-    text = f'[mirror]\ndirectory = "/srv/pypi"\ncontact = "somebody@site.test"\n[upstream]\n{upstream}\n'
+    text = f'[mirror]\ndirectory = "/srv/pypi"\ncontact = "operator@site.test"\n[upstream]\n{upstream}\n'
     return poll_schedule(parse(text, Path("mirrorsync.toml"), {}))
 
 

@@ -1,6 +1,6 @@
 """Projects that failed in an outage, or for lack of disk space, are retried as soon as it is over; others are not."""
 
-# ruff: noqa: ARG001 -- a test has the time that hurries by naming it
+# ruff: noqa: ARG001 -- a test requests the fast clock by naming the fixture
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ def hurry() -> MockClock:
 
 @asynccontextmanager
 async def following(mirror: Mirror) -> AsyncIterator[DaemonLoop]:
-    """Run a daemon loop. The wall clock stands still, so that back-offs never end by themselves."""
+    """Run a daemon loop. The wall clock does not advance, so that back-offs never end by themselves."""
     async with open_context(mirror.settings, mirror.observer, mirror.clock) as context:
         follower = DaemonLoop(context, PollSchedule(interval=1.0, shortest=0.0))
         async with trio.open_nursery() as nursery:
@@ -45,7 +45,7 @@ async def following(mirror: Mirror) -> AsyncIterator[DaemonLoop]:
 
 async def seen(fact: Callable[[], bool]) -> None:
     with trio.fail_after(3000):
-        while not fact():  # noqa: ASYNC110 -- what it waits for is in nobody's hands
+        while not fact():  # noqa: ASYNC110 -- no event reports the fact
             await trio.sleep(1)
 
 

@@ -56,7 +56,7 @@ async def pass_through(mirror: Mirror, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", [f"no entry for operator:{PASSWORD}", f"no entry for whoever says that the password is {PASSWORD}"]
+    "reason", [f"no entry for operator:{PASSWORD}", f"no entry for a client whose password is {PASSWORD}"]
 )
 async def test_proxy_password_is_masked_in_a_project_failure(tmp_path: Path, pypi: PyPI, reason: str) -> None:
     mirror = Mirror(tmp_path / "mirror", pypi, upstream={"feed": "json"}, select={"projects": ["alpha"]})

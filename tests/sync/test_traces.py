@@ -178,9 +178,10 @@ async def test_index_without_a_trace_is_requested_once(tmp_path: Path, world: Wo
         assert len(document(mirror, "mirrorsync/trace.json")["hops"]) == 1
 
 
-async def told(page: Path, word: bytes) -> None:
+async def until_contains(page: Path, text: bytes) -> None:
+    """Return once `page` contains `text`. Raises: TooSlowError."""
     with trio.fail_after(2000):
-        while word not in await trio.Path(page).read_bytes():  # noqa: ASYNC110 -- a published file has no event
+        while text not in await trio.Path(page).read_bytes():  # noqa: ASYNC110 -- a published file has no event
             await trio.sleep(20)
 
 
@@ -195,9 +196,9 @@ async def test_daemon_renews_its_status_without_changes(mirror: Mirror, world: W
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follower.run)
             mirror.clock.forward(60)
-            await told(page, b'As of <time datetime="2027-01-15T08:01:00Z">')
+            await until_contains(page, b'As of <time datetime="2027-01-15T08:01:00Z">')
             mirror.clock.forward(7200)
-            await told(page, b"Out of touch with upstream")
+            await until_contains(page, b"Out of touch with upstream")
             follower.stop()
 
 

@@ -9,13 +9,13 @@ from tests.support.mirror import Mirror
 from tests.support.pypi.world import World
 
 _LONGEST = 30.0
-"""Real seconds: a pass that waits for the clock, which stands still here, would never end."""
+"""Real seconds: a pass that waits for the clock, which does not advance here, would never end."""
 
 
 async def test_pass_ends_with_its_last_project(
     mirror: Mirror,
     world: World,
-    mock_clock: MockClock,  # noqa: ARG001 -- it stands still
+    mock_clock: MockClock,  # noqa: ARG001 -- it does not advance
 ) -> None:
     for number in range(30):
         world.upload(f"project-{number}", "1.0")

@@ -32,7 +32,7 @@ Begin = Callable[..., tuple[Log, Written]]
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """Start the process's log; afterwards the process has none again."""
+    """Start the process's log; remove it afterwards."""
     root, hook = logging.getLogger(), sys.excepthook
     before, level, raises = root.handlers[:], root.level, logging.raiseExceptions
     levels = {name: logging.getLogger(name).level for name in ("mirrorsync", "httpx", "httpcore", "hpack", "asyncio")}
@@ -61,9 +61,9 @@ def failure() -> Exception:
     try:
         try:
             try:
-                raise OSError(f"http://user:{_SECRET}@proxy.test refuses")  # noqa: TRY301 -- a chain is made here
+                raise OSError(f"http://user:{_SECRET}@proxy.test refuses")  # noqa: TRY301 -- the test needs a chain of causes
             except OSError as error:
-                raise ValueError("the answer is none") from error
+                raise ValueError("no valid response") from error
         except ValueError:
             raise RuntimeError("gave up\nthen") from ExceptionGroup("tasks", [OSError(f"token={_SECRET}")])
     except RuntimeError as error:
@@ -76,9 +76,9 @@ def test_a_line_holds_no_control_characters_and_no_secret(begin: Begin, shape: L
     log.say("warning", "project failed", project=_HOSTILE, reason=_HOSTILE, hint=_HOSTILE, retry_seconds=None)
     log.say("warning", "notice", text=_HOSTILE)
     log.say("info", _HOSTILE, any=_HOSTILE)
-    logging.getLogger("somebody").warning("%s", _HOSTILE)
+    logging.getLogger("library").warning("%s", _HOSTILE)
     logging.getLogger("mirrorsync.here").error(_HOSTILE, exc_info=failure())
-    assert len(out.lines) == 5 + (shape is LineStyle.TERMINAL)  # there the hint has a line of its own
+    assert len(out.lines) == 5 + (shape is LineStyle.TERMINAL)  # which prints the hint on a separate line
     assert out.getvalue().replace("\n", "").isprintable()
     assert _SECRET not in out.getvalue()
     assert not [line for line in out.lines if line.startswith("<0>")]
@@ -89,7 +89,7 @@ def test_a_line_has_at_most_2000_characters(begin: Begin, shape: LineStyle) -> N
     log, out = begin(shape=shape)
     for text in ("x" * 12_000, '"\\' * 6_000, "ü" * 12_000, "word " * 40_000):
         log.say("warning", "project failed", project="numpy", reason=text, hint=text, retry_seconds=1.0)
-        logging.getLogger("somebody").warning(text)
+        logging.getLogger("library").warning(text)
     assert {len(line) <= LONGEST for line in out.lines} == {True}
     if shape is LineStyle.JSON:
         assert all(json.loads(line)["event"] in {"project failed", "notice"} for line in out.lines)
@@ -98,10 +98,10 @@ def test_a_line_has_at_most_2000_characters(begin: Begin, shape: LineStyle) -> N
 def test_json_lines_have_the_time_the_level_and_the_event_first(begin: Begin) -> None:
     log, out = begin()
     log.say("warning", "project failed", project="numpy", reason="HTTP 404", hint="", retry_seconds=60.0)
-    told = json.loads(out.getvalue())
-    assert list(told)[:3] == ["time", "level", "event"]
-    assert told.pop("time").endswith("Z")
-    assert told == {
+    line = json.loads(out.getvalue())
+    assert list(line)[:3] == ["time", "level", "event"]
+    assert line.pop("time").endswith("Z")
+    assert line == {
         "level": "warning",
         "event": "project failed",
         "project": "numpy",
@@ -114,7 +114,7 @@ def test_json_lines_have_the_time_the_level_and_the_event_first(begin: Begin) ->
 def test_messages_of_libraries_have_the_same_format(begin: Begin) -> None:
     _, out = begin()
     logging.getLogger("mirrorsync.store.filesystem").warning("%s has %d bytes free", "/srv", 5)
-    logging.getLogger("somebody").error("it broke", exc_info=failure())
+    logging.getLogger("library").error("it broke", exc_info=failure())
     first, second = map(json.loads, out.lines)
     assert (first["level"], first["event"], first["text"]) == ("warning", "notice", "/srv has 5 bytes free")
     assert first["logger"] == "mirrorsync.store.filesystem"
@@ -124,7 +124,7 @@ def test_messages_of_libraries_have_the_same_format(begin: Begin) -> None:
 def test_single_requests_are_not_logged(begin: Begin) -> None:
     _, out = begin(level="info")
     logging.getLogger("httpx").info("HTTP Request: GET http://index.test")
-    logging.getLogger("somebody").info("a step")
+    logging.getLogger("library").info("a step")
     logging.getLogger("mirrorsync.store").info("removed 3 partial files")
     assert [json.loads(line)["text"] for line in out.lines] == ["removed 3 partial files"]
 
@@ -132,7 +132,7 @@ def test_single_requests_are_not_logged(begin: Begin) -> None:
 def test_below_the_level_nothing_is_written(begin: Begin) -> None:
     log, out = begin(level="error")
     log.say("warning", "notice", text="a warning")
-    logging.getLogger("somebody").warning("a warning")
+    logging.getLogger("library").warning("a warning")
     log.say("error", "failed", reason="an error", hint="", exit_code=73)
     assert [json.loads(line)["event"] for line in out.lines] == ["failed"]
 
@@ -163,9 +163,9 @@ def test_a_bug_is_logged_in_the_logs_format_without_secrets(begin: Begin) -> Non
         if shape is LineStyle.JOURNAL:
             assert {line[:3] for line in out.lines} == {"<2>"}
         if shape is LineStyle.JSON:
-            told = json.loads(out.getvalue())
-            assert (told["level"], told["event"]) == ("critical", "bug")
-            assert "test_log.py:" in told["place"]
+            line = json.loads(out.getvalue())
+            assert (line["level"], line["event"]) == ("critical", "bug")
+            assert "test_log.py:" in line["place"]
 
 
 def test_a_configured_secret_is_masked_once_it_is_known(begin: Begin) -> None:
@@ -178,24 +178,24 @@ def test_a_configured_secret_is_masked_once_it_is_known(begin: Begin) -> None:
 def test_a_closed_log_stream_is_ignored(begin: Begin) -> None:
     log, out = begin()
     out.close()
-    log.say("error", "notice", text="nobody reads this")
+    log.say("error", "notice", text="not read")
     reading, writing = os.pipe()
     os.close(reading)
-    nobody = os.fdopen(writing, "w")
-    log._out = nobody
-    log.say("error", "notice", text="nor this")
+    broken_pipe = os.fdopen(writing, "w")
+    log._out = broken_pipe
+    log.say("error", "notice", text="not read either")
     log._out = None
     with suppress(BrokenPipeError):
-        nobody.close()
+        broken_pipe.close()
 
 
 def test_values_of_other_kinds_are_written_as_text(begin: Begin) -> None:
     log, out = begin()
     log.say("info", "notice", text=ValueError("x"), count=3, share=0.5, known=True, none=None, path=[1, "\n"])
-    told: dict[str, Any] = json.loads(out.getvalue())
-    assert told["text"] == "ValueError: x"
-    assert (told["count"], told["share"], told["known"], told["none"]) == (3, 0.5, True, None)
-    assert told["path"] == r"[1, '\n']"
+    line: dict[str, Any] = json.loads(out.getvalue())
+    assert line["text"] == "ValueError: x"
+    assert (line["count"], line["share"], line["known"], line["none"]) == (3, 0.5, True, None)
+    assert line["path"] == r"[1, '\n']"
 
 
 def test_only_the_journals_own_stream_is_the_journal() -> None:

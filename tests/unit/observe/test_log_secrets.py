@@ -10,7 +10,7 @@ import pytest
 from mirrorsync.observe.redaction import MASK, mask, secrets_of
 
 _SECRET: Final = "Zs3cr3tZ"  # noqa: S105 -- a stand-in for one
-"""What stands in each text, and in none of what is left of it."""
+"""A secret that each text contains and no masked text may contain."""
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_secret_is_masked(text: str) -> None:
     [
         "numpy-2.1.0.tar.gz: got sha256 3f9a, promised is 77c2 (18.4 MiB)",
         "page https://index.test:8443/simple/numpy/ says serial 7, and 8 is wanted",
-        "what is wrong? nobody knows",
+        "what is wrong? it is unknown",
         "write to mirror-admin@site.test",
         "https://index.test/simple/ (HTTP 503), and https://files.test/a/b#sha256=00ff",
         "the basic idea",
@@ -64,8 +64,8 @@ def test_ordinary_text_is_not_masked(text: str) -> None:
 
 
 def test_a_masked_url_keeps_its_host_and_path() -> None:
-    told = mask("see 'https://user:word@files.test:8443/a/b.whl?sig=1', again")
-    assert told == "see 'https://***@files.test:8443/a/b.whl?***', again"
+    masked = mask("see 'https://user:word@files.test:8443/a/b.whl?sig=1', again")
+    assert masked == "see 'https://***@files.test:8443/a/b.whl?***', again"
 
 
 def test_messages_of_httpx_are_masked() -> None:

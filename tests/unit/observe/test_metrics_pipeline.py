@@ -18,8 +18,8 @@ from tests.unit.observe.metrics_kit import by_label, count
 
 @asynccontextmanager
 async def counted(mirror: Mirror, metrics: Metrics) -> AsyncIterator[SyncContext]:
-    told = RunObservers(RecordingObserver(), metrics)
-    async with open_context(mirror.settings, told, mirror.clock, mirror.clock.sleep, metrics=metrics) as context:
+    observers = RunObservers(RecordingObserver(), metrics)
+    async with open_context(mirror.settings, observers, mirror.clock, mirror.clock.sleep, metrics=metrics) as context:
         yield context
 
 

@@ -8,7 +8,7 @@ from mirrorsync.model.outcome import Failed
 from mirrorsync.observe.progress_bar import ProgressBar
 from mirrorsync.observe.run_observer import Lines
 
-_SECRET = "hunter2"  # noqa: S105 - nobody's
+_SECRET = "hunter2"  # noqa: S105 - not a real secret
 _HOSTILE = f"HTTP 407 \x1b[2J\x07 no entry for {_SECRET}"
 
 
