@@ -56,6 +56,7 @@ class _Search:
         self._mutator = Mutator(_RECIPE, seed)
         self.raw = b""
         self.said = trio.Event()
+        self.sending = 0
         self.taken = self.refused = 0
         self.slowest = 0.0
         self.harms: list[str] = []
@@ -66,10 +67,12 @@ class _Search:
             if b" /honest/" in request:
                 await talk.send(echo(request))
                 continue
+            self.sending += 1
             try:
                 if await self._send(talk):
                     return
             finally:
+                self.sending -= 1
                 self.said.set()
 
     async def _send(self, talk: Talk) -> bool:
@@ -102,6 +105,8 @@ class _Search:
         # Bytes that arrive after the next request are its response: no client can tell the difference.
         with trio.move_on_after(_LONGEST):
             await self.said.wait()
+            while self.sending:  # noqa: ASYNC110 -- a repeated request is answered twice; this takes milliseconds
+                await trio.sleep(0.001)
         for path in (f"/honest/{number}/1", f"/honest/{number}/2"):
             await self._request_honestly(client, peer, path)
 
