@@ -46,7 +46,7 @@ class SinkClient:
         self._time_limit = time_limit
 
     async def call(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"") -> SinkResponse:
-        """Send one request; return the response, whatever its status.
+        """Send one request; return the response, also one that reports an error.
 
         Raises: NotifyError, without a response in time. Cancellation: the request may have been received or not.
         """

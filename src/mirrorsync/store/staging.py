@@ -90,7 +90,7 @@ class StagedFile:
         self._buffered_size = 0
 
     def _append(self, body: Chunk) -> None:
-        self._open = False  # a partly failed write must not be committed, whatever the caller does
+        self._open = False  # an object whose write failed in part must never be committed
         self._verifier.update(body)
         self._rename.temporary.append(body)
         self._open = True

@@ -29,7 +29,7 @@ class PollSchedule(msgspec.Struct, frozen=True):
 
     interval: float
     shortest: float = 5.0
-    """The least wait, whatever the number of wake-ups."""
+    """The shortest wait, also after many wake-ups."""
     failures: int = 0
     """In a row."""
     retry_after: float = 0.0
